@@ -1,0 +1,162 @@
+"""Every number of a run, in one frozen dataclass with named presets.
+
+The same names serve in Python (``preset("quick", n_layers=4)``), on the command line
+(``--set n_layers=4``), as papermill parameters (``overrides``) and in ``config.json``.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All settings of one run; the defaults are those of ``paper``.
+
+    Sources: P the paper, C the authors' code, [19] ACDNet (clip preparation), O our choice.
+    """
+
+    name: str = "paper"
+
+    # Clip preparation
+    sample_rate: int = 20_000  # Hz; P
+    n_samples: int = 30_225  # samples of one crop, 1.51 s; P
+    max_stretch: float = 1.25  # speed and pitch drawn log-uniformly from 1/1.25 to 1.25; [19]
+    trim_level: int = 0  # 16-bit counts; quieter ends of a clip are cut, 0 cuts exact zeros; [19]
+
+    # Front end
+    n_fft: int = 1024  # samples; P
+    hop_length: int = 512  # samples, 25.6 ms; P
+    n_mels: int = 128  # bands; P
+    stft_window: str = "rectangular"  # channels 1 and 2: "rectangular" (C) or "hann"
+    floor_db: float | None = None  # dB, None as published; O in quick
+    standardise: bool = False  # per channel and band, with statistics of the pool; O in quick
+
+    # Encoder
+    widths: tuple[int, ...] = (64, 128, 256, 512)  # channels of the CNN stages, the last is d_model; P
+    blocks: tuple[int, ...] = (2, 2, 2, 2)  # residual blocks per stage; P
+    n_layers: int = 6  # S4D layers; P (the code says 8 or 6)
+    d_state: int = 64  # real states per channel; C
+    dt_min: float = 0.001  # step sizes start log-uniformly in [dt_min, dt_max]; C
+    dt_max: float = 0.1
+    dropout: float = 0.01  # inside and after each S4D layer; C
+    prenorm: bool = False  # layer norm before the S4D layer instead of after the sum; C
+
+    # Contrastive pre-training
+    pool: str = "unlabelled"  # "unlabelled": the group less its support, "group": all of the group, "all": all groups
+    pretrain_epochs: int = 500  # passes of ceil(pool / pretrain_batch) steps; P
+    pretrain_batch: int = 64  # clips, two views each; C
+    pretrain_lr: float = 1e-4  # P
+    pretrain_weight_decay: float = 1e-3  # not on the state-space parameters; C
+    pretrain_warmup: float = 0.0  # share of the steps with a rising learning rate; O in quick
+    projection: str = "prelu"  # "prelu": two linear layers (P); "layernorm": linear, LayerNorm, tanh (COLA)
+    d_projection: int = 256  # C
+    bilinear_std: float = 1.0  # standard deviation of W at the start; C
+    temperature: float = 0.2  # C (equation 4 has none)
+    symmetric: bool = False  # add the positive-to-anchor term; O
+
+    # Fine-tuning and test
+    n_shot: int = 5  # labelled clips per class; P
+    n_episodes: int = 1  # support draws per run; more than one needs pool "group"
+    finetune_epochs: int = 50  # P
+    finetune_batch: int = 4  # crops; C
+    finetune_crops: int = 10  # equally spaced crops per labelled clip; [19]
+    finetune_stretch: float = 1.25  # as max_stretch, for the labelled clips; [19]
+    finetune_redraw: bool = False  # draw new stretches and crops every epoch instead of once; O
+    finetune_optimiser: str = "sgd"  # "sgd" (P) or "adamw"
+    finetune_lr: float = 0.006  # P
+    finetune_encoder_lr: float | None = None  # None: as finetune_lr, as published; O in quick
+    finetune_ssm_lr: float = 0.001  # upper limit for log_dt, log_A_real, A_imag; C
+    finetune_weight_decay: float = 1e-3  # C
+    head_width: int = 128  # C
+    head_dropout: float = 0.1  # C
+    test_crops: int = 1  # 1: the centre crop (C); more: equally spaced crops, averaged ([19] has 10)
+
+    def as_dict(self):
+        """Plain values for JSON; tuples become lists."""
+        return {key: list(value) if isinstance(value, tuple) else value
+                for key, value in dataclasses.asdict(self).items()}
+
+    def differences(self, other=None):
+        """Fields that differ from ``other`` (the ``paper`` preset by default): name -> (other's, ours)."""
+        other = other or PRESETS["paper"]
+        return {field.name: (getattr(other, field.name), getattr(self, field.name))
+                for field in dataclasses.fields(self)
+                if getattr(other, field.name) != getattr(self, field.name) and field.name != "name"}
+
+    def __str__(self):
+        return "\n".join(f"{key:<22} {value}" for key, value in self.as_dict().items())
+
+
+PRESETS = {
+    "paper": Preset(),
+    "quick": Preset(
+        name="quick",
+        n_mels=64, floor_db=-80.0, standardise=True,
+        widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1), n_layers=2, d_state=16,
+        pool="group", pretrain_epochs=40, pretrain_batch=32, pretrain_lr=1e-3, pretrain_warmup=0.1,
+        projection="layernorm", bilinear_std=0.05, symmetric=True,
+        n_episodes=5, finetune_epochs=15, finetune_batch=16, finetune_crops=4, finetune_redraw=True,
+        finetune_optimiser="adamw", finetune_lr=3e-3, finetune_encoder_lr=1e-3, finetune_ssm_lr=1e-3,
+        test_crops=4,
+    ),
+}
+
+_CHOICES = {
+    "stft_window": ("rectangular", "hann"),
+    "pool": ("unlabelled", "group", "all"),
+    "projection": ("prelu", "layernorm"),
+    "finetune_optimiser": ("sgd", "adamw"),
+}
+
+
+def preset(name, **overrides):
+    """The named preset with some fields replaced.
+
+    Args:
+        name: "paper" or "quick".
+        overrides: field = value; a value may be text, as it comes from the command line ("16,32", "none").
+    Raises:
+        ValueError: unknown preset or field (the nearest name is suggested), or a value of the wrong type.
+    Taught in: 08_reproduce_group.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}{_nearest(name, PRESETS)}; there are {', '.join(PRESETS)}")
+    hints = typing.get_type_hints(Preset)
+    values = {}
+    for key, value in overrides.items():
+        if key not in hints or key == "name":
+            fields = [field for field in hints if field != "name"]
+            raise ValueError(f"unknown setting {key!r}{_nearest(key, fields)}")
+        values[key] = _convert(key, value, hints[key])
+    return dataclasses.replace(PRESETS[name], **values)
+
+
+def _nearest(name, names):
+    close = difflib.get_close_matches(str(name), names, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _convert(key, value, hint):
+    """``value`` as the field's type; text is parsed, anything else must already fit."""
+    optional = isinstance(hint, types.UnionType)
+    kind = typing.get_args(hint)[0] if optional else hint
+    try:
+        if optional and (value is None or str(value).lower() == "none"):
+            return None
+        if kind is bool:
+            return {"true": True, "false": False}[str(value).lower()]
+        if typing.get_origin(kind) is tuple:
+            parts = value.split(",") if isinstance(value, str) else value
+            return tuple(_convert(key, part, typing.get_args(kind)[0]) for part in parts)
+        if kind is int and (isinstance(value, bool) or float(value) != int(float(value))):
+            raise ValueError
+        converted = kind(float(value)) if kind is int else kind(value)
+    except (KeyError, TypeError, ValueError):
+        wanted = hint if optional or typing.get_origin(hint) else hint.__name__
+        raise ValueError(f"{key}={value!r}: expected {wanted}, as in {getattr(PRESETS['paper'], key)!r}") from None
+    if key in _CHOICES and converted not in _CHOICES[key]:
+        raise ValueError(f"{key}={value!r}: choose one of {', '.join(_CHOICES[key])}")
+    return converted
