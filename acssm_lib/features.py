@@ -1,0 +1,133 @@
+"""The front end: three spectrograms of one waveform, stacked like the colours of a picture.
+
+Symbols: x waveform; X its short-time Fourier transform; M the mel filters, (n_fft / 2 + 1, n_mels).
+
+    channel 0   log-mel power          10 log10(M |X|^2 + eps)              Hann window
+    channel 1   log STFT magnitude     10 log10(|M Re X + i M Im X| + eps)  rectangular window
+    channel 2   STFT phase             angle(M Re X + i M Im X)             rectangular window
+"""
+
+import math
+
+import torch
+from torch import nn
+
+EPSILON = 2.220446049250313e-16  # smallest step of a double at 1, added inside both logarithms
+
+
+def hz_to_mel(hertz):
+    """HTK mel scale, 2595 log10(1 + f / 700)."""
+    return 2595 * math.log10(1 + hertz / 700)
+
+
+def mel_to_hz(mel):
+    """Inverse of ``hz_to_mel``, on tensors or numbers."""
+    return 700 * (10 ** (mel / 2595) - 1)
+
+
+def mel_filters(n_fft, n_mels, sample_rate):
+    """Triangular filters equally spaced on the HTK mel scale from 0 Hz to the Nyquist frequency.
+
+    Each triangle rises from its left neighbour's peak to its own and falls to the right neighbour's; peaks
+    are 1 (no area normalisation).
+
+    Returns:
+        filters: float64, (n_fft // 2 + 1, n_mels).
+    Raises:
+        ValueError: a filter falls between two bins and would be empty: fewer mels or a longer FFT are needed.
+    Taught in: 08_reproduce_group.
+    Source: paper section II; numbers in the authors' code.
+    """
+    bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)  # Hz
+    corners = mel_to_hz(torch.linspace(0, hz_to_mel(sample_rate / 2), n_mels + 2, dtype=torch.float64))
+    left, peak, right = corners[:-2], corners[1:-1], corners[2:]
+    rising = (bins[:, None] - left) / (peak - left)
+    falling = (right - bins[:, None]) / (right - peak)
+    filters = torch.minimum(rising, falling).clamp_min(0)
+    empty = (filters.sum(0) == 0).nonzero().flatten().tolist()
+    if empty:
+        raise ValueError(f"{len(empty)} of {n_mels} mel filters are empty (the first is number {empty[0]}) at "
+                         f"n_fft={n_fft} and {sample_rate} Hz; use fewer n_mels or a larger n_fft")
+    return filters
+
+
+class SpectrogramStack(nn.Module):
+    """Waveform to a stack of log-mel power (dB), log STFT magnitude and STFT phase (rad).
+
+    The default reproduces the authors' published front end to rounding, with its peculiarities: the
+    second and third channel come from an STFT with a rectangular window whose real and imaginary parts
+    are mel-scaled *before* magnitude and angle are taken; channel 1 is 10 log10 of an amplitude (half of
+    true dB); nothing is normalised, and digital silence is -156.5.
+
+    Args:
+        sample_rate: Hz.
+        n_fft, hop_length: samples; also the window length. Frames are centred, edges reflect.
+        n_mels: bands from 0 Hz to sample_rate / 2.
+        stft_window: "rectangular" (as published) or "hann", for channels 1 and 2.
+        floor_db: lowest value of channel 0 in dB, half of it for channel 1 (same amplitude); None: no floor.
+    Shapes:
+        waveform (batch, samples) or (samples,) -> (batch, 3, n_mels, frames); 30,225 samples give 60 frames.
+    Raises:
+        ValueError: fewer samples than n_fft // 2 + 1, which centred framing cannot reflect; unknown window.
+    Taught in: 08_reproduce_group.
+    Source: paper section II; authors' code for windows, filters and logarithms.
+    """
+
+    def __init__(self, sample_rate=20_000, n_fft=1024, hop_length=512, n_mels=128,
+                 stft_window="rectangular", floor_db=None):
+        super().__init__()
+        if stft_window not in ("rectangular", "hann"):
+            raise ValueError(f"stft_window={stft_window!r}: choose 'rectangular' or 'hann'")
+        self.sample_rate, self.n_fft, self.hop_length, self.n_mels = sample_rate, n_fft, hop_length, n_mels
+        self.floor_db = floor_db
+        hann = torch.hann_window(n_fft, periodic=True)
+        self.register_buffer("hann", hann, persistent=False)
+        self.register_buffer("window", hann if stft_window == "hann" else torch.ones(n_fft), persistent=False)
+        self.register_buffer("filters", mel_filters(n_fft, n_mels, sample_rate).float(), persistent=False)
+        # Identity until ``standardise`` has seen the pool; saved with the weights.
+        self.register_buffer("mean", torch.zeros(3, 1, 1))
+        self.register_buffer("deviation", torch.ones(3, 1, 1))
+
+    def forward(self, waveform):
+        return (self.raw(waveform) - self.mean) / self.deviation
+
+    def raw(self, waveform):
+        """The three channels before standardisation; same shapes as ``forward``."""
+        if waveform.ndim == 1:
+            waveform = waveform[None]
+        if waveform.ndim != 2:
+            raise ValueError(f"expected (batch, samples) or (samples,), got {tuple(waveform.shape)}")
+        if waveform.shape[1] <= self.n_fft // 2:
+            raise ValueError(f"{waveform.shape[1]} samples are too few: a centred frame of n_fft={self.n_fft} "
+                             f"needs at least {self.n_fft // 2 + 1}")
+        power = self._stft(waveform, self.hann).abs().square()  # (batch, bins, frames)
+        plain = self._stft(waveform, self.window)
+        mel = self.filters.T  # (n_mels, bins)
+        real, imaginary = mel @ plain.real, mel @ plain.imag  # (batch, n_mels, frames)
+        log_mel = 10 * torch.log10(mel @ power + EPSILON)
+        magnitude = 10 * torch.log10(torch.hypot(real, imaginary) + EPSILON)
+        if self.floor_db is not None:
+            log_mel, magnitude = log_mel.clamp_min(self.floor_db), magnitude.clamp_min(self.floor_db / 2)
+        return torch.stack([log_mel, magnitude, torch.atan2(imaginary, real)], dim=1)
+
+    def _stft(self, waveform, window):
+        return torch.stft(waveform, self.n_fft, self.hop_length, window=window, center=True,
+                          pad_mode="reflect", return_complex=True)
+
+    @torch.no_grad()
+    def standardise(self, waveform):
+        """Fix mean and deviation per channel and band from example waveforms, (batch, samples).
+
+        Ours, not the paper's: bands of very different level otherwise start training with values near -150.
+        """
+        stack = self.raw(waveform)
+        self.mean = stack.mean(dim=(0, 3))[..., None]  # (3, n_mels, 1)
+        self.deviation = stack.std(dim=(0, 3))[..., None].clamp_min(1e-3)
+        return self
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        # Statistics are (3, 1, 1) before standardise and (3, n_mels, 1) after: take the shape that was saved.
+        for name in ("mean", "deviation"):
+            if prefix + name in state_dict:
+                setattr(self, name, torch.empty_like(state_dict[prefix + name], device=self.hann.device))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -1,0 +1,77 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from acssm_lib.clips import Clips, even_crops, random_crops, random_stretch
+
+
+def slow_crop(waveform, stretch, start, n_samples):
+    """Clip preparation word for word: stretch, pad half a crop on both sides, take ``n_samples``."""
+    new_length = math.floor(len(waveform) * stretch)
+    stretched = np.interp(np.arange(new_length) / stretch, np.arange(len(waveform)), waveform)
+    pad = n_samples // 2
+    padded = np.concatenate([np.zeros(pad), stretched, np.zeros(pad)])
+    return padded[start + pad:start + pad + n_samples]
+
+
+@pytest.mark.parametrize("stretch", [0.8, 0.97, 1.0, 1.25])
+def test_one_gather_equals_stretch_then_pad_then_crop(bank, stretch):
+    waveform = bank.samples[bank.offsets[3]:bank.offsets[3] + bank.lengths[3]].double().numpy() / 32768
+    for start in (-2048, 0, 1000, math.floor(len(waveform) * stretch) - 2048):
+        ours = bank.cut(torch.tensor([3]), torch.tensor([start]), torch.tensor([stretch], dtype=torch.float64), 4096)[0]
+        np.testing.assert_allclose(ours, slow_crop(waveform, stretch, start, 4096), atol=1e-6)
+
+
+def test_a_stretch_of_two_halves_the_frequency():
+    seconds = torch.arange(20_000) / 20_000
+    bank = Clips([0.5 * torch.sin(2 * torch.pi * 1000 * seconds)])
+    crop = bank.cut(torch.tensor([0]), torch.tensor([5000]), torch.tensor([2.0]).double(), 20_000)[0]
+    assert torch.fft.rfft(crop).abs().argmax() == 500
+
+
+def test_ten_crops_of_a_five_second_clip_are_where_the_paper_s_reference_puts_them():
+    bank = Clips([torch.full((100_000,), 0.5)])
+    crops = even_crops(bank, torch.tensor([0]), 30_225, 10)[0]  # (10, 30225)
+    assert crops.shape == (10, 30_225)
+    assert (crops[0] != 0).nonzero()[0] == 15_112  # 15,112 zeros, then audio
+    # Stride 11,111: the second crop starts 4,001 zeros before the clip.
+    assert (crops[1] != 0).nonzero()[0] == 15_112 - 11_111
+    assert (crops[-1] != 0).sum() == 100_000 - (9 * 11_111 - 15_112)  # the last one ends in zeros
+
+
+def test_the_single_test_crop_is_the_centre():
+    waveform = torch.zeros(100_001)
+    waveform[50_000] = 0.5
+    crop = even_crops(Clips([waveform]), torch.tensor([0]), 30_225, 1)[0, 0]
+    assert abs(int(crop.argmax()) - 30_225 // 2) <= 1
+
+
+def test_stretched_lengths_and_factors_stay_in_range(bank):
+    factors = random_stretch(1000, 1.25, torch.Generator().manual_seed(0))
+    assert 0.8 <= factors.min() < 0.81 and 1.24 < factors.max() <= 1.25
+    indices = torch.arange(12)
+    expected = [math.floor(int(n) * float(s)) for n, s in zip(bank.lengths, factors[:12])]
+    assert bank.stretched_lengths(indices, factors[:12]).tolist() == expected
+
+
+def test_random_crops_repeat_with_the_seed_and_differ_without(bank):
+    draw = lambda seed: random_crops(bank, torch.arange(12), 4096, 1.25, torch.Generator().manual_seed(seed))
+    assert torch.equal(draw(1), draw(1))
+    assert not torch.equal(draw(1), draw(2))
+
+
+def test_random_starts_reach_both_paddings():
+    bank = Clips([torch.full((6000,), 0.5)])
+    crops = random_crops(bank, torch.zeros(400, dtype=torch.long), 4096, 1.0, torch.Generator().manual_seed(0))
+    assert (crops[:, 0] == 0).any() and (crops[:, -1] == 0).any()
+    assert ((crops != 0).sum(1) >= 2048).all()  # never more than half a crop of padding
+
+
+@pytest.mark.parametrize("waveforms, words", [
+    ([], "at least one clip"), ([torch.zeros(1)], "fewer than 2 samples"),
+    ([torch.tensor([0.0, 3.0])], "peaks at 3.0"), ([torch.tensor([0.0, torch.nan])], "peaks at nan")])
+def test_a_bank_refuses_what_it_cannot_hold(waveforms, words):
+    with pytest.raises(ValueError, match=words):
+        Clips(waveforms)
