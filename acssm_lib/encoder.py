@@ -1,0 +1,127 @@
+"""The encoder: front end, frequency-only residual CNN, a stack of S4D layers, mean over time."""
+
+import torch
+from torch import nn
+
+from acssm_lib.features import SpectrogramStack
+from acssm_lib.resnet import FrequencyResNet
+from acssm_lib.s4d import S4D
+
+
+class StateSpaceStack(nn.Module):
+    """S4D layers with residual connection and LayerNorm over the channels.
+
+    Post-norm (the published order) is x = LayerNorm(x + dropout(S4D(x))); pre-norm normalises the input of S4D.
+
+    Shapes:
+        (batch, d_model, frames) -> same shape.
+    Taught in: 08_reproduce_group.
+    Source: paper section II; order and dropout from the authors' code.
+    """
+
+    def __init__(self, d_model, n_layers, d_state, dropout=0.0, prenorm=False, dt_min=0.001, dt_max=0.1):
+        super().__init__()
+        self.prenorm = prenorm
+        self.layers = nn.ModuleList(S4D(d_model, d_state, dropout, dt_min, dt_max) for _ in range(n_layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in range(n_layers))
+        self.dropout = nn.Dropout1d(dropout)
+
+    def forward(self, x):
+        for layer, norm in zip(self.layers, self.norms):
+            if self.prenorm:
+                x = x + self.dropout(layer(_over_channels(norm, x)))
+            else:
+                x = _over_channels(norm, x + self.dropout(layer(x)))
+        return x
+
+
+def _over_channels(norm, x):
+    return norm(x.transpose(1, 2)).transpose(1, 2)
+
+
+class AcousticSSM(nn.Module):
+    """The paper's encoder: what is in a frame (CNN), then what follows what (S4D).
+
+    Args:
+        config: a ``Preset``; ``paper`` gives 7,402,176 parameters.
+    Shapes:
+        spectrograms (batch, 3, n_mels, frames) -> features (batch, d_model, frames).
+        ``embed``: waveform (batch, samples) -> (batch, d_model).
+    Taught in: 08_reproduce_group.
+    Source: paper section II and figure 1; time mean from the authors' code.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.front_end = SpectrogramStack(config.sample_rate, config.n_fft, config.hop_length, config.n_mels,
+                                          config.stft_window, config.floor_db)
+        self.cnn = FrequencyResNet(3, config.widths, config.blocks)
+        self.d_model = config.widths[-1]
+        self.sequence = self.sequence_layers(config)
+
+    def sequence_layers(self, config):
+        """The layers that link the frames."""
+        return StateSpaceStack(self.d_model, config.n_layers, config.d_state, config.dropout, config.prenorm,
+                               config.dt_min, config.dt_max)
+
+    def forward(self, spectrograms):
+        return self.sequence(self.cnn(spectrograms))
+
+    def embed(self, waveform):
+        """Waveform (batch, samples) to one vector per crop, (batch, d_model): the mean over time."""
+        return self(self.front_end(waveform)).mean(dim=2)
+
+    def special_parameters(self):
+        """Step sizes and poles of every S4D layer; see ``parameter_groups``."""
+        return [parameter for module in self.modules() if isinstance(module, S4D)
+                for parameter in module.special_parameters()]
+
+
+class AdaptedCNN(AcousticSSM):
+    """The ablation of the paper: the same encoder without the state-space layers.
+
+    Frames are averaged as they are, so the order of the frames cannot matter.
+
+    Taught in: 08_reproduce_group.
+    Source: paper section III ("Adapted CNN"); 3,844,800 parameters at ``paper``.
+    """
+
+    def sequence_layers(self, config):
+        return nn.Identity()
+
+
+def count_parameters(module):
+    """Number of trainable values."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def parameter_groups(module, lr, weight_decay, special_lr, special=()):
+    """Optimiser groups: ``special`` (state-space) parameters get ``special_lr`` and no weight decay.
+
+    Taught in: 08_reproduce_group.
+    Source: authors' code; the state-spaces/s4 recipe.
+    """
+    ids = {id(parameter) for parameter in special}
+    general = [parameter for parameter in module.parameters() if id(parameter) not in ids]
+    groups = [{"params": general, "lr": lr, "weight_decay": weight_decay}]
+    if special:
+        groups.append({"params": list(special), "lr": special_lr, "weight_decay": 0.0})
+    return groups
+
+
+def pick_device(name=None):
+    """CUDA, else Apple GPU, else CPU; ``name`` overrides.
+
+    Raises:
+        ValueError: a device that is not there.
+    """
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    if torch.cuda.is_available():
+        available.insert(0, "cuda")
+    if name is None or name == "auto":
+        return torch.device(available[0])
+    if torch.device(name).type not in available:
+        raise ValueError(f"device {name!r} is not available here; choose one of {', '.join(available)}")
+    return torch.device(name)

@@ -1,0 +1,123 @@
+"""One training loop for everyone: seed, learning-rate schedule, progress bar, checkpoint that resumes."""
+
+import contextlib
+import json
+import math
+import time
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from acssm_lib.files import write_atomically
+
+
+def cosine_factor(step, n_steps, steps_per_epoch=1, warmup_steps=0):
+    """Share of the full learning rate at a step: a linear rise, then half a cosine to 0, changed once per epoch.
+
+    Taught in: 08_reproduce_group.
+    Source: authors' code (cosine stepped per epoch, no warm-up); warm-up is ours.
+    """
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    epochs = max(1, math.ceil((n_steps - warmup_steps) / steps_per_epoch))
+    return 0.5 * (1 + math.cos(math.pi * ((step - warmup_steps) // steps_per_epoch) / epochs))
+
+
+@contextlib.contextmanager
+def seeded(seed, device="cpu"):
+    """Torch's global random state (dropout, initial weights) set to ``seed``, and put back afterwards."""
+    devices = [torch.cuda.current_device()] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, checkpoint=None, identity=None,
+          save_every_s=20.0, label="training", progress=True):
+    """Run ``n_steps`` optimiser steps; a killed run continues from its checkpoint to the same result.
+
+    Args:
+        step_loss: step number -> scalar loss tensor; draws randomness from ``generator`` and torch's global state.
+        modules: name -> ``nn.Module`` whose weights belong to the checkpoint.
+        optimiser: its groups' ``lr`` at the call are the full learning rates.
+        factor: step number -> share of the full learning rate.
+        generator: CPU ``torch.Generator`` that ``step_loss`` uses; its state is saved too.
+        seed: sets torch's global state for dropout.
+        checkpoint: file to write and resume from, or None.
+        identity: plain JSON values that a checkpoint must share to be resumed (settings, pool, seed).
+        save_every_s: least seconds between two checkpoints; 0 writes after every step.
+    Returns:
+        losses: list of float, one per step, of the whole training, also when it was resumed.
+    Raises:
+        ValueError: the checkpoint belongs to another training.
+        FloatingPointError: the loss is not finite.
+    Taught in: 08_reproduce_group.
+    """
+    device = next(next(iter(modules.values())).parameters()).device
+    full_rates = [group["lr"] for group in optimiser.param_groups]
+    losses = []  # tensors: reading one back every step would wait for the device
+    with seeded(seed, device):
+        if checkpoint is not None and Path(checkpoint).exists():
+            losses = _restore(checkpoint, identity, modules, optimiser, generator)
+        saved = time.monotonic()
+        bar = tqdm(total=n_steps, initial=len(losses), desc=label, disable=not progress, mininterval=1.0)
+        for step in range(len(losses), n_steps):
+            for group, rate in zip(optimiser.param_groups, full_rates):
+                group["lr"] = rate * factor(step)
+            optimiser.zero_grad(set_to_none=True)
+            loss = step_loss(step)
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.detach())
+            if bar.update():
+                bar.set_postfix(loss=f"{_finite(losses[-1], label, step):.3f}")
+            last = step == n_steps - 1
+            if checkpoint is not None and (last or time.monotonic() - saved >= save_every_s):
+                _save(checkpoint, identity, modules, optimiser, generator, losses)
+                saved = time.monotonic()
+        bar.close()
+    losses = [_finite(loss, label, step) for step, loss in enumerate(losses)]
+    for group, rate in zip(optimiser.param_groups, full_rates):
+        group["lr"] = rate
+    return losses
+
+
+def save_weights(path, module):
+    """State dictionary of ``module``, loadable with ``torch.load(path, weights_only=True)``, atomically."""
+    weights = {key: value.detach().cpu() for key, value in module.state_dict().items()}
+    write_atomically(path, lambda part: torch.save(weights, part))
+
+
+def _finite(loss, label, step):
+    value = float(loss)
+    if not math.isfinite(value):
+        raise FloatingPointError(f"{label}: the loss is {value} at step {step}; a smaller learning rate may help")
+    return value
+
+
+def _save(path, identity, modules, optimiser, generator, losses):
+    cuda = torch.cuda.get_rng_state() if losses[-1].is_cuda else None
+    state = {"identity": json.dumps(identity, sort_keys=True), "losses": torch.stack(losses).cpu(),
+             "modules": {name: module.state_dict() for name, module in modules.items()},
+             "optimiser": optimiser.state_dict(), "generator": generator.get_state(),
+             "torch_state": torch.get_rng_state(), "cuda_state": cuda}
+    write_atomically(path, lambda part: torch.save(state, part))
+
+
+def _restore(path, identity, modules, optimiser, generator):
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"{path} is not a readable checkpoint ({error}); delete it to start over") from error
+    if state["identity"] != json.dumps(identity, sort_keys=True):
+        raise ValueError(f"{path} belongs to a training with other settings; delete it or choose another folder")
+    for name, module in modules.items():
+        module.load_state_dict(state["modules"][name])
+    optimiser.load_state_dict(state["optimiser"])
+    generator.set_state(state["generator"])
+    torch.set_rng_state(state["torch_state"])
+    device = next(next(iter(modules.values())).parameters()).device
+    if state["cuda_state"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda_state"])
+    return list(state["losses"].to(device))
