@@ -1,0 +1,139 @@
+"""Contrastive pre-training: two views of one recording should be more alike than views of two recordings.
+
+Symbols: y embedding of a view (d_model); g projection head; W bilinear matrix; B clips in a batch.
+
+    similarity   s(a, p) = g(y_a)^T W g(y_p)                               (paper, equation 3)
+    loss         -1/B sum_i log( exp s(a_i, p_i) / sum_j exp s(a_i, p_j) )   (paper, equation 4)
+"""
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from acssm_lib.clips import random_crops
+from acssm_lib.encoder import parameter_groups, pick_device
+from acssm_lib.training import cosine_factor, seeded, train
+
+
+class BilinearSimilarity(nn.Module):
+    """s(a, p) = a^T W p for every pair of a batch (paper, equation 3).
+
+    Args:
+        d_projection: length of a projected embedding.
+        std: standard deviation of W at the start; 1 in the authors' code, which makes the first losses
+            several times ln B, 0.05 in COLA.
+    Shapes:
+        anchors (batch, d), positives (batch, d) -> (batch, batch), anchor i against positive j.
+    Taught in: 08_reproduce_group.
+    """
+
+    def __init__(self, d_projection, std=1.0):
+        super().__init__()
+        self.weight = nn.Parameter(std * torch.randn(d_projection, d_projection))
+
+    def forward(self, anchors, positives):
+        return anchors @ self.weight @ positives.T
+
+
+def contrastive_loss(anchors, positives, similarity, temperature=1.0, symmetric=False):
+    """Cross-entropy of finding each anchor's own positive among the batch (paper, equation 4).
+
+    Args:
+        anchors, positives: (batch, d); row i of both comes from recording i.
+        similarity: (anchors, positives) -> (batch, batch).
+        temperature: divides the similarities; equation 4 has none (1), the authors' code 0.2.
+        symmetric: also let each positive find its anchor, and average; ours.
+    Returns:
+        scalar; ln(batch) when all embeddings are equal.
+    Raises:
+        ValueError: shapes differ, or there are fewer than two recordings (nothing to tell apart).
+    Taught in: 08_reproduce_group.
+    """
+    if anchors.shape != positives.shape or len(anchors) < 2:
+        raise ValueError(f"expected two equal (batch >= 2, d) tensors, got {tuple(anchors.shape)} "
+                         f"and {tuple(positives.shape)}")
+    logits = similarity(anchors, positives) / temperature  # (batch, batch)
+    targets = torch.arange(len(logits), device=logits.device)
+    loss = F.cross_entropy(logits, targets)
+    return (loss + F.cross_entropy(logits.T, targets)) / 2 if symmetric else loss
+
+
+def projection_head(d_model, d_projection, kind="prelu"):
+    """The head g, dropped after pre-training.
+
+    "prelu" is the published one (394,496 parameters at 512 -> 512 -> 256); "layernorm" is COLA's: linear,
+    LayerNorm, tanh, which keeps similarities in a range where W ~ N(0, 0.05^2) starts near ln B.
+    """
+    if kind == "prelu":
+        return nn.Sequential(nn.Linear(d_model, d_model), nn.PReLU(d_model), nn.Linear(d_model, d_projection))
+    return nn.Sequential(nn.Linear(d_model, d_projection), nn.LayerNorm(d_projection), nn.Tanh())
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """What a pre-training did: recordings used, steps, wall-clock seconds of this call, loss of every step."""
+
+    clips: int
+    steps: int
+    seconds: float
+    losses: list
+
+
+def pretrain(encoder, clips, pool, config, seed, *, checkpoint=None, device=None, progress=True, save_every_s=20.0):
+    """Pre-train ``encoder`` in place on unlabelled recordings (AcousticSSM1: two stretch-and-crop views).
+
+    Every step draws ``pretrain_batch`` clips without replacement, and two independent views of each; both
+    views go through the network as one batch.
+
+    Args:
+        encoder: ``AcousticSSM`` or ``AdaptedCNN``.
+        clips: a ``Clips`` bank.
+        pool: indices of the unlabelled recordings to learn from.
+        config: a ``Preset``.
+        seed: of views, batches, dropout and head; the encoder's initial weights are the caller's.
+        checkpoint: file to resume from, kept until the caller removes it.
+    Returns:
+        ``Pretraining``; ``encoder`` is left in eval mode.
+    Raises:
+        ValueError: fewer than two recordings in the pool.
+    Taught in: 08_reproduce_group.
+    Source: paper section II; optimiser, schedule and head from the authors' code.
+    """
+    pool = torch.as_tensor(pool)
+    if len(pool) < 2:
+        raise ValueError(f"the pre-training pool has {len(pool)} clip(s); contrast needs at least 2")
+    device = pick_device(device)
+    encoder.to(device).train()
+    clips.to(device)
+    with seeded(seed):
+        head = projection_head(encoder.d_model, config.d_projection, config.projection).to(device)
+        similarity = BilinearSimilarity(config.d_projection, config.bilinear_std).to(device)
+    generator = torch.Generator().manual_seed(seed)
+    batch = min(config.pretrain_batch, len(pool))
+    steps_per_epoch = math.ceil(len(pool) / batch)
+    n_steps = config.pretrain_epochs * steps_per_epoch
+
+    def step_loss(step):
+        chosen = pool[torch.randperm(len(pool), generator=generator)[:batch]]
+        waveform = random_crops(clips, chosen.repeat(2), config.n_samples, config.max_stretch, generator)
+        anchors, positives = head(encoder.embed(waveform)).chunk(2)
+        return contrastive_loss(anchors, positives, similarity, config.temperature, config.symmetric)
+
+    model = nn.ModuleDict({"encoder": encoder, "head": head, "similarity": similarity})
+    optimiser = torch.optim.AdamW(parameter_groups(
+        model, config.pretrain_lr, config.pretrain_weight_decay, min(0.001, config.pretrain_lr),
+        encoder.special_parameters()))
+    started = time.monotonic()
+    losses = train(
+        step_loss, {"model": model}, optimiser,
+        lambda step: cosine_factor(step, n_steps, steps_per_epoch, round(config.pretrain_warmup * n_steps)),
+        n_steps, generator, seed, checkpoint=checkpoint, save_every_s=save_every_s, progress=progress,
+        identity={"task": "pretrain", "encoder": type(encoder).__name__, "seed": seed, "pool": pool.tolist(),
+                  "settings": config.as_dict()},
+        label="pre-training")
+    encoder.eval()
+    return Pretraining(len(pool), n_steps, time.monotonic() - started, losses)

@@ -1,0 +1,208 @@
+"""Fine-tuning on a handful of labels, and its evaluation over support draws."""
+
+import copy
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from acssm_lib.clips import even_crops, random_crops, random_stretch
+from acssm_lib.encoder import parameter_groups, pick_device
+from acssm_lib.episodes import episode_seeds, sample_episode, shares_source
+from acssm_lib.files import write_json
+from acssm_lib.training import cosine_factor, seeded, train
+
+
+class Classifier(nn.Module):
+    """Encoder, then the three-layer head of the authors' code (the paper says two layers).
+
+    Shapes:
+        spectrograms (batch, 3, n_mels, frames) -> logits (batch, n_way).
+    Taught in: 08_reproduce_group.
+    """
+
+    def __init__(self, encoder, n_way, head_width=128, head_dropout=0.1):
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Sequential(
+            nn.Linear(encoder.d_model, head_width), nn.Dropout(head_dropout), nn.ReLU(),
+            nn.Linear(head_width, head_width), nn.Dropout(head_dropout), nn.ReLU(),
+            nn.Linear(head_width, n_way))
+
+    def forward(self, spectrograms):
+        return self.head(self.encoder(spectrograms).mean(dim=2))
+
+
+def finetune(encoder, clips, indices, labels, config, seed, *, checkpoint=None, device=None, progress=True,
+             save_every_s=20.0):
+    """Train a classifier on the labelled clips; the whole network learns, batch norm in training mode.
+
+    Every labelled clip gives ``finetune_crops`` crops. As published they are cut once (one stretch per
+    clip, equally spaced); with ``finetune_redraw`` stretch and place are new in every epoch.
+
+    Args:
+        encoder: left as it is; the classifier holds a copy.
+        clips: a ``Clips`` bank.
+        indices: labelled clips, (n_way * n_shot,).
+        labels: their classes as 0 ... n_way - 1.
+        config: a ``Preset``.
+        seed: of head, crops, batches and dropout.
+        checkpoint: file to resume from.
+    Returns:
+        ``Classifier`` of the last epoch, in eval mode; no label is spent on choosing an epoch.
+    Taught in: 08_reproduce_group.
+    Source: paper section III; head, schedule and crops from the authors' code.
+    """
+    device = pick_device(device)
+    clips.to(device)
+    indices, labels = torch.as_tensor(indices), torch.as_tensor(labels, device=device)
+    n_way = int(labels.max()) + 1
+    with seeded(seed):
+        classifier = Classifier(copy.deepcopy(encoder), n_way, config.head_width, config.head_dropout)
+    classifier.to(device).train()
+    generator = torch.Generator().manual_seed(seed)
+    crops = config.finetune_crops
+    targets = labels.repeat_interleave(crops)
+    if not config.finetune_redraw:
+        stretch = random_stretch(len(indices), config.finetune_stretch, generator)
+        waveform = even_crops(clips, indices, config.n_samples, crops, stretch).flatten(0, 1)
+        with torch.no_grad():
+            fixed = torch.cat([classifier.encoder.front_end(part) for part in waveform.split(64)])
+    steps_per_epoch = math.ceil(len(targets) / config.finetune_batch)
+    n_steps = config.finetune_epochs * steps_per_epoch
+    order = None
+
+    def step_loss(step):
+        nonlocal order
+        # A permutation per epoch, from its own seed so that a resumed run needs no memory of it.
+        epoch, place = divmod(step, steps_per_epoch)
+        if order is None or place == 0:
+            order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(1_000_003 * seed + epoch))
+        chosen = order[place * config.finetune_batch:(place + 1) * config.finetune_batch]
+        if config.finetune_redraw:
+            waveform = random_crops(clips, indices[chosen // crops], config.n_samples, config.finetune_stretch,
+                                    generator)
+            spectrograms = classifier.encoder.front_end(waveform)
+        else:
+            spectrograms = fixed[chosen.to(device)]
+        return F.cross_entropy(classifier(spectrograms), targets[chosen.to(device)])
+
+    train(step_loss, {"classifier": classifier}, _optimiser(classifier, config),
+          lambda step: cosine_factor(step, n_steps, steps_per_epoch), n_steps, generator, seed,
+          checkpoint=checkpoint, save_every_s=save_every_s, progress=progress, label="fine-tuning",
+          identity={"task": "finetune", "encoder": type(encoder).__name__, "seed": seed,
+                    "support": indices.tolist(), "labels": labels.tolist(), "settings": config.as_dict()})
+    return classifier.eval()
+
+
+def _optimiser(classifier, config):
+    encoder_lr = config.finetune_lr if config.finetune_encoder_lr is None else config.finetune_encoder_lr
+    groups = parameter_groups(classifier.encoder, encoder_lr, config.finetune_weight_decay,
+                              min(config.finetune_ssm_lr, encoder_lr), classifier.encoder.special_parameters())
+    groups += parameter_groups(classifier.head, config.finetune_lr, config.finetune_weight_decay, config.finetune_lr)
+    return {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[config.finetune_optimiser](groups)
+
+
+@torch.no_grad()
+def embed(encoder, clips, indices, config):
+    """Clip embeddings, averaged over ``test_crops`` equally spaced crops (1: the centre crop).
+
+    Returns:
+        embedding: float32 on the CPU, (clips, d_model).
+    Taught in: 08_reproduce_group.
+    """
+    return _over_test_crops(encoder.eval().embed, clips, indices, config)
+
+
+@torch.no_grad()
+def predict(classifier, clips, indices, config):
+    """Class probabilities of clips, averaged over ``test_crops`` equally spaced crops (1: the centre crop).
+
+    Returns:
+        probabilities: float32 on the CPU, (clips, n_way).
+    Taught in: 08_reproduce_group.
+    """
+    classifier.eval()
+    return _over_test_crops(lambda waveform: classifier(classifier.encoder.front_end(waveform)).softmax(1),
+                            clips, indices, config)
+
+
+def _over_test_crops(function, clips, indices, config):
+    """Mean of ``function`` (waveform (batch, samples) -> (batch, d)) over the test crops of each clip."""
+    parts = []
+    for some in torch.as_tensor(indices).split(max(1, 64 // config.test_crops)):
+        waveform = even_crops(clips, some, config.n_samples, config.test_crops)  # (clips, test_crops, n_samples)
+        values = function(waveform.flatten(0, 1))
+        parts.append(values.unflatten(0, (len(some), config.test_crops)).mean(1).cpu())
+    return torch.cat(parts)
+
+
+class FineTuning:
+    """An encoder as a learner for ``evaluate``: fits by fine-tuning a copy of it."""
+
+    def __init__(self, encoder, clips, config, *, device=None, progress=True):
+        self.encoder, self.clips, self.config = encoder, clips, config
+        self.device, self.progress = device, progress
+
+    def fit(self, indices, labels, seed, checkpoint=None):
+        self.classifier = finetune(self.encoder, self.clips, indices, labels, self.config, seed,
+                                   checkpoint=checkpoint, device=self.device, progress=self.progress)
+        return self
+
+    def predict(self, indices):
+        return predict(self.classifier, self.clips, indices, self.config).numpy()
+
+
+def evaluate(learner, labels, sources, names, config, seed, *, checkpoint=None, progress=True):
+    """Accuracy of a learner over the support draws of one run.
+
+    Args:
+        learner: has ``fit(indices, labels, seed, checkpoint=None)`` and ``predict(indices)`` -> (clips, n_way).
+        labels: 0 ... n_way - 1, (clips,); negative for clips that take no part.
+        sources: recording of each clip, None where unknown.
+        names: of each clip, for the record.
+        config: a ``Preset``; ``n_shot`` and ``n_episodes`` are used.
+        seed: of the run; the draws are ``episode_seeds(seed, n_episodes)``, the same for every method.
+        checkpoint: folder in which finished draws are kept; a killed evaluation resumes with the next one.
+    Returns:
+        list of dictionaries, one per draw: seed, accuracy, n_query, accuracy_unshared_sources (None when every
+        query shares one), n_query_unshared_sources, support (clip names), confusion (n_way, n_way), seconds.
+    Taught in: 08_reproduce_group.
+    Source: paper section III; several draws and unshared sources are ours.
+    """
+    labels = np.asarray(labels)
+    n_way = int(labels.max()) + 1
+    results = []
+    for draw in tqdm(episode_seeds(seed, config.n_episodes), desc="support draws", disable=not progress):
+        file = Path(checkpoint) / f"draw{draw}.json" if checkpoint else None
+        if file and file.exists():
+            results.append(json.loads(file.read_text(encoding="utf-8")))
+            continue
+        started = time.monotonic()
+        episode = sample_episode(labels, n_way, config.n_shot, draw)
+        learner.fit(episode.support, labels[episode.support], draw,
+                    checkpoint=file.with_suffix(".ckpt") if file else None)
+        predicted = learner.predict(episode.query).argmax(1)
+        results.append(_score(predicted, episode, labels, sources, n_way) | {
+            "seed": draw, "support": [names[index] for index in episode.support],
+            "seconds": time.monotonic() - started})
+        if file:
+            write_json(file, results[-1])
+            file.with_suffix(".ckpt").unlink(missing_ok=True)
+    return results
+
+
+def _score(predicted, episode, labels, sources, n_way):
+    right = predicted == labels[episode.query]
+    unshared = ~shares_source(episode.query, episode.support, sources)
+    confusion = np.zeros((n_way, n_way), dtype=int)  # rows: truth
+    np.add.at(confusion, (labels[episode.query], predicted), 1)
+    return {"accuracy": float(right.mean()), "n_query": len(right),
+            "accuracy_unshared_sources": float(right[unshared].mean()) if unshared.any() else None,
+            "n_query_unshared_sources": int(unshared.sum()), "confusion": confusion.tolist()}

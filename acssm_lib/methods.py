@@ -1,0 +1,87 @@
+"""The methods of the comparison: which encoder, and whether it is pre-trained."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from acssm_lib.clips import random_crops
+from acssm_lib.encoder import AcousticSSM, AdaptedCNN
+from acssm_lib.features import SpectrogramStack
+from acssm_lib.training import seeded
+
+
+@dataclass(frozen=True)
+class Method:
+    """``encoder``: its class, or None for a method without one; ``pretrained``: contrastive pre-training first."""
+
+    encoder: type | None
+    pretrained: bool
+    description: str
+
+
+METHODS = {
+    "mel-stats": Method(None, False, "mean, deviation and frame difference of log-mel bands, logistic regression"),
+    "supervised": Method(AcousticSSM, False, "AcousticSSM from random weights, fine-tuned on the labels alone"),
+    "adapted-cnn": Method(AdaptedCNN, True, "the encoder without state-space layers, pre-trained and fine-tuned"),
+    "acoustic-ssm1": Method(AcousticSSM, True, "AcousticSSM, pre-trained (two segments of one recording), fine-tuned"),
+}
+
+
+def build_encoder(method, clips, pool, config, seed):
+    """The method's encoder with initial weights from ``seed``.
+
+    With ``config.standardise`` the front end takes mean and deviation of each band from the pool, without
+    labels, for every method alike.
+
+    Taught in: 08_reproduce_group.
+    """
+    with seeded(seed):
+        encoder = METHODS[method].encoder(config)
+    if config.standardise:
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.as_tensor(pool)[torch.randperm(len(pool), generator=generator)[:256]]
+        encoder.front_end.standardise(
+            random_crops(clips, chosen, config.n_samples, config.max_stretch, generator).cpu())
+    return encoder
+
+
+class MelStatistics:
+    """What people try first, as a learner for ``evaluate``: statistics of log-mel bands over the whole clip.
+
+    Mean, deviation and mean absolute frame difference of each band, standardised, then logistic regression.
+    A frame's place in time does not enter, so the order of sounds cannot be told.
+
+    Taught in: 08_reproduce_group.
+    """
+
+    def __init__(self, clips, config):
+        self.clips = clips
+        # A floor of -80 dB also in ``paper``: silence at -156 dB would swamp mean and deviation.
+        self.front_end = SpectrogramStack(config.sample_rate, config.n_fft, config.hop_length, config.n_mels,
+                                          floor_db=-80.0)
+        self.cache = {}
+
+    def features(self, indices):
+        """(clips, 3 * n_mels)"""
+        return np.stack([self._one(int(index)) for index in indices])
+
+    def _one(self, index):
+        if index not in self.cache:
+            first, length = int(self.clips.offsets[index]), int(self.clips.lengths[index])
+            waveform = self.clips.samples[first:first + length].cpu().float() / 32768
+            log_mel = self.front_end(waveform)[0, 0]  # (n_mels, frames)
+            difference = log_mel.diff(dim=1).abs().mean(1)
+            self.cache[index] = torch.cat([log_mel.mean(1), log_mel.std(1), difference]).numpy()
+        return self.cache[index]
+
+    def fit(self, indices, labels, seed, checkpoint=None):
+        self.model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, random_state=seed))
+        self.model.fit(self.features(indices), labels)
+        return self
+
+    def predict(self, indices):
+        return self.model.predict_proba(self.features(indices))
