@@ -1,0 +1,311 @@
+"""Figures: every function draws on ``ax`` (or makes one that shows inline) and returns ``(fig, ax)``.
+
+One size per kind of figure and 96 dpi, white paper in light and dark mode, one colour per method everywhere.
+Nothing global is changed: each axis is dressed by hand, so importing this module leaves matplotlib as it was.
+Tensors and arrays are both welcome.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from acssm_lib.files import write_atomically
+
+DPI = 96
+# Colour-blind-safe (Okabe and Ito, filled up with Paul Tol's muted set); known methods keep theirs in every figure.
+METHOD_COLOURS = {
+    "mel-stats": "#6E6E6E", "supervised": "#E69F00", "adapted-cnn": "#009E73", "acoustic-ssm1": "#0072B2",
+    "acoustic-ssm2": "#56B4E9", "byol-a": "#000000", "hubert": "#D55E00", "mockingjay": "#332288",
+    "mt-slvr": "#CC79A7", "tera": "#999933", "wav2vec2": "#882255",
+}
+OTHER_COLOUR = "#A0522D"  # a method this list does not know
+CHANNELS = (  # of a spectrogram stack: name with unit, colour map, limits
+    ("Log-mel power (dB)", "magma", None),
+    ("Log STFT magnitude (dB)", "magma", None),
+    ("STFT phase (rad)", "twilight", (-np.pi, np.pi)),
+)
+_INK = "#222222"
+_MARKERS = "osD^vPX*"
+
+
+def canvas(width, height, rows=1, columns=1):
+    """Figure (inches) and axes for files, outside pyplot's registry: nothing to close, no window opens.
+
+    Returns:
+        fig, axes: one axis, or an array ``(rows, columns)`` of them.
+    Taught in: 08_reproduce_group.
+    """
+    fig = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    axes = fig.subplots(rows, columns, squeeze=False)
+    return fig, axes if axes.size > 1 else axes[0, 0]
+
+
+def save(fig, path):
+    """Write the figure through a temporary name, so a reader never sees half a file, and close it.
+
+    Returns:
+        path: where it lies; the ending (".png") says the format.
+    Taught in: 08_reproduce_group.
+    """
+    try:
+        return write_atomically(path, lambda part: fig.savefig(part, dpi=fig.dpi, facecolor="white"))
+    finally:
+        plt.close(fig)
+
+
+def waveform(waveform, sample_rate, ax=None, title=None):
+    """Amplitude over time.
+
+    Args:
+        waveform: (samples,), in [-1, 1].
+        sample_rate: Hz.
+    Raises:
+        ValueError: more than one dimension.
+    Taught in: 08_reproduce_group.
+    """
+    values = _array(waveform, 1, "waveform (samples,)")
+    fig, ax = _axis(ax, 7.0, 2.2)
+    ax.plot(np.arange(len(values)) / sample_rate, values, color="#0072B2", linewidth=0.6)
+    ax.axhline(0, color=_INK, linewidth=0.4)
+    ax.set_xlim(0, len(values) / sample_rate)
+    return _dress(fig, ax, title, "Time (s)", "Amplitude (full scale = 1)")
+
+
+def spectrogram(values, sample_rate=20_000, hop_length=512, ax=None, title=None,
+                label=CHANNELS[0][0], colour_map="magma", limits=None):
+    """One channel of a spectrogram stack; the bands lie on the HTK mel scale from 0 Hz to half the sample rate.
+
+    Args:
+        values: (mel, frames); frame t is centred on sample t * hop_length.
+        sample_rate, hop_length: Hz, samples.
+        label: text of the colour bar, with its unit.
+        limits: colour limits; by default the loudest value and at most 80 below it, as silence has no floor.
+    Raises:
+        ValueError: not two-dimensional.
+    Taught in: 08_reproduce_group.
+    """
+    values = _array(values, 2, "spectrogram (mel, frames)")
+    n_mels, frames = values.shape
+    low, high = limits or (max(values.min(), values.max() - 80), values.max())
+    fig, ax = _axis(ax, 7.0, 3.2)
+    hop_s = hop_length / sample_rate
+    image = ax.imshow(values, origin="lower", aspect="auto", cmap=colour_map, vmin=low, vmax=high,
+                      interpolation="nearest", extent=(-hop_s / 2, (frames - 0.5) * hop_s, -0.5, n_mels - 0.5))
+    bar = fig.colorbar(image, ax=ax, pad=0.02, extend="min" if values.min() < low else "neither")
+    bar.set_label(label, fontsize=9, color=_INK)
+    bar.ax.tick_params(labelsize=8, colors=_INK)
+    bar.outline.set_visible(False)
+    ticks = [hz for hz in (100, 300, 1000, 3000, 10_000) if hz <= sample_rate / 2]
+    ax.set_yticks([mel_band(hz, n_mels, sample_rate) for hz in ticks], [f"{hz:,}" for hz in ticks])
+    ax.set_ylim(-0.5, n_mels)  # the upper edge of the last band is half the sample rate
+    return _dress(fig, ax, title, "Time (s)", "Frequency (Hz)")
+
+
+def mel_band(hz, n_mels, sample_rate=20_000):
+    """Position of a frequency on the band axis; band i peaks at i, HTK scale (method section 3).
+
+    Taught in: 08_reproduce_group.
+    """
+    mel, top = (np.log10(1 + f / 700) for f in (hz, sample_rate / 2))
+    return mel / top * (n_mels + 1) - 1
+
+
+def stack(spectrograms, sample_rate=20_000, hop_length=512, axes=None, titles=None):
+    """The three channels side by side: log-mel power (dB), log STFT magnitude (dB), STFT phase (rad, cyclic).
+
+    Args:
+        spectrograms: (3, mel, frames).
+        axes, titles: three each.
+    Returns:
+        fig, axes: the three axes.
+    Raises:
+        ValueError: not (3, mel, frames).
+    Taught in: 08_reproduce_group.
+    """
+    values = _array(spectrograms, 3, "spectrograms (3, mel, frames)")
+    if len(values) != 3:
+        raise ValueError(f"expected spectrograms (3, mel, frames), got {values.shape}")
+    if axes is None:
+        fig, axes = plt.subplots(1, 3, figsize=(12.0, 3.2), dpi=DPI, layout="constrained", facecolor="white")
+    titles = titles or [label.rsplit(" (", 1)[0] for label, _, _ in CHANNELS]
+    for channel, ax, title, (label, colour_map, limits) in zip(values, axes, titles, CHANNELS):
+        fig, _ = spectrogram(channel, sample_rate, hop_length, ax, title, label, colour_map, limits)
+    for ax in axes[1:]:
+        ax.set_ylabel("")
+    return fig, axes
+
+
+def loss_curve(losses, ax=None, chance=None, steps=None, title=None):
+    """Contrastive loss over the training steps.
+
+    Args:
+        losses: (points,), possibly thinned.
+        chance: loss of a guess, ln B for a batch of B clips; drawn as a dashed line.
+        steps: number of steps the points stand for; by default one each.
+    Taught in: 08_reproduce_group.
+    """
+    values = _array(losses, 1, "losses (points,)")
+    fig, ax = _axis(ax, 7.0, 3.0)
+    ax.plot(np.linspace(1, steps or len(values), len(values)), values, color=METHOD_COLOURS["acoustic-ssm1"], lw=1.4)
+    if chance is not None:
+        ax.axhline(chance, color=_INK, linestyle="--", linewidth=1)
+        ax.annotate(f"a guess: ln B = {chance:.2f}", (1, chance), (-4, 3), xycoords=("axes fraction", "data"),
+                    textcoords="offset points", ha="right", fontsize=8, color=_INK)
+    return _dress(fig, ax, title, "Step", "Contrastive loss (nats)")
+
+
+def embedding(points, labels, classes, ax=None, highlight=None, title=None):
+    """Clips as points in two dimensions, one colour and marker per class.
+
+    Args:
+        points: (n, 2).
+        labels: (n,), indices into ``classes``; -1 is drawn grey as unlabelled.
+        classes: names.
+        highlight: indices or mask of clips to ring, such as the support.
+    Raises:
+        ValueError: shapes that do not fit.
+    Taught in: 08_reproduce_group.
+    """
+    points, labels = _array(points, 2, "points (n, 2)"), _array(labels, 1, "labels (n,)").astype(int)
+    if points.shape != (len(labels), 2):
+        raise ValueError(f"expected points (n, 2) and labels (n,), got {points.shape} and {labels.shape}")
+    fig, ax = _axis(ax, 6.4, 4.4)
+    colours = sns.color_palette("colorblind", 10)
+    for label in np.unique(labels):
+        chosen = points[labels == label]
+        style = ({"color": "#BBBBBB", "marker": ".", "label": "unlabelled", "zorder": 1} if label < 0 else
+                 {"color": colours[label % 10], "marker": _MARKERS[label % 8], "label": classes[label]})
+        ax.scatter(*chosen.T, s=30, linewidths=0.4, edgecolors="white", **style)
+    if highlight is not None:
+        ax.scatter(*points[_array(highlight, 1, "highlight (n,)")].T, s=95, facecolors="none", edgecolors=_INK,
+                   linewidths=1.3, label="support")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    return _dress(fig, ax, title, "Dimension 1 (no unit)", "Dimension 2 (no unit)")
+
+
+def confusion(matrix, classes, ax=None, title=None, colour_bar=True):
+    """Confusion matrix: counts as numbers, share of the true class as colour.
+
+    Args:
+        matrix: (n_way, n_way) counts, rows = truth.
+        classes: n_way names.
+    Raises:
+        ValueError: the matrix is not n_way by n_way.
+    Taught in: 08_reproduce_group.
+    """
+    counts = _array(matrix, 2, "matrix (n_way, n_way)")
+    if counts.shape != (len(classes), len(classes)):
+        raise ValueError(f"expected a {len(classes)} x {len(classes)} matrix for {list(classes)}, got {counts.shape}")
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    fig, ax = _axis(ax, 5.2, 4.4)
+    image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        ax.text(column, row, f"{count:.0f}", ha="center", va="center", fontsize=8,
+                color="white" if share[row, column] > 0.55 else _INK)
+    ax.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(len(classes)), classes)
+    if colour_bar:
+        fig.colorbar(image, ax=ax, label="Share of the true class", shrink=0.8).outline.set_visible(False)
+    fig, ax = _dress(fig, ax, title, "Predicted class", "True class")
+    ax.tick_params(length=0)
+    return fig, ax
+
+
+def accuracy_dots(table, ax=None, title=None):
+    """Accuracy per group, one dot per method with its interval, and the chance line.
+
+    Args:
+        table: rows of ``results.comparison_table`` of one data set and preset.
+    Taught in: 08_reproduce_group.
+    """
+    groups, methods = list(dict.fromkeys(table["group"])), list(dict.fromkeys(table["method"]))
+    fig, ax = _axis(ax, max(6.4, 1.5 + 1.1 * len(groups)), 3.8)
+    for rank, method in enumerate(methods):
+        rows = table[table["method"] == method]
+        x = np.array([groups.index(group) for group in rows["group"]]) + 0.16 * (rank - (len(methods) - 1) / 2)
+        error = np.abs(rows[["accuracy_low", "accuracy_high"]].to_numpy(float).T - rows["accuracy"].to_numpy())
+        colour = METHOD_COLOURS.get(method, OTHER_COLOUR)
+        ax.errorbar(x, rows["accuracy"], yerr=error, fmt=_MARKERS[rank % 8], markersize=7, color=colour,
+                    elinewidth=1.6, label=method)
+    for height in sorted(set(table["chance"])):
+        ax.axhline(height, color=_INK, linestyle="--", linewidth=1.2, zorder=1, label=f"chance ({height:.2g})")
+    ax.set_xticks(range(len(groups)), groups)
+    ax.set_xlim(-0.6, len(groups) - 0.4)
+    ax.set_ylim(0, 1.02)
+    ax.grid(axis="y", color="#E4E4E4", linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+    return _dress(fig, ax, title, "Group (five classes each)" if set(table["n_way"]) == {5} else "Group",
+                  "Accuracy (share of queries)")
+
+
+def forest(differences, ax=None, title=None):
+    """Paired differences with their intervals, one block per comparison; full dots exclude zero.
+
+    Args:
+        differences: rows of ``results.paired_differences`` of one data set and preset.
+    Taught in: 08_reproduce_group.
+    """
+    blocks = differences.groupby(["method", "baseline"], sort=False)
+    fig, ax = _axis(ax, 7.0, forest_height(differences))
+    ticks, y = [], 0
+    for (method, baseline), rows in blocks:
+        ticks.append((y, f"{method} − {baseline}", "bold"))
+        for row in rows.itertuples():
+            y += 1
+            ticks.append((y, row.group, "normal"))
+            colour = METHOD_COLOURS.get(method, OTHER_COLOUR)
+            ax.plot([row.low, row.high], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
+            ax.plot(row.difference, y, "o", markersize=7, color=colour, markeredgewidth=1.6,
+                    markerfacecolor=colour if row.low > 0 or row.high < 0 else "white")
+        y += 1.5
+    ax.axvline(0, color=_INK, linewidth=1, zorder=1)
+    ax.set_yticks([tick[0] for tick in ticks], [tick[1] for tick in ticks])
+    for text, tick in zip(ax.get_yticklabels(), ticks):
+        text.set_fontweight(tick[2])
+    ax.set_ylim(y - 0.8, -0.8)
+    reach = np.nanmax(np.abs(differences[["difference", "low", "high"]].to_numpy(float)), initial=0.05)
+    ax.set_xlim(-1.08 * reach, 1.08 * reach)
+    ax.grid(axis="x", color="#E4E4E4", linewidth=0.8)
+    ax.set_axisbelow(True)
+    fig, ax = _dress(fig, ax, title, "Paired difference in accuracy (share of queries)", "")
+    ax.tick_params(axis="y", length=0)
+    return fig, ax
+
+
+def forest_height(differences):
+    """Inches that ``forest`` needs, for callers who bring their own axis.
+
+    Taught in: 08_reproduce_group.
+    """
+    return 1.0 + 0.26 * (len(differences) + 1.5 * len(differences.groupby(["method", "baseline"])))
+
+
+def _array(values, dimensions, what):
+    """A detached numpy copy, or an error that says which shape was wanted."""
+    values = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+    if values.ndim != dimensions:
+        raise ValueError(f"expected {what}, got shape {values.shape}")
+    return values
+
+
+def _axis(ax, width, height):
+    """The caller's axis, or a new one that a notebook shows inline."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    return ax.figure, ax
+
+
+def _dress(fig, ax, title, x_label, y_label):
+    """Labels and quiet frame, set on the axis itself rather than in global settings."""
+    ax.set_facecolor("white")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=9, colors=_INK, labelcolor=_INK)
+    ax.set_xlabel(x_label, fontsize=9, color=_INK)
+    ax.set_ylabel(y_label, fontsize=9, color=_INK)
+    if title:
+        ax.set_title(title, loc="left", fontsize=10, color=_INK)
+    return fig, ax
