@@ -1,0 +1,180 @@
+"""The command line: what is refused and how, what is handed to the library, and the exit status."""
+
+import subprocess
+import sys
+import types
+
+import pytest
+
+import acssm_lib
+from acssm_lib import cli, runner
+from acssm_lib.runner import Failure, Run, RunConflict
+
+DIGEST = "ab" * 32
+REAL_REPRODUCE = runner.reproduce
+
+
+@pytest.fixture
+def library(monkeypatch):
+    """Stand-ins for the modules behind the sub-commands; ``calls`` notes what they were given."""
+    seen = types.SimpleNamespace(calls={}, failures=[], problems=[])
+
+    def stand_in(name, **contents):
+        module = types.SimpleNamespace(**contents)
+        monkeypatch.setitem(sys.modules, f"acssm_lib.{name}", module)
+        monkeypatch.setattr(acssm_lib, name, module, raising=False)
+
+    def load(name, path=None, *, preset):
+        if path is not None and path.endswith("broken"):
+            raise ValueError("dog.wav: holds NaN; record it again")
+        groups = {"G1": ["a", "b"], "G2": ["c", "d"], "order": ["e", "f"]}
+        return types.SimpleNamespace(name=name, groups=groups, default_groups=["G1", "order"])
+
+    def require_shots(dataset, group, n_shot):
+        if n_shot > 9:
+            raise ValueError(f"{group}: class a has 9 clips, {n_shot} shots need more")
+
+    def reproduce(runs, out, jobs=1, notebook=None):
+        seen.calls["reproduce"] = {"runs": runs, "out": out, "jobs": jobs, "notebook": notebook}
+        if seen.failures == "conflict":
+            raise RunConflict("RUNS/x holds a run with n_layers=2, you asked for n_layers=4")
+        return seen.failures
+
+    def write_report(runs, out):
+        out.mkdir()
+        (out / "report.md").write_text("| method | accuracy |")
+        return [out / "report.md", out / "table.csv"]
+
+    stand_in("datasets", load=load, require_shots=require_shots)
+    stand_in("methods", METHODS=dict.fromkeys(["mel-stats", "supervised", "adapted-cnn", "acoustic-ssm1"]))
+    stand_in("results", write_report=write_report)
+    stand_in("data_check", check=lambda path, n_shot: seen.problems,
+             format_report=lambda problems: f"{len(problems)} problems")
+    stand_in("download", download_esc50=lambda to, sha256=None: seen.calls.update(download=(to, sha256)))
+    monkeypatch.setattr(runner, "reproduce", reproduce)
+    return seen
+
+
+def frogs(*words):
+    return ["reproduce", "--dataset", "synthetic-frogs", "--out", "RUNS", *words]
+
+
+def test_defaults_are_four_methods_on_the_proposed_groups(library):
+    assert cli.main(frogs()) == 0
+    runs = library.calls["reproduce"]["runs"]
+    methods = ["mel-stats", "supervised", "adapted-cnn", "acoustic-ssm1"]
+    assert [(run.group, run.method) for run in runs] == [(g, m) for g in ("G1", "order") for m in methods]
+    assert {(run.seed, run.preset, run.data) for run in runs} == {(0, "quick", None)}
+
+
+def test_arguments_reach_the_runs_as_typed_values(library, tmp_path):
+    status = cli.main(["reproduce", "--dataset", "esc50", "--data", str(tmp_path), "--groups", "all", "--methods",
+                       "supervised", "--seeds", "0,2", "--preset", "paper", "--set", "n_layers=4", "widths=16,32",
+                       "--set", "floor_db=none", "--out", "RUNS", "--jobs", "3"])
+    assert status == 0
+    call = library.calls["reproduce"]
+    assert call["jobs"] == 3 and str(call["out"]) == "RUNS"
+    assert [(run.group, run.seed) for run in call["runs"]] == [(g, s) for g in ("G1", "G2", "order") for s in (0, 2)]
+    assert call["runs"][0].overrides == {"n_layers": 4, "widths": [16, 32], "floor_db": None}
+    assert call["runs"][0].data == str(tmp_path)
+
+
+@pytest.mark.parametrize("words, expected", [
+    (frogs("--groups", "G1,ordre"), "unknown group 'ordre' (did you mean 'order'?)"),
+    (frogs("--methods", "mel-stat"), "unknown method 'mel-stat' (did you mean 'mel-stats'?)"),
+    (frogs("--preset", "qick"), "did you mean 'quick'?"),
+    (frogs("--set", "n_layer=4"), "did you mean 'n_layers'?"),
+    (frogs("--set", "n_layers=many"), "n_layers='many'"),
+    (frogs("--set", "n_layers"), "--set n_layers: expected FIELD=VALUE"),
+    (frogs("--set", "name=mine"), "--preset"),
+    (frogs("--data", "."), "synthetic-frogs is made on the spot"),
+    (frogs("--seeds", "0,-1"), "got '0,-1'"),
+    (frogs("--jobs", "0"), "got '0'"),
+    (frogs("--groups", ","), "got ','"),
+    (frogs("--notebook", "no/where.ipynb"), "no/where.ipynb"),
+    (["reproduce", "--dataset", "esc5", "--out", "RUNS"], "did you mean 'esc50'?"),
+    (["reproduce", "--dataset", "esc50", "--out", "RUNS"], "needs --data PATH"),
+    (["reproduce", "--dataset", "folder", "--data", "no/where", "--out", "RUNS"], "no/where"),
+    (["reproduce", "--dataset", "synthetic-frogs"], "--out"),
+    (["report", "no/where"], "no/where"),
+    (["data", "esc50", "--to", "x", "--sha256", "12"], "64 hexadecimal digits"),
+    (["reprodce"], "reprodce"),
+    ([], "COMMAND"),
+])
+def test_bad_arguments_are_one_paragraph_and_status_2(library, capsys, words, expected):
+    assert cli.main(words) == 2
+    printed = capsys.readouterr()
+    assert expected in printed.err and printed.err.startswith("acssm: ") and printed.err.count("\n") == 1
+    assert library.calls == {}
+
+
+def test_runs_of_other_settings_are_bad_arguments(library, capsys):
+    library.failures = "conflict"
+    assert cli.main(frogs()) == 2
+    assert "holds a run with n_layers=2" in capsys.readouterr().err
+
+
+def test_failed_runs_give_status_1(library):
+    library.failures = [Failure(Run("synthetic-frogs", "G1", "mel-stats", 0), "ValueError: no clips")]
+    assert cli.main(frogs()) == 1
+
+
+@pytest.mark.parametrize("words, expected", [
+    (["reproduce", "--dataset", "folder", "--data", "broken", "--out", "RUNS"], "dog.wav: holds NaN"),
+    (frogs("--set", "n_shot=10"), "class a has 9 clips"),
+])
+def test_bad_data_starts_no_run(library, capsys, monkeypatch, tmp_path, words, expected):
+    (tmp_path / "broken").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words) == 1
+    assert expected in capsys.readouterr().err
+    assert library.calls == {}
+
+
+def test_debug_shows_the_error_itself(library):
+    with pytest.raises(ValueError, match="9 clips"):
+        cli.main(frogs("--set", "n_shot=10", "--debug"))
+
+
+def test_unwritable_out_is_named(library, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(runner, "reproduce", REAL_REPRODUCE)  # it stops before any run
+    (tmp_path / "file").write_text("")
+    (tmp_path / "tiny.ipynb").write_text("{}")
+    words = ["reproduce", "--dataset", "synthetic-frogs", "--notebook", str(tmp_path / "tiny.ipynb")]
+    assert cli.main([*words, "--out", str(tmp_path / "file" / "runs")]) == 1
+    assert f"acssm: cannot write into {tmp_path / 'file' / 'runs'}" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_status_130_without_traceback(library, capsys, monkeypatch):
+    def stopped(*args, **kwargs):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(runner, "reproduce", stopped)
+    assert cli.main(frogs()) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_report_prints_the_table_and_the_paths(library, capsys, tmp_path):
+    assert cli.main(["report", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "| method | accuracy |", str(tmp_path / "report" / "report.md"), str(tmp_path / "report" / "table.csv")]
+
+
+@pytest.mark.parametrize("severities, status", [([], 0), (["warning"], 0), (["warning", "error"], 1)])
+def test_data_check_fails_on_errors_only(library, capsys, severities, status):
+    library.problems = [types.SimpleNamespace(severity=severity) for severity in severities]
+    assert cli.main(["data", "check", "."]) == status
+    assert capsys.readouterr().out == f"{len(severities)} problems\n"
+
+
+def test_data_esc50_passes_the_digest_on(library, tmp_path):
+    assert cli.main(["data", "esc50", "--to", str(tmp_path), "--sha256", DIGEST.upper()]) == 0
+    assert library.calls["download"] == (tmp_path, DIGEST)
+
+
+def test_help_needs_no_torch():
+    program = ("import sys\nfrom acssm_lib.cli import main\n"
+               "try: main(['reproduce', '--help'])\n"
+               "finally: print('torch' in sys.modules, 'papermill' in sys.modules)")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0 and "--preset" in done.stdout
+    assert done.stdout.splitlines()[-1] == "False False"
