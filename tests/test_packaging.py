@@ -1,0 +1,67 @@
+"""What a newcomer installs and reads: requirements, pins, notebooks."""
+
+import json
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import acssm_lib
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def test_conda_environment_says_the_same_as_pyproject():
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pip = next(item["pip"] for item in conda if isinstance(item, dict))
+    extras = PROJECT["optional-dependencies"]
+    wanted = PROJECT["dependencies"] + extras["lab"] + extras["test"]
+    assert sorted(line for line in pip if not line.startswith("--")) == sorted(wanted)
+    assert f"python{PROJECT['requires-python']}" in conda
+    assert "--constraint constraints.txt" in pip and "--editable ." in pip
+
+
+def test_every_requirement_is_pinned_and_no_index_is_named():
+    pins = (ROOT / "constraints.txt").read_text()
+    assert not re.search(r"://|index-url|find-links", pins)
+    names = {re.split(r"[=;\s]", line)[0] for line in pins.splitlines()}
+    extras = PROJECT["optional-dependencies"]
+    for requirement in PROJECT["dependencies"] + extras["lab"] + extras["test"]:
+        assert re.match(r"[\w-]+", requirement)[0] in names, requirement
+    assert "torch==2.11.0" in pins and "torchaudio==2.11.0" in pins
+
+
+def test_names_that_others_rely_on_are_there():
+    for name in acssm_lib.__all__:
+        assert callable(getattr(acssm_lib, name)), name
+    with pytest.raises(AttributeError, match="no attribute 'S5'"):
+        acssm_lib.S5
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_committed_executed_small_and_whole(path):
+    assert path.stat().st_size < 1_000_000
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    assert all(sum(1 for line in cell["source"] if line.strip()) <= 30 for cell in cells)
+
+
+def test_public_functions_name_a_notebook_that_exists():
+    known = {path.stem for path in NOTEBOOKS}
+    for path in sorted((ROOT / "acssm_lib").glob("*.py")):
+        for name in re.findall(r"Taught in: (\w+)", path.read_text()):
+            assert name in known, f"{path.name} names {name}"
+
+
+def test_no_recording_or_checkpoint_is_committed():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert not [name for name in files if name.endswith((".pt", ".pth", ".ckpt", ".wav", ".ogg", ".flac", ".npy"))]
