@@ -71,10 +71,13 @@ class SyntheticFrogs(AudioDataset):
         n_individuals: callers per class; all clips of one share its ``source``.
         clips_per_individual: clips of each.
         duration_s: length of a clip, s.
-        snr_db: range of the signal-to-noise ratio in dB, over the active samples; one draw per clip.
+        snr_db: signal-to-noise ratio in dB, over the samples in which the caller sounds; the same for all clips.
+            Mode "order" adds 5 dB.
+        visits_per_s: passing sounds (birds, insects, drips, other frogs) per second; none in mode "order".
         modes: which of "natural", "matched", "order"; each becomes a group of five classes.
     Attributes:
-        as in ``AudioDataset``; classes are named "mode/species" or "order/ABCD".
+        as in ``AudioDataset``; ``kinds``: (mode, species or order) of each class. Every class name, and so every
+        clip name and every figure with classes, says "synthetic".
     Raises:
         ValueError: an unknown mode, or a clip too short for one round of calls.
     Taught in: 08_reproduce_group.
@@ -83,18 +86,18 @@ class SyntheticFrogs(AudioDataset):
     name = "synthetic-frogs"
     synthetic = True
 
-    def __init__(self, seed=0, n_individuals=8, clips_per_individual=5, duration_s=5.0, snr_db=(0.0, 15.0),
+    def __init__(self, seed=0, n_individuals=8, clips_per_individual=5, duration_s=5.0, snr_db=10.0, visits_per_s=2.0,
                  modes=MODES, sample_rate=20_000):
         unknown = [mode for mode in modes if mode not in MODES]
         if unknown:
             raise ValueError(f"unknown mode {unknown[0]!r}; there are {', '.join(MODES)}")
         if duration_s < 1.5:
             raise ValueError(f"duration_s={duration_s} is shorter than a round of calls; use at least 1.5 s")
-        self.seed, self.duration_s, self.snr_db, self.sample_rate = seed, duration_s, snr_db, sample_rate
-        kinds = {mode: list(ORDERS if mode == "order" else SPECIES) for mode in modes}
-        self.groups = {mode: [f"{mode}/{kind}" for kind in kinds[mode]] for mode in modes}
-        self.default_groups = list(self.groups)
-        self.classes = [label for group in self.groups.values() for label in group]
+        self.seed, self.duration_s, self.sample_rate = seed, duration_s, sample_rate
+        self.snr_db, self.visits_per_s = snr_db, visits_per_s
+        self.kinds = [(mode, kind) for mode in modes for kind in (ORDERS if mode == "order" else SPECIES)]
+        self.classes = [_class_name(mode, kind) for mode, kind in self.kinds]
+        self.groups = {mode: [_class_name(*pair) for pair in self.kinds if pair[0] == mode] for mode in modes}
         per_class = n_individuals * clips_per_individual
         self.labels = np.repeat(np.arange(len(self.classes)), per_class)
         self.clips_per_individual = clips_per_individual
@@ -108,7 +111,7 @@ class SyntheticFrogs(AudioDataset):
     def waveform(self, i):
         """Clip i: float32 tensor, (samples,), in [-1, 1]."""
         label = int(self.labels[i])
-        mode, kind = self.classes[label].split("/")
+        mode, kind = self.kinds[label]
         first = int(np.flatnonzero(self.labels == label)[0])
         individual, take = divmod(i - first, self.clips_per_individual)
         # One stream for the frog (shared by its clips), one for this clip.
@@ -122,9 +125,13 @@ class SyntheticFrogs(AudioDataset):
             calls = _calls(call, clip, n_samples, self.sample_rate)
             if mode == "natural":
                 calls = _reverberate(calls, clip, self.sample_rate)
-        if mode == "order":
-            return torch.from_numpy(_studio(calls, clip, self.sample_rate))
-        return torch.from_numpy(_scene(calls, clip, self.snr_db, self.sample_rate, busy=mode == "natural"))
+        if mode == "order":  # nothing but the order should be hard: 5 dB more, and no visitors
+            return torch.from_numpy(_scene(calls, clip, self.snr_db + 5, 0.0, self.sample_rate))
+        return torch.from_numpy(_scene(calls, clip, self.snr_db, self.visits_per_s, self.sample_rate))
+
+
+def _class_name(mode, kind):
+    return f"synthetic {kind}" if mode == "natural" else f"synthetic {mode} {kind}"
 
 
 def _individual(call, frog, matched):
@@ -183,8 +190,9 @@ def _envelope(kind, u, seconds, length):
 
 def _song(order, frog, clip, n_samples, sample_rate):
     """Mode "order": the notes go round for the whole clip; each has the same length, gap and level."""
-    carrier = np.exp(0.03 * frog.standard_normal())
-    tempo = np.exp(0.04 * frog.standard_normal())
+    # A frog differs less from its neighbours than from itself on another day: its voice does not give its song away.
+    carrier = np.exp(0.01 * frog.standard_normal() + 0.03 * clip.standard_normal())
+    tempo = np.exp(0.01 * frog.standard_normal() + 0.04 * clip.standard_normal())
     slot = (NOTE_S + GAP_S) * tempo
     u = np.linspace(0, 1, round(NOTE_S * tempo * sample_rate), endpoint=False)
     envelope = np.sin(np.pi * u) ** 0.4
@@ -214,48 +222,44 @@ def _reverberate(audio, clip, sample_rate):
     return fftconvolve(audio, tail)[:len(audio)]
 
 
-def _scene(calls, clip, snr_db, sample_rate, busy):
-    """Calls over pink noise at a drawn signal-to-noise ratio, at a drawn level; ``busy`` adds rain and insects."""
-    slope = clip.uniform(0.7, 1.6)
-    noise = _coloured(len(calls), clip, sample_rate, lambda f: np.maximum(f, 50) ** (-slope / 2))
-    if busy and clip.random() < 0.5:
-        noise += 0.7 * _rain(len(calls), clip, sample_rate)
-    if busy and clip.random() < 0.6:
-        noise += 0.7 * _insects(len(calls), clip, sample_rate)
-    active = calls[np.abs(calls) > 0.05 * np.abs(calls).max()]
-    signal, background = np.sqrt((active ** 2).mean()), noise.std()
-    audio = calls / signal * 10 ** (clip.uniform(*snr_db) / 20) + noise / background
-    level_db = clip.uniform(-12, -1)
-    return (audio / np.abs(audio).max() * 10 ** (level_db / 20)).astype(np.float32)
+def _scene(calls, clip, snr_db, visits_per_s, sample_rate):
+    """Calls over the pink noise that every clip shares, and passing visitors.
+
+    What lasts through a clip is the caller alone: noise colour, noise level and gain are the same in all clips.
+    Otherwise they would tell one recording from another, and contrastive pre-training would learn them instead.
+    """
+    spectrum = np.fft.rfft(clip.standard_normal(len(calls)))
+    spectrum *= np.maximum(np.fft.rfftfreq(len(calls), 1 / sample_rate), 50) ** -0.5
+    noise = np.fft.irfft(spectrum, len(calls))
+    audio = calls / _rms(calls) + 10 ** (-snr_db / 20) * noise / noise.std()
+    for _ in range(clip.poisson(visits_per_s * len(calls) / sample_rate)):
+        visitor = _visitor(clip, sample_rate)
+        level = 10 ** (clip.uniform(-6, 6) / 20)
+        _add(audio, level * visitor / _rms(visitor), round(clip.uniform(-0.2, len(calls) / sample_rate) * sample_rate))
+    return np.clip(0.08 * audio, -1, 1).astype(np.float32)
 
 
-def _studio(calls, clip, sample_rate):
-    """Calls over the same pink noise at the same level in every clip: nothing but the calls tells clips apart."""
-    noise = _coloured(len(calls), clip, sample_rate, lambda f: np.maximum(f, 50) ** -0.5)
-    return np.clip(0.3 * calls + 0.3 * 10 ** (-15 / 20) * noise, -1, 1).astype(np.float32)
+def _rms(audio):
+    """Root mean square over the samples in which something sounds."""
+    active = audio[np.abs(audio) > 0.05 * np.abs(audio).max()]
+    return np.sqrt((active ** 2).mean())
 
 
-def _coloured(n_samples, clip, sample_rate, gain):
-    spectrum = np.fft.rfft(clip.standard_normal(n_samples))
-    noise = np.fft.irfft(spectrum * gain(np.fft.rfftfreq(n_samples, 1 / sample_rate)), n_samples)
-    return noise / noise.std()
-
-
-def _rain(n_samples, clip, sample_rate):
-    """Poisson drops, 60-600 per s, of exponential amplitude, each a click of 0.5-7 kHz."""
-    drops = clip.poisson(clip.uniform(60, 600) / sample_rate, n_samples) * clip.exponential(size=n_samples)
-    drops *= clip.choice((-1, 1), n_samples)
-    spectrum = np.fft.rfft(drops)
-    f = np.fft.rfftfreq(n_samples, 1 / sample_rate)
-    rain = np.fft.irfft(spectrum * ((f > 500) & (f < 7000)), n_samples)
-    return rain / rain.std()
-
-
-def _insects(n_samples, clip, sample_rate):
-    """A band of 300 Hz at 4.2-8 kHz, amplitude-modulated at 20-80 Hz and gated at 0.8-3 Hz."""
-    centre = clip.uniform(4200, 8000)
-    band = _coloured(n_samples, clip, sample_rate, lambda f: (np.abs(f - centre) < 150).astype(float))
-    seconds = np.arange(n_samples) / sample_rate
-    flutter = 1 + np.sin(2 * np.pi * clip.uniform(20, 80) * seconds)
-    gate = np.sin(2 * np.pi * (clip.uniform(0.8, 3) * seconds + clip.random())) > 0
-    return band * flutter * gate
+def _visitor(clip, sample_rate):
+    """A passing sound: bird whistle, insect, drip or another frog's note, never the same twice."""
+    kind = clip.choice(("whistle", "insect", "drip", "frog"))
+    length = {"drip": 0.02, "frog": 0.3}.get(kind, clip.uniform(0.1, 0.5))
+    n_samples = round(length * sample_rate)
+    u = np.linspace(0, 1, n_samples, endpoint=False)
+    if kind == "insect":
+        carrier, noise = clip.uniform(4200, 8000), clip.standard_normal(n_samples)
+        sound = noise * np.sin(2 * np.pi * carrier * u * length)
+    elif kind == "drip":
+        sound = clip.standard_normal(n_samples) * np.exp(-5 * u)
+    else:
+        low, high = (2000, 6000) if kind == "whistle" else (400, 3500)
+        frequency = clip.uniform(low, high) * 2 ** (clip.uniform(-0.5, 0.5) * u)
+        sound = np.sin(2 * np.pi * np.cumsum(frequency) / sample_rate)
+        if kind == "frog":
+            sound = sound * (np.sin(2 * np.pi * clip.uniform(4, 60) * u * length) > 0)
+    return sound * np.sin(np.pi * u) ** 0.4
