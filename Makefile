@@ -10,9 +10,16 @@ ifdef PIP_FIND_LINKS
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
 
+# Mode "natural" shows what pre-training is worth, mode "order" what the state-space layers are worth. Order is learned
+# after a plateau, so its fine-tuning is longer and less timid, for every method alike. Longest run first: two at a time.
+DEMO := reproduce --dataset synthetic-frogs --preset quick --out $(RUNS) --jobs 2 \
+        --methods acoustic-ssm1,adapted-cnn,supervised,mel-stats
 demo: $(STAMP)
-	.venv/bin/acssm reproduce --dataset synthetic-frogs --preset quick --out $(RUNS)
+	.venv/bin/acssm $(DEMO) --groups natural
+	.venv/bin/acssm $(DEMO) --groups order \
+	    --set pretrain_epochs=20 finetune_epochs=12 finetune_encoder_lr=0.003 finetune_ssm_lr=0.003 n_episodes=3
 	.venv/bin/acssm report $(RUNS)
+	@echo "Results: $(RUNS)/report/report.md; one executed notebook per run below $(RUNS)/synthetic-frogs"
 
 test: $(STAMP)
 	.venv/bin/python -m pytest

@@ -26,14 +26,16 @@ class BilinearSimilarity(nn.Module):
         d_projection: length of a projected embedding.
         std: standard deviation of W at the start; 1 in the authors' code, which makes the first losses
             several times ln B, 0.05 in COLA.
+        diagonal: added to the diagonal of W at the start; ours. With 0, W begins as a random mixture, in which
+            a pair of equal views is no more alike than any other, and small pools may never get past ln B.
     Shapes:
         anchors (batch, d), positives (batch, d) -> (batch, batch), anchor i against positive j.
     Taught in: 08_reproduce_group.
     """
 
-    def __init__(self, d_projection, std=1.0):
+    def __init__(self, d_projection, std=1.0, diagonal=0.0):
         super().__init__()
-        self.weight = nn.Parameter(std * torch.randn(d_projection, d_projection))
+        self.weight = nn.Parameter(std * torch.randn(d_projection, d_projection) + diagonal * torch.eye(d_projection))
 
     def forward(self, anchors, positives):
         return anchors @ self.weight @ positives.T
@@ -70,6 +72,8 @@ def projection_head(d_model, d_projection, kind="prelu"):
     """
     if kind == "prelu":
         return nn.Sequential(nn.Linear(d_model, d_model), nn.PReLU(d_model), nn.Linear(d_model, d_projection))
+    if kind == "batchnorm":
+        return nn.Sequential(nn.Linear(d_model, d_projection), nn.BatchNorm1d(d_projection))
     return nn.Sequential(nn.Linear(d_model, d_projection), nn.LayerNorm(d_projection), nn.Tanh())
 
 
@@ -111,7 +115,7 @@ def pretrain(encoder, clips, pool, config, seed, *, checkpoint=None, device=None
     clips.to(device)
     with seeded(seed):
         head = projection_head(encoder.d_model, config.d_projection, config.projection).to(device)
-        similarity = BilinearSimilarity(config.d_projection, config.bilinear_std).to(device)
+        similarity = BilinearSimilarity(config.d_projection, config.bilinear_std, config.bilinear_diagonal).to(device)
     generator = torch.Generator().manual_seed(seed)
     batch = min(config.pretrain_batch, len(pool))
     steps_per_epoch = math.ceil(len(pool) / batch)

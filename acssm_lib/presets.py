@@ -54,6 +54,7 @@ class Preset:
     projection: str = "prelu"  # "prelu": two linear layers (P); "layernorm": linear, LayerNorm, tanh (COLA)
     d_projection: int = 256  # C
     bilinear_std: float = 1.0  # standard deviation of W at the start; C
+    bilinear_diagonal: float = 0.0  # added to W's diagonal at the start; O in quick
     temperature: float = 0.2  # C (equation 4 has none)
     symmetric: bool = False  # add the positive-to-anchor term; O
 
@@ -94,20 +95,19 @@ PRESETS = {
     "paper": Preset(),
     "quick": Preset(
         name="quick",
-        n_mels=64, floor_db=-80.0, standardise=True,
-        widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1), n_layers=2, d_state=16,
-        pool="group", pretrain_epochs=40, pretrain_batch=32, pretrain_lr=1e-3, pretrain_warmup=0.1,
-        projection="layernorm", bilinear_std=0.05, symmetric=True,
-        n_episodes=5, finetune_epochs=15, finetune_batch=16, finetune_crops=4, finetune_redraw=True,
-        finetune_optimiser="adamw", finetune_lr=3e-3, finetune_encoder_lr=1e-3, finetune_ssm_lr=1e-3,
-        test_crops=4,
+        max_stretch=1.05, n_mels=32, floor_db=-80.0, standardise=True,
+        widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), n_layers=2, d_state=16, dt_min=0.01, dt_max=0.3,
+        pool="group", pretrain_epochs=40, pretrain_batch=32, pretrain_lr=2e-3, pretrain_warmup=0.1,
+        projection="batchnorm", bilinear_std=0.0, bilinear_diagonal=1.0, temperature=25.0, symmetric=True,
+        n_episodes=4, finetune_epochs=5, finetune_batch=32, finetune_crops=40, finetune_stretch=1.0,
+        finetune_optimiser="adamw", finetune_lr=3e-3, finetune_encoder_lr=1e-3, test_crops=4,
     ),
 }
 
 _CHOICES = {
     "stft_window": ("rectangular", "hann"),
     "pool": ("unlabelled", "group", "all"),
-    "projection": ("prelu", "layernorm"),
+    "projection": ("prelu", "layernorm", "batchnorm"),
     "finetune_optimiser": ("sgd", "adamw"),
 }
 

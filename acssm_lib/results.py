@@ -345,12 +345,15 @@ def _figures(runs, table, differences, stem):
     cells = {key: cell for key, cell in _cells(runs, "group", "method").items()
              if all("confusion" in run for run in cell)}
     if cells:
-        fig, axes = plots.canvas(3.0 * len(methods), 2.9 * len(groups), len(groups), len(methods))
+        fig, axes = plots.canvas(2.0 + 2.2 * len(methods), 2.5 * len(groups), len(groups), len(methods))
         for ax, (group, method) in zip(np.atleast_1d(axes).flat, itertools.product(groups, methods)):
             if (group, method) in cells:
                 cell = cells[group, method]
                 plots.confusion(sum(np.array(run["confusion"]) for run in cell), cell[0]["classes"], ax,
                                 f"{group}, {method}", colour_bar=False)
+                ax.set(xticks=[], xlabel="Predicted, same order")
+                if method != methods[0]:  # the rows are named once
+                    ax.set(yticks=[], ylabel="")
             else:
                 ax.set_axis_off()
                 ax.set_title(f"{group}, {method}: no run", loc="left", fontsize=10)

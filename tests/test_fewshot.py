@@ -134,7 +134,7 @@ def test_mel_statistics_ignore_the_order_of_frames(tiny):
     first, second = (0.3 * torch.randn(8192, generator=generator) * level for level in (1.0, 0.05))
     bank = Clips([torch.cat([first, second]).clamp(-1, 1), torch.cat([second, first]).clamp(-1, 1)])
     one, other = MelStatistics(bank, tiny).features([0, 1])
-    assert one.shape == (3 * tiny.n_mels,)
+    assert one.shape == (192,)
     assert np.abs(one - other).mean() < 1.0  # dB; the two halves differ by 26 dB
 
 
