@@ -2,14 +2,14 @@
 
 Nothing here is a recording, and no accuracy on it says anything about real frogs. A call is
 partials x pulses x envelope; carriers, rates and lengths follow published descriptions of five
-Australian species in rough outline (`frog_calls.md` of our specification lists the sources; those of
-mode "matched" are slowed so that a frame of 25.6 ms can follow them).
+Australian species in rough outline (call tables and recogniser settings of QUT Ecoacoustics; where none
+was found, a guess). Those of mode "matched" are slowed so that a frame of 25.6 ms can follow them.
 
 Three modes, each a group of five classes:
 
     natural   five species with their own carriers: a mean spectrum nearly solves it.
     matched   shared carriers that vary more between individuals than between species; timing tells them apart.
-    order     the same four notes, equally often, in five cyclic orders with gaps of seven frames: whatever
+    order     the same four notes, equally often, in five cyclic orders with gaps of four frames: whatever
               averages frames, or sees them one by one, stays at chance.
 """
 
@@ -95,7 +95,7 @@ class SyntheticFrogs(AudioDataset):
             raise ValueError(f"duration_s={duration_s} is shorter than a round of calls; use at least 1.5 s")
         self.seed, self.duration_s, self.sample_rate = seed, duration_s, sample_rate
         self.snr_db, self.visits_per_s = snr_db, visits_per_s
-        self.kinds = [(mode, kind) for mode in modes for kind in (ORDERS if mode == "order" else SPECIES)]
+        self.kinds = [(mode, kind) for mode in modes for kind in _kinds(mode)]
         self.classes = [_class_name(mode, kind) for mode, kind in self.kinds]
         self.groups = {mode: [_class_name(*pair) for pair in self.kinds if pair[0] == mode] for mode in modes}
         per_class = n_individuals * clips_per_individual
@@ -114,20 +114,23 @@ class SyntheticFrogs(AudioDataset):
         mode, kind = self.kinds[label]
         first = int(np.flatnonzero(self.labels == label)[0])
         individual, take = divmod(i - first, self.clips_per_individual)
-        # One stream for the frog (shared by its clips), one for this clip.
-        frog = np.random.default_rng([self.seed, label, individual])
-        clip = np.random.default_rng([self.seed, label, individual, take + 1])
+        # One stream for the frog (shared by its clips), one for this clip; the same whatever other modes are there.
+        key = [self.seed, MODES.index(mode), _kinds(mode).index(kind)]
+        frog = np.random.default_rng([*key, individual])
+        clip = np.random.default_rng([*key, individual, take + 1])
         n_samples = round(self.duration_s * self.sample_rate)
-        if mode == "order":
-            calls = _song(kind, frog, clip, n_samples, self.sample_rate)
-        else:
-            call = _individual(SPECIES[kind], frog, kind if mode == "matched" else None)
-            calls = _calls(call, clip, n_samples, self.sample_rate)
-            if mode == "natural":
-                calls = _reverberate(calls, clip, self.sample_rate)
         if mode == "order":  # nothing but the order should be hard: 5 dB more, and no visitors
-            return torch.from_numpy(_scene(calls, clip, self.snr_db + 5, 0.0, self.sample_rate))
+            song = _song(kind, frog, clip, n_samples, self.sample_rate)
+            return torch.from_numpy(_scene(song, clip, self.snr_db + 5, 0.0, self.sample_rate))
+        call = _individual(SPECIES[kind], frog, kind if mode == "matched" else None)
+        calls = _calls(call, clip, n_samples, self.sample_rate)
+        if mode == "natural":
+            calls = _reverberate(calls, clip, self.sample_rate)
         return torch.from_numpy(_scene(calls, clip, self.snr_db, self.visits_per_s, self.sample_rate))
+
+
+def _kinds(mode):
+    return list(ORDERS if mode == "order" else SPECIES)
 
 
 def _class_name(mode, kind):

@@ -36,6 +36,8 @@ def test_same_seed_same_samples_and_every_clip_its_own(frogs, mode):
     assert torch.equal(waveform, SyntheticFrogs(seed=0).waveform(i))
     assert not torch.equal(waveform, frogs.waveform(j))
     assert not torch.equal(waveform, SyntheticFrogs(seed=1).waveform(i))
+    alone = SyntheticFrogs(seed=0, modes=(mode,))
+    assert torch.equal(waveform, alone.waveform(0)) and alone.names[0] == frogs.names[i]
 
 
 def test_natural_carriers_are_where_the_species_call(frogs):
