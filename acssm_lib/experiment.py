@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,8 @@ def load_group(dataset, group, config, seed, progress=True):
             episode = sample_episode(dataset.labels[clips], len(dataset.groups[name]), config.n_shot,
                                      episode_seeds(seed, 1)[0])
             withheld.extend(clips[episode.support])
-    waveforms = [dataset.waveform(int(index)) for index in tqdm(chosen, desc="clips", disable=not progress)]
+    bar = tqdm(chosen, desc="clips", disable=not progress, file=sys.stdout)
+    waveforms = [dataset.waveform(int(index)) for index in bar]
     return GroupData(
         clips=Clips(waveforms),
         labels=np.array([own.get(int(dataset.labels[index]), -1) for index in chosen]),

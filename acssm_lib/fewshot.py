@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -179,7 +180,8 @@ def evaluate(learner, labels, sources, names, config, seed, *, checkpoint=None, 
     labels = np.asarray(labels)
     n_way = int(labels.max()) + 1
     results = []
-    for draw in tqdm(episode_seeds(seed, config.n_episodes), desc="support draws", disable=not progress):
+    draws = episode_seeds(seed, config.n_episodes)
+    for draw in tqdm(draws, desc="support draws", disable=not progress, file=sys.stdout):
         file = Path(checkpoint) / f"draw{draw}.json" if checkpoint else None
         if file and file.exists():
             results.append(json.loads(file.read_text(encoding="utf-8")))

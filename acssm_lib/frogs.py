@@ -155,7 +155,7 @@ def _individual(call, frog, matched):
 
 
 def _calls(call, clip, n_samples, sample_rate):
-    """A bout of notes over the whole clip; the first onset is random."""
+    """A bout of notes over the whole clip, at least one; the first onset is random."""
     audio = np.zeros(n_samples)
     onset = -call.interval * clip.random()
     while onset * sample_rate < n_samples:
@@ -164,6 +164,8 @@ def _calls(call, clip, n_samples, sample_rate):
                      clip, sample_rate)
         _add(audio, note * 10 ** (clip.uniform(-2, 2) / 20), round(onset * sample_rate))
         onset += max(call.interval * np.exp(0.15 * clip.standard_normal()), call.length + 0.05)
+    if not audio.any():  # a short clip fell between two notes
+        _add(audio, _note(call, clip, sample_rate), round(0.2 * n_samples))
     return audio
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
         if checkpoint is not None and Path(checkpoint).exists():
             losses = _restore(checkpoint, identity, modules, optimiser, generator)
         saved = time.monotonic()
-        bar = tqdm(total=n_steps, initial=len(losses), desc=label, disable=not progress, mininterval=1.0)
+        bar = tqdm(total=n_steps, initial=len(losses), desc=label, disable=not progress, mininterval=1.0,
+                   file=sys.stdout)  # a page shows stderr on red
         for step in range(len(losses), n_steps):
             for group, rate in zip(optimiser.param_groups, full_rates):
                 group["lr"] = rate * factor(step)

@@ -27,7 +27,8 @@ def test_loss_equals_equation_4_written_as_a_loop():
         scores = [(anchors[i] @ similarity.weight @ positives[j]).item() / 0.2 for j in range(5)]
         top = max(scores)
         total -= scores[i] - top - math.log(sum(math.exp(score - top) for score in scores))
-    assert contrastive_loss(anchors, positives, similarity, temperature=0.2).item() == pytest.approx(total / 5, rel=1e-4)
+    loss = contrastive_loss(anchors, positives, similarity, temperature=0.2)
+    assert loss.item() == pytest.approx(total / 5, rel=1e-4)
 
 
 def test_equal_embeddings_give_ln_b():
@@ -58,10 +59,14 @@ def test_head_and_similarity_sizes():
     assert count_parameters(BilinearSimilarity(256)) == 65_536
 
 
-def test_pretraining_lowers_the_loss(bank, tiny):
-    losses = pretrain(build(tiny), bank, range(12), replace(tiny, pretrain_epochs=20), seed=0, progress=False).losses
+def test_pretraining_lowers_the_loss(tiny):
+    """Twelve tones a third apart: every recording can be told from every other by its frequency."""
+    seconds = torch.arange(8000) / 20_000
+    bank = Clips([0.3 * torch.sin(2 * torch.pi * 300 * 1.32 ** i * seconds) for i in range(12)])
+    config = replace(tiny, pretrain_epochs=30, pretrain_batch=8, pretrain_lr=5e-3, temperature=2.0)
+    losses = pretrain(build(config), bank, range(12), config, seed=0, progress=False).losses
     assert len(losses) == 60
-    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
 
 
 def test_same_seed_same_weights(bank, tiny):

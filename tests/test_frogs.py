@@ -41,7 +41,7 @@ def test_same_seed_same_samples_and_every_clip_its_own(frogs, mode):
 
 
 def test_natural_carriers_are_where_the_species_call(frogs):
-    """Strongest frequency above the noise of the first species ("rubella", 2.9 kHz, swept and varied by a few percent)."""
+    """The strongest frequency of the first species, "rubella": 2.9 kHz, swept and varied by a few percent."""
     spectra = [torch.fft.rfft(frogs.waveform(i)).abs()[10_000:20_000] for i in range(0, 40, 5)]  # 2 to 4 kHz
     peak = 2000 + float(sum(spectra).view(-1, 100).mean(1).argmax()) * 20
     assert 2500 < peak < 3400
@@ -64,7 +64,8 @@ def test_whatever_averages_frames_is_at_chance_in_order_and_good_in_natural(frog
         members = frogs.clips_of(mode)
         bank = Clips([frogs.waveform(i) for i in members])
         draws = evaluate(MelStatistics(bank, config), frogs.labels[members] - frogs.labels[members[0]],
-                         [frogs.sources[i] for i in members], [frogs.names[i] for i in members], config, 0, progress=False)
+                         [frogs.sources[i] for i in members], [frogs.names[i] for i in members], config, 0,
+                         progress=False)
         accuracy[mode] = np.mean([draw["accuracy_unshared_sources"] for draw in draws])
     assert accuracy["natural"] > 0.8
     assert accuracy["order"] < 0.27  # chance 0.20, deviation of the mean about 0.01

@@ -115,7 +115,7 @@ def test_notebook_gets_the_exact_parameters(batch):
 
 def test_config_says_every_setting(batch):
     config = json.loads((batch["runs"]["good"].folder(batch["out"]) / "config.json").read_text())
-    assert config["settings"]["n_layers"] == 4 and config["settings"]["n_mels"] == 64
+    assert config["settings"]["n_layers"] == 4 and config["settings"]["n_mels"] == 32
     assert (config["group"], config["seed"], config["overrides"]["pretrain_lr"]) == ("good", 3, 1e-5)
 
 
