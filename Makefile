@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both create the environment in .venv the first time.
-.PHONY: demo test lab lock clean
+.PHONY: demo test lab figures lock clean
 PYTHON ?= python3
 RUNS ?= runs/demo
 # The stamp's name changes with the requirements, so a second call installs nothing and an edited pin installs again.
@@ -37,6 +37,11 @@ $(STAMP):
 	fi
 	@rm -f .venv/.stamp-*
 	@touch $@
+
+# The figures of the README: the architecture, and what the last `make demo` found.
+figures: $(STAMP)
+	.venv/bin/python -m acssm_lib.architecture figures/architecture.png
+	cp $(RUNS)/report/synthetic-frogs_quick_confusion.png figures/demo_confusion.png
 
 # Pins for every platform, without naming an index: see constraints.txt.
 lock:
