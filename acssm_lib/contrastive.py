@@ -68,7 +68,10 @@ def projection_head(d_model, d_projection, kind="prelu"):
     """The head g, dropped after pre-training.
 
     "prelu" is the published one (394,496 parameters at 512 -> 512 -> 256); "layernorm" is COLA's: linear,
-    LayerNorm, tanh, which keeps similarities in a range where W ~ N(0, 0.05^2) starts near ln B.
+    LayerNorm, tanh, which keeps similarities in a range where W ~ N(0, 0.05^2) starts near ln B. "batchnorm" is
+    ours: linear, batch norm; it takes away what all clips share, which is most of an untrained embedding. With W at
+    the identity its vectors have a squared length of about d_projection, so a temperature of d_projection / 10
+    compares to a cosine similarity at 0.1.
     """
     if kind == "prelu":
         return nn.Sequential(nn.Linear(d_model, d_model), nn.PReLU(d_model), nn.Linear(d_model, d_projection))

@@ -51,7 +51,7 @@ class Preset:
     pretrain_lr: float = 1e-4  # P
     pretrain_weight_decay: float = 1e-3  # not on the state-space parameters; C
     pretrain_warmup: float = 0.0  # share of the steps with a rising learning rate; O in quick
-    projection: str = "prelu"  # "prelu": two linear layers (P); "layernorm": linear, LayerNorm, tanh (COLA)
+    projection: str = "prelu"  # "prelu" (P), "layernorm" (COLA) or "batchnorm" (O): see contrastive.projection_head
     d_projection: int = 256  # C
     bilinear_std: float = 1.0  # standard deviation of W at the start; C
     bilinear_diagonal: float = 0.0  # added to W's diagonal at the start; O in quick
