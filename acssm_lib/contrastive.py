@@ -90,7 +90,7 @@ class Pretraining:
     losses: list
 
 
-def pretrain(encoder, clips, pool, config, seed, *, checkpoint=None, device=None, progress=True, save_every_s=20.0):
+def pretrain(encoder, clips, pool, config, seed, *, checkpoint=None, device=None, progress=True, save_every_s=10.0):
     """Pre-train ``encoder`` in place on unlabelled recordings (AcousticSSM1: two stretch-and-crop views).
 
     Every step draws ``pretrain_batch`` clips without replacement, and two independent views of each; both

@@ -41,7 +41,7 @@ class Classifier(nn.Module):
 
 
 def finetune(encoder, clips, indices, labels, config, seed, *, checkpoint=None, device=None, progress=True,
-             save_every_s=20.0):
+             save_every_s=10.0):
     """Train a classifier on the labelled clips; the whole network learns, batch norm in training mode.
 
     Every labelled clip gives ``finetune_crops`` crops. As published they are cut once (one stretch per

@@ -35,7 +35,7 @@ def seeded(seed, device="cpu"):
 
 
 def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, checkpoint=None, identity=None,
-          save_every_s=20.0, label="training", progress=True):
+          save_every_s=10.0, label="training", progress=True):
     """Run ``n_steps`` optimiser steps; a killed run continues from its checkpoint to the same result.
 
     Args:
