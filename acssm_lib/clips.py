@@ -36,7 +36,12 @@ class Clips:
         return len(self.lengths)
 
     def to(self, device):
-        """Move the recordings to ``device``; returns self."""
+        """Move the recordings to ``device``; returns self.
+
+        For an Apple GPU they stay on the CPU, and crops are moved: positions need double precision, which it lacks.
+        """
+        if torch.device(device).type == "mps":
+            return self
         self.samples, self.offsets, self.lengths = (
             tensor.to(device) for tensor in (self.samples, self.offsets, self.lengths))
         return self

@@ -127,7 +127,7 @@ def pretrain(encoder, clips, pool, config, seed, *, checkpoint=None, device=None
     def step_loss(step):
         chosen = pool[torch.randperm(len(pool), generator=generator)[:batch]]
         waveform = random_crops(clips, chosen.repeat(2), config.n_samples, config.max_stretch, generator)
-        anchors, positives = head(encoder.embed(waveform)).chunk(2)
+        anchors, positives = head(encoder.embed(waveform.to(device))).chunk(2)
         return contrastive_loss(anchors, positives, similarity, config.temperature, config.symmetric)
 
     model = nn.ModuleDict({"encoder": encoder, "head": head, "similarity": similarity})

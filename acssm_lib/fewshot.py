@@ -74,7 +74,7 @@ def finetune(encoder, clips, indices, labels, config, seed, *, checkpoint=None, 
         stretch = random_stretch(len(indices), config.finetune_stretch, generator)
         waveform = even_crops(clips, indices, config.n_samples, crops, stretch).flatten(0, 1)
         with torch.no_grad():
-            fixed = torch.cat([classifier.encoder.front_end(part) for part in waveform.split(64)])
+            fixed = torch.cat([classifier.encoder.front_end(part.to(device)) for part in waveform.split(64)])
     steps_per_epoch = math.ceil(len(targets) / config.finetune_batch)
     n_steps = config.finetune_epochs * steps_per_epoch
     order = None
@@ -89,7 +89,7 @@ def finetune(encoder, clips, indices, labels, config, seed, *, checkpoint=None, 
         if config.finetune_redraw:
             waveform = random_crops(clips, indices[chosen // crops], config.n_samples, config.finetune_stretch,
                                     generator)
-            spectrograms = classifier.encoder.front_end(waveform)
+            spectrograms = classifier.encoder.front_end(waveform.to(device))
         else:
             spectrograms = fixed[chosen.to(device)]
         return F.cross_entropy(classifier(spectrograms), targets[chosen.to(device)])
@@ -118,7 +118,7 @@ def embed(encoder, clips, indices, config):
         embedding: float32 on the CPU, (clips, d_model).
     Taught in: 08_reproduce_group.
     """
-    return _over_test_crops(encoder.eval().embed, clips, indices, config)
+    return _over_test_crops(encoder.eval(), encoder.embed, clips, indices, config)
 
 
 @torch.no_grad()
@@ -129,17 +129,17 @@ def predict(classifier, clips, indices, config):
         probabilities: float32 on the CPU, (clips, n_way).
     Taught in: 08_reproduce_group.
     """
-    classifier.eval()
-    return _over_test_crops(lambda waveform: classifier(classifier.encoder.front_end(waveform)).softmax(1),
+    return _over_test_crops(classifier.eval(),
+                            lambda waveform: classifier(classifier.encoder.front_end(waveform)).softmax(1),
                             clips, indices, config)
 
 
-def _over_test_crops(function, clips, indices, config):
-    """Mean of ``function`` (waveform (batch, samples) -> (batch, d)) over the test crops of each clip."""
-    parts = []
+def _over_test_crops(module, function, clips, indices, config):
+    """Mean of ``function`` (waveform (batch, samples) -> (batch, d)) of ``module`` over the test crops of each clip."""
+    device, parts = next(module.parameters()).device, []
     for some in torch.as_tensor(indices).split(max(1, 64 // config.test_crops)):
         waveform = even_crops(clips, some, config.n_samples, config.test_crops)  # (clips, test_crops, n_samples)
-        values = function(waveform.flatten(0, 1))
+        values = function(waveform.flatten(0, 1).to(device))
         parts.append(values.unflatten(0, (len(some), config.test_crops)).mean(1).cpu())
     return torch.cat(parts)
 
