@@ -10,8 +10,10 @@ import signal
 import sys
 from pathlib import Path
 
+from acssm_lib.presets import METHOD_NAMES
+
 DATASETS = ("synthetic-frogs", "esc50", "folder")
-DEFAULT_METHODS = "mel-stats,supervised,adapted-cnn,acoustic-ssm1"
+DEFAULT_METHODS = ",".join(METHOD_NAMES)
 
 # Modules that import torch are imported inside the functions below, so that ``acssm --help`` answers at once.
 

@@ -11,6 +11,10 @@ import typing
 from dataclasses import dataclass
 
 
+# Every method by name, in the order of tables and of `acssm reproduce`; ``methods.METHODS`` says what each is.
+METHOD_NAMES = ("mel-stats", "supervised", "adapted-cnn", "acoustic-ssm1")
+
+
 @dataclass(frozen=True)
 class Preset:
     """All settings of one run; the defaults are those of ``paper``.

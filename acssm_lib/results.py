@@ -12,8 +12,8 @@ from scipy import stats
 
 from acssm_lib import plots, report
 from acssm_lib.files import write_json, write_text
+from acssm_lib.presets import METHOD_NAMES
 
-METHODS = ("mel-stats", "supervised", "adapted-cnn", "acoustic-ssm1")  # order of every table; others follow by name
 _FRACTION = "a number from 0 to 1"
 _SCHEMA = {  # key -> what its value must be; a dict or a list of one dict nests
     "schema": int, "dataset": str, "group": str, "classes": list, "method": str, "preset": str, "seed": int,
@@ -152,7 +152,7 @@ def read_runs(folder):
 
 def _order(run):
     method = run["method"]
-    rank = METHODS.index(method) if method in METHODS else len(METHODS)
+    rank = METHOD_NAMES.index(method) if method in METHOD_NAMES else len(METHOD_NAMES)  # others follow by name
     parts = [part for part in re.split(r"(\d+)", run["group"]) if part]
     natural = [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]  # G2 before G10
     return run["dataset"], run["preset"], natural, rank, method, run["seed"]

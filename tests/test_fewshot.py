@@ -10,7 +10,7 @@ from acssm_lib.contrastive import pretrain
 from acssm_lib.encoder import AcousticSSM, count_parameters
 from acssm_lib.fewshot import Classifier, FineTuning, evaluate, finetune, predict
 from acssm_lib.methods import METHODS, MelStatistics, build_encoder
-from acssm_lib.presets import preset
+from acssm_lib.presets import METHOD_NAMES, preset
 from acssm_lib.training import seeded
 
 LABELS = np.repeat([0, 1, 2], 4)
@@ -139,6 +139,7 @@ def test_mel_statistics_ignore_the_order_of_frames(tiny):
 
 
 def test_every_method_builds_and_runs(bank, tiny):
+    assert tuple(METHODS) == METHOD_NAMES
     for name, method in METHODS.items():
         if method.encoder is None:
             learner = MelStatistics(bank, tiny)
