@@ -15,7 +15,7 @@ class StateSpaceStack(nn.Module):
 
     Shapes:
         (batch, d_model, frames) -> same shape.
-    Taught in: 08_reproduce_group.
+    Taught in: 03_s4d.
     Source: paper section II; order and dropout from the authors' code.
     """
 
@@ -47,7 +47,7 @@ class AcousticSSM(nn.Module):
     Shapes:
         spectrograms (batch, 3, n_mels, frames) -> features (batch, d_model, frames).
         ``embed``: waveform (batch, samples) -> (batch, d_model).
-    Taught in: 08_reproduce_group.
+    Taught in: 03_s4d.
     Source: paper section II and figure 1; time mean from the authors' code.
     """
 
@@ -82,7 +82,7 @@ class AdaptedCNN(AcousticSSM):
 
     Frames are averaged as they are, so the order of the frames cannot matter.
 
-    Taught in: 08_reproduce_group.
+    Taught in: 02_frequency_cnn.
     Source: paper section III ("Adapted CNN"); 3,844,800 parameters at ``paper``.
     """
 
@@ -90,15 +90,35 @@ class AdaptedCNN(AcousticSSM):
         return nn.Identity()
 
 
+class KernelZeroed(AcousticSSM):
+    """The control for depth: the same layers, but C is fixed at zero, so that the kernel is zero for ever.
+
+    Skip connection, GELU and gated linear units stay, frame by frame. What it lacks against ``AcousticSSM`` is memory,
+    not layers.
+
+    Taught in: 06_ablation_comparison.
+    Source: method section 11, rule 11.
+    """
+
+    def sequence_layers(self, config):
+        stack = super().sequence_layers(config)
+        for layer in stack.layers:
+            nn.init.zeros_(layer.kernel.C).requires_grad_(False)
+        return stack
+
+
 def count_parameters(module):
-    """Number of trainable values."""
+    """Number of trainable values.
+
+    Taught in: 02_frequency_cnn.
+    """
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def parameter_groups(module, lr, weight_decay, special_lr, special=()):
     """Optimiser groups: ``special`` (state-space) parameters get ``special_lr`` and no weight decay.
 
-    Taught in: 08_reproduce_group.
+    Taught in: 03_s4d.
     Source: authors' code; the state-spaces/s4 recipe.
     """
     ids = {id(parameter) for parameter in special}
@@ -114,6 +134,7 @@ def pick_device(name=None):
 
     Raises:
         ValueError: a device that is not there.
+    Taught in: 08_reproduce_group.
     """
     available = ["cpu"]
     if torch.backends.mps.is_available():

@@ -6,14 +6,17 @@ import numpy as np
 import torch
 
 from acssm_lib.clips import random_crops
-from acssm_lib.encoder import AcousticSSM, AdaptedCNN
+from acssm_lib.encoder import AcousticSSM, AdaptedCNN, KernelZeroed
 from acssm_lib.features import SpectrogramStack
 from acssm_lib.training import seeded
 
 
 @dataclass(frozen=True)
 class Method:
-    """``encoder``: its class, or None for a method without one; ``pretrained``: contrastive pre-training first."""
+    """``encoder``: its class, or None for a method without one; ``pretrained``: contrastive pre-training first.
+
+    Taught in: 06_ablation_comparison.
+    """
 
     encoder: type | None
     pretrained: bool
@@ -24,6 +27,7 @@ METHODS = {
     "mel-stats": Method(None, False, "mean, deviation and frame difference of log-mel bands, logistic regression"),
     "supervised": Method(AcousticSSM, False, "AcousticSSM from random weights, fine-tuned on the labels alone"),
     "adapted-cnn": Method(AdaptedCNN, True, "the encoder without state-space layers, pre-trained and fine-tuned"),
+    "kernel-zeroed": Method(KernelZeroed, True, "the same layers without memory: every kernel is zero"),
     "acoustic-ssm1": Method(AcousticSSM, True, "AcousticSSM, pre-trained (two segments of one recording), fine-tuned"),
 }
 
@@ -34,7 +38,7 @@ def build_encoder(method, clips, pool, config, seed):
     With ``config.standardise`` the front end takes mean and deviation of each band from the pool, without
     labels, for every method alike.
 
-    Taught in: 08_reproduce_group.
+    Taught in: 06_ablation_comparison.
     """
     with seeded(seed):
         encoder = METHODS[method].encoder(config)
@@ -52,7 +56,7 @@ class MelStatistics:
     Mean, deviation and mean absolute frame difference of each band, standardised, then logistic regression.
     A frame's place in time does not enter, so the order of sounds cannot be told.
 
-    Taught in: 08_reproduce_group.
+    Taught in: 05_few_shot_finetuning.
     """
 
     def __init__(self, clips, config):

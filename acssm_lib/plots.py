@@ -16,6 +16,7 @@ DPI = 96
 # Colour-blind-safe (Okabe and Ito, filled up with Paul Tol's muted set); known methods keep theirs in every figure.
 METHOD_COLOURS = {
     "mel-stats": "#6E6E6E", "supervised": "#E69F00", "adapted-cnn": "#009E73", "acoustic-ssm1": "#0072B2",
+    "kernel-zeroed": "#AA4499",
     "acoustic-ssm2": "#56B4E9", "byol-a": "#000000", "hubert": "#D55E00", "mockingjay": "#332288",
     "mt-slvr": "#CC79A7", "tera": "#999933", "wav2vec2": "#882255",
 }
@@ -62,7 +63,7 @@ def waveform(waveform, sample_rate, ax=None, title=None):
         sample_rate: Hz.
     Raises:
         ValueError: more than one dimension.
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     """
     values = _array(waveform, 1, "waveform (samples,)")
     fig, ax = _axis(ax, 7.0, 2.2)
@@ -83,7 +84,7 @@ def spectrogram(values, sample_rate=20_000, hop_length=512, ax=None, title=None,
         limits: colour limits; by default the loudest value and at most 80 below it, as silence has no floor.
     Raises:
         ValueError: not two-dimensional.
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     """
     values = _array(values, 2, "spectrogram (mel, frames)")
     n_mels, frames = values.shape
@@ -105,7 +106,7 @@ def spectrogram(values, sample_rate=20_000, hop_length=512, ax=None, title=None,
 def mel_band(hz, n_mels, sample_rate=20_000):
     """Position of a frequency on the band axis; band i peaks at i, HTK scale (method section 3).
 
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     """
     mel, top = (np.log10(1 + f / 700) for f in (hz, sample_rate / 2))
     return mel / top * (n_mels + 1) - 1
@@ -121,7 +122,7 @@ def stack(spectrograms, sample_rate=20_000, hop_length=512, axes=None, titles=No
         fig, axes: the three axes.
     Raises:
         ValueError: not (3, mel, frames).
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     """
     values = _array(spectrograms, 3, "spectrograms (3, mel, frames)")
     if len(values) != 3:
@@ -143,7 +144,7 @@ def loss_curve(losses, ax=None, chance=None, steps=None, title=None):
         losses: (points,), possibly thinned.
         chance: loss of a guess, ln B for a batch of B clips; drawn as a dashed line.
         steps: number of steps the points stand for; by default one each.
-    Taught in: 08_reproduce_group.
+    Taught in: 04_contrastive_pretraining.
     """
     values = _array(losses, 1, "losses (points,)")
     fig, ax = _axis(ax, 7.0, 3.0)
@@ -165,7 +166,7 @@ def embedding(points, labels, classes, ax=None, highlight=None, title=None):
         highlight: indices or mask of clips to ring, such as the support.
     Raises:
         ValueError: shapes that do not fit.
-    Taught in: 08_reproduce_group.
+    Taught in: 07_explore_embeddings.
     """
     points, labels = _array(points, 2, "points (n, 2)"), _array(labels, 1, "labels (n,)").astype(int)
     if points.shape != (len(labels), 2):
@@ -194,7 +195,7 @@ def confusion(matrix, classes, ax=None, title=None, colour_bar=True):
         classes: n_way names.
     Raises:
         ValueError: the matrix is not n_way by n_way.
-    Taught in: 08_reproduce_group.
+    Taught in: 05_few_shot_finetuning.
     """
     counts = _array(matrix, 2, "matrix (n_way, n_way)")
     if counts.shape != (len(classes), len(classes)):
@@ -219,7 +220,7 @@ def accuracy_dots(table, ax=None, title=None):
 
     Args:
         table: rows of ``results.comparison_table`` of one data set and preset.
-    Taught in: 08_reproduce_group.
+    Taught in: 06_ablation_comparison.
     """
     groups, methods = list(dict.fromkeys(table["group"])), list(dict.fromkeys(table["method"]))
     fig, ax = _axis(ax, max(6.4, 1.5 + 1.1 * len(groups)), 3.8)
@@ -247,7 +248,7 @@ def forest(differences, ax=None, title=None):
 
     Args:
         differences: rows of ``results.paired_differences`` of one data set and preset.
-    Taught in: 08_reproduce_group.
+    Taught in: 06_ablation_comparison.
     """
     blocks = differences.groupby(["method", "baseline"], sort=False)
     fig, ax = _axis(ax, 7.0, forest_height(differences))
@@ -279,7 +280,7 @@ def forest(differences, ax=None, title=None):
 def forest_height(differences):
     """Inches that ``forest`` needs, for callers who bring their own axis.
 
-    Taught in: 08_reproduce_group.
+    Taught in: 06_ablation_comparison.
     """
     return 1.0 + 0.26 * (len(differences) + 1.5 * len(differences.groupby(["method", "baseline"])))
 

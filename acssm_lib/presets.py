@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 # Every method by name, in the order of tables and of `acssm reproduce`; ``methods.METHODS`` says what each is.
-METHOD_NAMES = ("mel-stats", "supervised", "adapted-cnn", "acoustic-ssm1")
+METHOD_NAMES = ("mel-stats", "supervised", "adapted-cnn", "kernel-zeroed", "acoustic-ssm1")
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Preset:
     """All settings of one run; the defaults are those of ``paper``.
 
     Sources: P the paper, C the authors' code, [19] ACDNet (clip preparation), O our choice.
+
+    Taught in: 00_start_here.
     """
 
     name: str = "paper"
@@ -124,7 +126,7 @@ def preset(name, **overrides):
         overrides: field = value; a value may be text, as it comes from the command line ("16,32", "none").
     Raises:
         ValueError: unknown preset or field (the nearest name is suggested), or a value of the wrong type.
-    Taught in: 08_reproduce_group.
+    Taught in: 00_start_here.
     """
     if name not in PRESETS:
         raise ValueError(f"unknown preset {name!r}{_nearest(name, PRESETS)}; there are {', '.join(PRESETS)}")

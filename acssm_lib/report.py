@@ -5,6 +5,8 @@ import math
 CLAIMS = {  # (method, baseline) -> (what a positive difference shows, what a negative one shows)
     ("acoustic-ssm1", "supervised"): ("pre-training helps", "pre-training hurts"),
     ("acoustic-ssm1", "adapted-cnn"): ("the state-space layers help", "the state-space layers hurt"),
+    ("acoustic-ssm1", "kernel-zeroed"): ("memory between frames helps, not the layers' depth alone",
+                                         "memory between frames hurts"),
     ("supervised", "adapted-cnn"): ("state-space layers without pre-training beat the adapted CNN",
                                     "the adapted CNN beats state-space layers without pre-training"),
     ("acoustic-ssm1", "mel-stats"): ("the learned encoder beats mel statistics", "mel statistics beat the encoder"),

@@ -8,6 +8,7 @@ import pytest
 
 import acssm_lib
 from acssm_lib import cli, runner
+from acssm_lib.presets import METHOD_NAMES
 from acssm_lib.runner import Failure, Run, RunConflict
 
 DIGEST = "ab" * 32
@@ -46,7 +47,7 @@ def library(monkeypatch):
         return [out / "report.md", out / "table.csv"]
 
     stand_in("datasets", load=load, require_shots=require_shots)
-    stand_in("methods", METHODS=dict.fromkeys(["mel-stats", "supervised", "adapted-cnn", "acoustic-ssm1"]))
+    stand_in("methods", METHODS=dict.fromkeys(METHOD_NAMES))
     stand_in("results", write_report=write_report)
     stand_in("data_check", check=lambda path, n_shot: seen.problems,
              format_report=lambda problems: f"{len(problems)} problems")
@@ -59,10 +60,10 @@ def frogs(*words):
     return ["reproduce", "--dataset", "synthetic-frogs", "--out", "RUNS", *words]
 
 
-def test_defaults_are_four_methods_on_the_proposed_groups(library):
+def test_defaults_are_all_methods_on_the_proposed_groups(library):
     assert cli.main(frogs()) == 0
     runs = library.calls["reproduce"]["runs"]
-    methods = ["mel-stats", "supervised", "adapted-cnn", "acoustic-ssm1"]
+    methods = ["mel-stats", "supervised", "adapted-cnn", "kernel-zeroed", "acoustic-ssm1"]
     assert [(run.group, run.method) for run in runs] == [(g, m) for g in ("G1", "order") for m in methods]
     assert {(run.seed, run.preset, run.data) for run in runs} == {(0, "quick", None)}
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from acssm_lib.encoder import AcousticSSM, AdaptedCNN, count_parameters, parameter_groups, pick_device
+from acssm_lib.encoder import AcousticSSM, AdaptedCNN, KernelZeroed, count_parameters, parameter_groups, pick_device
 from acssm_lib.presets import preset
 from acssm_lib.resnet import FrequencyResNet
 from acssm_lib.s4d import S4D
@@ -91,9 +91,16 @@ def test_wrong_shapes_and_devices_are_named():
             pick_device("cuda")
 
 
-def test_zeroed_kernel_makes_a_layer_read_frame_by_frame():
+def test_zeroed_kernel_reads_frame_by_frame_and_stays_zero(tiny):
+    spectrograms = torch.randn(2, 3, tiny.n_mels, 12, generator=torch.Generator().manual_seed(0))
+    order = torch.tensor([3, 0, 9, 1, 11, 2, 10, 4, 8, 5, 7, 6])
     torch.manual_seed(0)
-    layer = S4D(4, 4)
-    torch.nn.init.zeros_(layer.kernel.C)
-    u = torch.randn(1, 4, 12)
-    torch.testing.assert_close(layer(u)[..., 5:6], layer(u[..., 5:6]), atol=1e-6, rtol=0)
+    encoder = KernelZeroed(tiny)
+    torch.manual_seed(0)
+    full = AcousticSSM(tiny)
+    optimiser = torch.optim.AdamW(parameter_groups(encoder, 0.1, 0.1, 0.1, encoder.special_parameters()))
+    encoder(spectrograms).square().mean().backward()
+    optimiser.step()
+    for module, mixes in ((encoder.eval(), False), (full.eval(), True)):
+        moved = (module(spectrograms[..., order]) - module(spectrograms)[..., order]).abs().max()
+        assert (moved > 1e-3) == mixes
