@@ -1,16 +1,23 @@
 """One run: a group's clips in memory, the pool to pre-train on, and the record that the run leaves."""
 
+import hashlib
 import importlib.metadata
+import json
 import platform
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from acssm_lib.audio import default_cache_dir
 from acssm_lib.clips import Clips
+from acssm_lib.contrastive import Pretraining, pretrain
 from acssm_lib.episodes import episode_seeds, sample_episode
+from acssm_lib.files import write_atomically
+from acssm_lib.methods import METHODS, build_encoder
 from acssm_lib.results import mean_interval
 
 
@@ -24,7 +31,7 @@ class GroupData:
         sources, names: of every clip.
         classes: names of the group's classes.
         withheld: for pool "all", support clips of the other groups, which stay out of the pool.
-    Taught in: 08_reproduce_group.
+    Taught in: 04_contrastive_pretraining.
     """
 
     clips: Clips
@@ -40,7 +47,7 @@ def load_group(dataset, group, config, seed, progress=True):
 
     Raises:
         ValueError: no such group; DataError: a clip that cannot be used.
-    Taught in: 08_reproduce_group.
+    Taught in: 04_contrastive_pretraining.
     """
     members = dataset.clips_of(group)
     others = np.setdiff1d(np.arange(len(dataset)), members) if config.pool == "all" else dataset.unlabelled()
@@ -72,7 +79,7 @@ def pretraining_pool(data, config, seed):
 
     Raises:
         ValueError: "unlabelled" or "all" with more than one support draw, each of which would need its own pool.
-    Taught in: 08_reproduce_group.
+    Taught in: 04_contrastive_pretraining.
     Source: paper section III.
     """
     if config.pool == "group":
@@ -82,6 +89,54 @@ def pretraining_pool(data, config, seed):
                          f"n_episodes={config.n_episodes}; use n_episodes=1 and several seeds, or pool='group'")
     support = sample_episode(data.labels, len(data.classes), config.n_shot, episode_seeds(seed, 1)[0]).support
     return np.setdiff1d(np.arange(len(data.labels)), np.concatenate([support, data.withheld]))
+
+
+def pretrained_encoder(method, data, config, seed, *, pool=None, device=None, progress=True, folder=None):
+    """The method's encoder after pre-training: loaded when it was trained here before, trained and kept otherwise.
+
+    What is kept is addressed by everything the training depends on: the samples of the pool, the settings, the seed,
+    the versions and the source of the modules involved. Whatever changes, the old file is not found any more.
+
+    Args:
+        data: a ``GroupData``.
+        pool: indices to pre-train on, ``pretraining_pool`` if None.
+        folder: of the kept encoders; ``encoders`` in the cache (``audio.default_cache_dir``) if None.
+    Returns:
+        encoder in eval mode, ``Pretraining`` (of the first time, None for a method without pre-training).
+    Taught in: 05_few_shot_finetuning.
+    """
+    pool = np.asarray(pretraining_pool(data, config, seed) if pool is None else pool)
+    model = build_encoder(method, data.clips, pool, config, seed)
+    if not METHODS[method].pretrained:
+        return model.eval(), None
+    path = Path(folder or default_cache_dir() / "encoders") / f"{_fingerprint(method, data, pool, config, seed)}.pt"
+    if path.exists():
+        kept = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(kept["weights"])
+        return model.eval(), Pretraining(len(pool), len(kept["losses"]), kept["seconds"], kept["losses"])
+    done = pretrain(model, data.clips, pool, config, seed, device=device, progress=progress)
+    kept = {"weights": {key: value.cpu() for key, value in model.state_dict().items()},
+            "losses": done.losses, "seconds": done.seconds}
+    write_atomically(path, lambda part: torch.save(kept, part))
+    return model, done
+
+
+# What a pre-training does not depend on, besides everything named finetune_* and head_*.
+_NOT_PRETRAINING = ("name", "pool", "n_shot", "n_episodes", "test_crops")
+_PRETRAINING_MODULES = ("clips", "features", "resnet", "s4d", "encoder", "contrastive", "training", "methods")
+
+
+def _fingerprint(method, data, pool, config, seed):
+    """Hash of everything a pre-training depends on."""
+    settings = {key: value for key, value in config.as_dict().items()
+                if key not in _NOT_PRETRAINING and not key.startswith(("finetune_", "head_"))}
+    key = hashlib.sha256(json.dumps([method, settings, int(seed), pool.tolist(), torch.__version__,
+                                     torch.get_num_threads()], sort_keys=True).encode())
+    for tensor in (data.clips.samples, data.clips.lengths):
+        key.update(tensor.cpu().numpy().tobytes())
+    for name in _PRETRAINING_MODULES:
+        key.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return key.hexdigest()[:32]
 
 
 def run_record(*, dataset, group, method, seed, config, overrides, data, draws, pretraining, parameters, device):

@@ -2,9 +2,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from acssm_lib.contrastive import Pretraining
-from acssm_lib.experiment import load_group, pretraining_pool, run_record
+from acssm_lib.experiment import load_group, pretrained_encoder, pretraining_pool, run_record
 from acssm_lib.frogs import SyntheticFrogs
 from acssm_lib.presets import preset
 from acssm_lib.results import check_metrics
@@ -48,3 +49,22 @@ def test_the_record_fits_the_schema():
     assert record["accuracy_mean"] == pytest.approx(0.5) and record["synthetic"] is True
     assert record["confusion"][0][0] == 2 and len(record["pretraining"]["losses"]) == 200
     assert record["pretraining"]["saw_query_clips"] is True
+
+
+def test_an_encoder_is_trained_once_and_found_again_only_for_the_same_task(tiny, tmp_path):
+    config = dataclasses.replace(tiny, n_samples=4096)
+    data = load_group(FROGS, "order", config, 0, progress=False)
+
+    def get(method="acoustic-ssm1", seed=0, **changes):
+        encoder, pretraining = pretrained_encoder(method, data, dataclasses.replace(config, **changes), seed,
+                                                  progress=False, folder=tmp_path)
+        return encoder, pretraining, len(list(tmp_path.iterdir()))
+
+    first, trained, n_files = get()
+    again, loaded, _ = get(finetune_lr=0.1, n_episodes=7, test_crops=1)  # what follows pre-training does not matter
+    assert n_files == 1 and loaded == trained and trained.steps == len(trained.losses) > 0
+    for ours, theirs in zip(first.state_dict().values(), again.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    assert not again.training
+    assert get(seed=1)[2] == 2 and get(temperature=24.0)[2] == 3 and get(method="adapted-cnn")[2] == 4
+    assert get(method="supervised")[1:] == (None, 4)  # nothing is trained, nothing kept
