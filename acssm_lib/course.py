@@ -5,11 +5,14 @@
 """
 
 import argparse
+import base64
+import io
 import sys
 import time
 from pathlib import Path
 
 import nbformat
+from PIL import Image
 
 from acssm_lib.files import write_text
 
@@ -40,8 +43,18 @@ def execute(path):
         cell.id = f"cell-{number:02d}"
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET_VIEW, None)
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = _fewer_colours(output.data["image/png"])
     write_text(path, nbformat.writes(done) + "\n")
     return time.monotonic() - started
+
+
+def _fewer_colours(png):
+    """A picture (base64) with a palette of 256 colours: a third of the bytes, and no difference that the eye finds."""
+    picture, small = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"), io.BytesIO()
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    encoded = base64.b64encode(small.getvalue()).decode()
+    return encoded if len(encoded) < len(png) else png
 
 
 def student_edition(notebook):

@@ -1,7 +1,12 @@
 """Notebooks as files: executed clean, and copied without answers."""
 
+import base64
+import io
+
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from acssm_lib import course
 
@@ -23,6 +28,20 @@ def test_execute_stores_outputs_without_widget_state_times_or_names_of_kernels(t
     assert done.cells[0].outputs[0].text == "42\n" and [cell.execution_count for cell in done.cells] == [1, 2]
     assert list(done.cells[1].outputs[0].data) == ["text/plain"] and "widgets" not in done.metadata
     assert done.cells[1].metadata == {"tags": ["widget"]} and done.metadata.kernelspec.name == "python3"
+
+
+def test_pictures_take_fewer_bytes_and_look_the_same():
+    generator = np.random.default_rng(0)
+    smooth = np.linspace(0, 255, 200)[:, None] * np.ones((1, 300))
+    picture = Image.fromarray((smooth[..., None] * [1, 0.5, 0.2] + generator.uniform(0, 8, (200, 300, 3))).astype("uint8"))
+    stored = io.BytesIO()
+    picture.save(stored, "png")
+    png = base64.b64encode(stored.getvalue()).decode()
+    small = course._fewer_colours(png)
+    assert len(small) < 0.5 * len(png)
+    seen = Image.open(io.BytesIO(base64.b64decode(small))).convert("RGB")
+    assert np.abs(np.asarray(seen, int) - np.asarray(picture, int)).max() < 20
+    assert course._fewer_colours(small) == small
 
 
 def test_a_notebook_that_raises_is_left_as_it_was(tmp_path):
