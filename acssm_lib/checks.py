@@ -9,6 +9,7 @@ import inspect
 import os
 import platform
 
+import numpy as np
 import torch
 
 
@@ -33,7 +34,9 @@ def close(name, one, other, tolerance):
         AssertionError: shapes differ, or an element does; the message gives the largest difference.
     Taught in: 01_audio_preprocessing.
     """
-    one, other = torch.as_tensor(one), torch.as_tensor(other)
+    # Through numpy: torch would turn a list of Python floats into single precision.
+    one, other = (value.detach() if torch.is_tensor(value) else torch.as_tensor(np.asarray(value))
+                  for value in (one, other))
     if one.shape != other.shape:
         raise AssertionError(f"{name}: shapes {tuple(one.shape)} and {tuple(other.shape)} differ")
     difference = float((one - other).abs().max())
@@ -108,6 +111,8 @@ def environment():
 def _short(argument):
     if hasattr(argument, "shape"):
         return f"<{' x '.join(map(str, argument.shape))}>"
+    if isinstance(argument, torch.nn.Module):
+        return type(argument).__name__
     text = repr(argument)
     return text if len(text) <= 40 else text[:37] + "..."
 

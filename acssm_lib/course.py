@@ -30,10 +30,12 @@ def execute(path):
     Taught in: 08_reproduce_group.
     """
     import papermill  # here: writing the student edition does without
+    from traitlets.config import Config
 
     path, started = Path(path), time.monotonic()
+    quiet = Config({"KernelManager": {"transport_encryption": "auto"}})  # no warning about sockets of this machine
     done = papermill.execute_notebook(str(path), None, kernel_name="python3", progress_bar=False, cwd=str(path.parent),
-                                      coalesce_streams=True)
+                                      coalesce_streams=True, config=quiet)
     source = nbformat.read(path, as_version=4)
     done.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
                      "language_info": {"name": "python"}}

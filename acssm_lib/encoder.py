@@ -112,7 +112,7 @@ def count_parameters(module):
 
     Taught in: 02_frequency_cnn.
     """
-    return sum(parameter.numel() for parameter in module.parameters())
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
 def parameter_groups(module, lr, weight_decay, special_lr, special=()):

@@ -1,5 +1,6 @@
 """Checks of a notebook: stable sentences, errors for the course, words for the reader."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +20,8 @@ def test_close_compares_elements_and_shapes(capsys):
     one = torch.tensor([1.0, 2.0])
     checks.close("loop and matrix", one, one + 1e-7, 1e-6)
     assert capsys.readouterr().out == "ok  loop and matrix agree to 1e-06\n"
+    checks.close("lists", [1 / 3, 2 / 3], np.array([1, 2]) / 3, 1e-12)
+    assert capsys.readouterr().out == "ok  lists agree to 1e-12\n"
     with pytest.raises(AssertionError, match="loop and matrix differ by 0.1, expected 1e-06"):
         checks.close("loop and matrix", one, one + 0.1, 1e-6)
     with pytest.raises(AssertionError, match="shapes"):

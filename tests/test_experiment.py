@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from acssm_lib.contrastive import Pretraining
-from acssm_lib.experiment import load_group, pretrained_encoder, pretraining_pool, run_record
+from acssm_lib.experiment import _code, load_group, pretrained_encoder, pretraining_pool, run_record
 from acssm_lib.frogs import SyntheticFrogs
 from acssm_lib.presets import preset
 from acssm_lib.results import check_metrics
@@ -49,6 +49,14 @@ def test_the_record_fits_the_schema():
     assert record["accuracy_mean"] == pytest.approx(0.5) and record["synthetic"] is True
     assert record["confusion"][0][0] == 2 and len(record["pretraining"]["losses"]) == 200
     assert record["pretraining"]["saw_query_clips"] is True
+
+
+def test_code_without_its_words(tmp_path):
+    path = tmp_path / "module.py"
+    texts = ('"""Words."""\ndef f(x):\n    """Doubles."""\n    return 2 * x  # twice\n',
+             '"""Other words."""\ndef f(x):\n    """Twice."""\n    return 2 * x\n', 'def f(x):\n    return 3 * x\n')
+    codes = [(path.write_text(text), _code(path))[1] for text in texts]
+    assert codes[0] == codes[1] != codes[2]
 
 
 def test_an_encoder_is_trained_once_and_found_again_only_for_the_same_task(tiny, tmp_path):
