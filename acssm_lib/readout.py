@@ -1,0 +1,59 @@
+"""Reading a frozen encoder: a small classifier on embeddings that are computed once.
+
+Nothing of the encoder is trained, so a support draw costs milliseconds and hundreds of draws a few seconds. Both
+classes are learners for ``fewshot.evaluate``.
+"""
+
+import numpy as np
+
+
+class LogisticReadout:
+    """Logistic regression on standardised embeddings.
+
+    Args:
+        embedding: of every clip of the bank, (clips, d), in its order.
+        C: inverse strength of the penalty, as in scikit-learn.
+    Taught in: 05_few_shot_finetuning.
+    """
+
+    def __init__(self, embedding, C=1.0):
+        self.embedding, self.C = np.asarray(embedding), C
+
+    def fit(self, indices, labels, seed, checkpoint=None):
+        from sklearn.linear_model import LogisticRegression  # here: seconds that other methods save
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        self.model = make_pipeline(StandardScaler(), LogisticRegression(C=self.C, max_iter=1000, random_state=seed))
+        self.model.fit(self.embedding[indices], labels)
+        return self
+
+    def predict(self, indices):
+        return self.model.predict_proba(self.embedding[indices])
+
+
+class NearestMean:
+    """The class whose mean embedding is nearest: no weights, nothing to tune.
+
+    Coordinates are scaled by their deviation over all clips, labelled or not, which needs no label.
+
+    Args:
+        embedding: of every clip of the bank, (clips, d), in its order.
+    Taught in: 05_few_shot_finetuning.
+    Source: Snell, Swersky and Zemel 2017, prototypical networks, without the training.
+    """
+
+    def __init__(self, embedding):
+        embedding = np.asarray(embedding, dtype=float)
+        self.embedding = (embedding - embedding.mean(0)) / np.maximum(embedding.std(0), 1e-6)
+
+    def fit(self, indices, labels, seed, checkpoint=None):
+        support, labels = self.embedding[indices], np.asarray(labels)
+        self.means = np.stack([support[labels == label].mean(0) for label in range(labels.max() + 1)])
+        return self
+
+    def predict(self, indices):
+        """Probabilities (clips, n_way): softmax of minus half the squared distance, divided by the dimensions."""
+        distance = ((self.embedding[indices][:, None] - self.means) ** 2).mean(2)  # (clips, n_way)
+        closeness = np.exp(-0.5 * (distance - distance.min(1, keepdims=True)))
+        return closeness / closeness.sum(1, keepdims=True)
