@@ -30,7 +30,7 @@ class Panel(widgets.VBox):
         width, height: of the picture, pixels.
     Attributes:
         state, controls, image, audio, label: for those who drive the panel from code; each control carries the
-        class ``t-<field>`` so that a browser test finds it.
+        class ``t-<field>``, the panel ``t-panel``, so that a browser test finds them.
     A setting that cannot be drawn is said in the line of text and the last good picture stays: an exception in a
     callback would be seen by nobody.
     Taught in: 01_audio_preprocessing.
@@ -49,6 +49,7 @@ class Panel(widgets.VBox):
         self.audio.add_class("t-audio")
         self.label.add_class("t-label")
         super().__init__([self.arrange(), self.image, self.audio, self.label])
+        self.add_class("t-panel")
         self.show()
 
     def arrange(self):
