@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both create the environment in .venv the first time.
-.PHONY: demo test lab figures lock clean
+.PHONY: demo test test-browser lab notebooks student figures lock clean
 PYTHON ?= python3
 RUNS ?= runs/demo
 # The stamp's name changes with the requirements, so a second call installs nothing and an edited pin installs again.
@@ -21,11 +21,25 @@ demo: $(STAMP)
 	.venv/bin/acssm report $(RUNS)
 	@echo "Results: $(RUNS)/report/report.md; one executed notebook per run below $(RUNS)/synthetic-frogs"
 
+# One file or notebook per process, one thread each: all notebooks are replayed, and processes beat threads here.
 test: $(STAMP)
-	.venv/bin/python -m pytest
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+# The widgets in headless Chromium; skips, and says how to get one, where there is none.
+test-browser: $(STAMP)
+	.venv/bin/python -m pytest -m browser -rs tests/test_browser.py
 
 lab: $(STAMP)
 	.venv/bin/jupyter lab notebooks
+
+# Run the course and store its outputs: make notebooks, or make notebooks PAGES=notebooks/03_s4d.ipynb
+PAGES ?= $(wildcard notebooks/*.ipynb)
+notebooks: $(STAMP)
+	.venv/bin/python -m acssm_lib.course execute $(PAGES)
+
+# Copies without the solutions, to hand out.
+student: $(STAMP)
+	.venv/bin/python -m acssm_lib.course student notebooks student
 
 $(STAMP):
 	@echo "Creating the environment in .venv (once; several GB with the GPU build of torch, a few minutes) ..."
@@ -38,9 +52,10 @@ $(STAMP):
 	@rm -f .venv/.stamp-*
 	@touch $@
 
-# The figures of the README: the architecture, and what the last `make demo` found.
+# The figures of the README: the architecture, the panels in a browser, and what the last `make demo` found.
 figures: $(STAMP)
 	.venv/bin/python -m acssm_lib.architecture figures/architecture.png
+	ACSSM_SCREENSHOTS=figures $(MAKE) test-browser
 	cp $(RUNS)/report/synthetic-frogs_quick_confusion.png figures/demo_confusion.png
 
 # Pins for every platform, without naming an index: see constraints.txt.

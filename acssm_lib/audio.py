@@ -38,7 +38,7 @@ _UNKNOWN_SIZE = 0x7FFFF000  # programs that write a WAV file into a pipe announc
 class DataError(ValueError):
     """Something is wrong with the user's data; the message names the file and says what would be right.
 
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     """
 
 
@@ -53,7 +53,7 @@ def read(path):
         (waveform, sample_rate): float32 (samples,), full scale is 1; Hz.
     Raises:
         DataError: the file is missing, not audio, empty, truncated, or holds NaN or infinite samples.
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     """
     return _decode(_content(path), path)
 
@@ -69,7 +69,7 @@ def resample(waveform, from_rate, to_rate):
         from_rate, to_rate: Hz.
     Returns:
         waveform (..., ceil(samples * to_rate / from_rate)); the input itself when the rates are equal.
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     Source: Smith, "Digital audio resampling", windowed-sinc interpolation.
     """
     low, high = sorted((int(from_rate), int(to_rate)))
@@ -88,7 +88,7 @@ def trim_ends(samples, level=0):
         level: 16-bit counts; 0 cuts exact zeros only.
     Returns:
         a view of ``samples``, empty if nothing is louder than ``level``.
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     Source: ACDNet, the paper's reference [19].
     """
     loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > level)  # |-32768| does not fit into 16 bits
@@ -111,7 +111,7 @@ def prepare(path, sample_rate=20_000, trim_level=0, cache_dir=None):
         int16 array (samples,).
     Raises:
         DataError: as ``read``, and for a recording that is too short or silent, or a cache that cannot be written.
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     Source: ACDNet, the paper's reference [19].
     """
     content = _content(path)
@@ -128,7 +128,7 @@ def prepare(path, sample_rate=20_000, trim_level=0, cache_dir=None):
 def default_cache_dir():
     """Where prepared clips are kept: ``ACSSM_CACHE`` if set, else ``acssm`` in the user's cache folder.
 
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     """
     if os.environ.get("ACSSM_CACHE"):
         return Path(os.environ["ACSSM_CACHE"]).expanduser()

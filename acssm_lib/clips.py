@@ -19,7 +19,7 @@ class Clips:
     Attributes:
         samples: int16, (total samples,).
         offsets, lengths: int64, (clips,); clip i is ``samples[offsets[i] : offsets[i] + lengths[i]]``.
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     """
 
     def __init__(self, waveforms):
@@ -95,7 +95,7 @@ def random_crops(clips, indices, n_samples, max_stretch, generator):
         generator: ``torch.Generator`` on the CPU; the same state gives the same crops on every device.
     Returns:
         waveform: float32, (batch, n_samples).
-    Taught in: 08_reproduce_group.
+    Taught in: 04_contrastive_pretraining.
     """
     indices = indices.to(clips.device)
     draws = torch.rand(2, len(indices), generator=generator, dtype=torch.float64).to(clips.device)
@@ -117,7 +117,7 @@ def even_crops(clips, indices, n_samples, n_crops, stretch=None):
         stretch: float, (batch,) or None for no stretch.
     Returns:
         waveform: float32, (batch, n_crops, n_samples).
-    Taught in: 08_reproduce_group.
+    Taught in: 05_few_shot_finetuning.
     """
     indices = indices.to(clips.device)
     stretch = torch.ones(len(indices), dtype=torch.float64) if stretch is None else stretch
@@ -134,7 +134,10 @@ def even_crops(clips, indices, n_samples, n_crops, stretch=None):
 
 
 def random_stretch(n, max_stretch, generator):
-    """Length factors ``max_stretch ** u``, u uniform in [-1, 1]; float64, (n,)."""
+    """Length factors ``max_stretch ** u``, u uniform in [-1, 1]; float64, (n,).
+
+    Taught in: 04_contrastive_pretraining.
+    """
     return max_stretch ** (2 * torch.rand(n, generator=generator, dtype=torch.float64) - 1)
 
 

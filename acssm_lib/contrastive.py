@@ -30,7 +30,7 @@ class BilinearSimilarity(nn.Module):
             a pair of equal views is no more alike than any other, and small pools may never get past ln B.
     Shapes:
         anchors (batch, d), positives (batch, d) -> (batch, batch), anchor i against positive j.
-    Taught in: 08_reproduce_group.
+    Taught in: 04_contrastive_pretraining.
     """
 
     def __init__(self, d_projection, std=1.0, diagonal=0.0):
@@ -53,7 +53,7 @@ def contrastive_loss(anchors, positives, similarity, temperature=1.0, symmetric=
         scalar; ln(batch) when all embeddings are equal.
     Raises:
         ValueError: shapes differ, or there are fewer than two recordings (nothing to tell apart).
-    Taught in: 08_reproduce_group.
+    Taught in: 04_contrastive_pretraining.
     """
     if anchors.shape != positives.shape or len(anchors) < 2:
         raise ValueError(f"expected two equal (batch >= 2, d) tensors, got {tuple(anchors.shape)} "
@@ -72,6 +72,8 @@ def projection_head(d_model, d_projection, kind="prelu"):
     ours: linear, batch norm; it takes away what all clips share, which is most of an untrained embedding. With W at
     the identity its vectors have a squared length of about d_projection, so a temperature of d_projection / 10
     compares to a cosine similarity at 0.1.
+
+    Taught in: 04_contrastive_pretraining.
     """
     if kind == "prelu":
         return nn.Sequential(nn.Linear(d_model, d_model), nn.PReLU(d_model), nn.Linear(d_model, d_projection))
@@ -82,7 +84,10 @@ def projection_head(d_model, d_projection, kind="prelu"):
 
 @dataclass(frozen=True)
 class Pretraining:
-    """What a pre-training did: recordings used, steps, wall-clock seconds of this call, loss of every step."""
+    """What a pre-training did: recordings used, steps, wall-clock seconds of this call, loss of every step.
+
+    Taught in: 04_contrastive_pretraining.
+    """
 
     clips: int
     steps: int
@@ -107,7 +112,7 @@ def pretrain(encoder, clips, pool, config, seed, *, checkpoint=None, device=None
         ``Pretraining``; ``encoder`` is left in eval mode.
     Raises:
         ValueError: fewer than two recordings in the pool.
-    Taught in: 08_reproduce_group.
+    Taught in: 04_contrastive_pretraining.
     Source: paper section II; optimiser, schedule and head from the authors' code.
     """
     pool = torch.as_tensor(pool)

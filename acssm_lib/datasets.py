@@ -31,7 +31,7 @@ class AudioDataset:
         groups: group name -> names of its classes.
         default_groups: the groups that "all" stands for; every group unless a subclass says otherwise.
         sample_rate: Hz.
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     """
 
     name: str
@@ -72,7 +72,7 @@ class AudioDataset:
 class FileDataset(AudioDataset):
     """A data set of audio files, each prepared when it is asked for and cached from then on.
 
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     """
 
     def __init__(self, scan, root, sample_rate, trim_level, cache_dir):
@@ -117,7 +117,7 @@ class ESC50(FileDataset):
     Raises:
         DataError: the layout is another one, a column is missing, or a row is wrong (file missing or outside of
             ``audio/``, target or fold not a number, ...).
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     Source: Piczak 2015, "ESC: Dataset for Environmental Sound Classification"; groups: the paper, section IV.
     """
 
@@ -155,7 +155,7 @@ class AudioFolder(FileDataset):
         cache_dir: see ``audio.prepare``.
     Raises:
         DataError: fewer than two class folders, one without audio, or a wrong row in ``sources.csv``.
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     """
 
     name = "folder"

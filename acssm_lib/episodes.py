@@ -9,7 +9,10 @@ from acssm_lib.audio import DataError
 
 @dataclass(frozen=True)
 class Episode:
-    """Indices of the labelled (``support``) and of the asked clips (``query``), both ascending."""
+    """Indices of the labelled (``support``) and of the asked clips (``query``), both ascending.
+
+    Taught in: 05_few_shot_finetuning.
+    """
 
     support: np.ndarray
     query: np.ndarray
@@ -32,7 +35,7 @@ def sample_episode(labels, n_way, n_shot, seed, sources=None, distinct_sources=F
         ``Episode`` of indices into ``labels``.
     Raises:
         DataError: too few classes, or a class with too few clips (or recordings) for ``n_shot`` and one query.
-    Taught in: 08_reproduce_group.
+    Taught in: 05_few_shot_finetuning.
     Source: paper section III (5-way 5-shot); sources are ours, since ESC-50 cuts several clips from one recording.
     """
     labels = np.asarray(labels)
@@ -62,7 +65,10 @@ def sample_episode(labels, n_way, n_shot, seed, sources=None, distinct_sources=F
 
 
 def shares_source(query, support, sources):
-    """Which queries come from a recording that also gave a support clip, of whatever class; bool, (query,)."""
+    """Which queries come from a recording that also gave a support clip, of whatever class; bool, (query,).
+
+    Taught in: 05_few_shot_finetuning.
+    """
     known = {sources[index] for index in support} - {None}
     return np.array([sources[index] in known for index in query], dtype=bool)
 
@@ -77,5 +83,8 @@ def _one_per_source(members, sources):
 
 
 def episode_seeds(seed, n_episodes):
-    """Seeds of a run's support draws: the same for every method, different for every run seed."""
+    """Seeds of a run's support draws: the same for every method, different for every run seed.
+
+    Taught in: 05_few_shot_finetuning.
+    """
     return [1000 * seed + episode for episode in range(n_episodes)]

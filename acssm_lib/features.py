@@ -16,12 +16,18 @@ EPSILON = 2.220446049250313e-16  # smallest step of a double at 1, added inside 
 
 
 def hz_to_mel(hertz):
-    """HTK mel scale, 2595 log10(1 + f / 700)."""
+    """HTK mel scale, 2595 log10(1 + f / 700).
+
+    Taught in: 01_audio_preprocessing.
+    """
     return 2595 * math.log10(1 + hertz / 700)
 
 
 def mel_to_hz(mel):
-    """Inverse of ``hz_to_mel``, on tensors or numbers."""
+    """Inverse of ``hz_to_mel``, on tensors or numbers.
+
+    Taught in: 01_audio_preprocessing.
+    """
     return 700 * (10 ** (mel / 2595) - 1)
 
 
@@ -35,7 +41,7 @@ def mel_filters(n_fft, n_mels, sample_rate):
         filters: float64, (n_fft // 2 + 1, n_mels).
     Raises:
         ValueError: a filter falls between two bins and would be empty: fewer mels or a longer FFT are needed.
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     Source: paper section II; numbers in the authors' code.
     """
     bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)  # Hz
@@ -69,7 +75,7 @@ class SpectrogramStack(nn.Module):
         waveform (batch, samples) or (samples,) -> (batch, 3, n_mels, frames); 30,225 samples give 60 frames.
     Raises:
         ValueError: fewer samples than n_fft // 2 + 1, which centred framing cannot reflect; unknown window.
-    Taught in: 08_reproduce_group.
+    Taught in: 01_audio_preprocessing.
     Source: paper section II; authors' code for windows, filters and logarithms.
     """
 

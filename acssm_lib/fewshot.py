@@ -25,7 +25,7 @@ class Classifier(nn.Module):
 
     Shapes:
         spectrograms (batch, 3, n_mels, frames) -> logits (batch, n_way).
-    Taught in: 08_reproduce_group.
+    Taught in: 05_few_shot_finetuning.
     """
 
     def __init__(self, encoder, n_way, head_width=128, head_dropout=0.1):
@@ -57,7 +57,7 @@ def finetune(encoder, clips, indices, labels, config, seed, *, checkpoint=None, 
         checkpoint: file to resume from.
     Returns:
         ``Classifier`` of the last epoch, in eval mode; no label is spent on choosing an epoch.
-    Taught in: 08_reproduce_group.
+    Taught in: 05_few_shot_finetuning.
     Source: paper section III; head, schedule and crops from the authors' code.
     """
     device = pick_device(device)
@@ -116,7 +116,7 @@ def embed(encoder, clips, indices, config):
 
     Returns:
         embedding: float32 on the CPU, (clips, d_model).
-    Taught in: 08_reproduce_group.
+    Taught in: 05_few_shot_finetuning.
     """
     return _over_test_crops(encoder.eval(), encoder.embed, clips, indices, config)
 
@@ -127,7 +127,7 @@ def predict(classifier, clips, indices, config):
 
     Returns:
         probabilities: float32 on the CPU, (clips, n_way).
-    Taught in: 08_reproduce_group.
+    Taught in: 05_few_shot_finetuning.
     """
     return _over_test_crops(classifier.eval(),
                             lambda waveform: classifier(classifier.encoder.front_end(waveform)).softmax(1),
@@ -145,7 +145,10 @@ def _over_test_crops(module, function, clips, indices, config):
 
 
 class FineTuning:
-    """An encoder as a learner for ``evaluate``: fits by fine-tuning a copy of it."""
+    """An encoder as a learner for ``evaluate``: fits by fine-tuning a copy of it.
+
+    Taught in: 05_few_shot_finetuning.
+    """
 
     def __init__(self, encoder, clips, config, *, device=None, progress=True):
         self.encoder, self.clips, self.config = encoder, clips, config
@@ -174,7 +177,7 @@ def evaluate(learner, labels, sources, names, config, seed, *, checkpoint=None, 
     Returns:
         list of dictionaries, one per draw: seed, accuracy, n_query, accuracy_unshared_sources (None when every
         query shares one), n_query_unshared_sources, support (clip names), confusion (n_way, n_way), seconds.
-    Taught in: 08_reproduce_group.
+    Taught in: 05_few_shot_finetuning.
     Source: paper section III; several draws and unshared sources are ours.
     """
     labels = np.asarray(labels)

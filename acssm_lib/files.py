@@ -10,6 +10,7 @@ def write_atomically(path, write):
 
     Returns:
         path, as a ``Path``.
+    Taught in: 08_reproduce_group.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,10 +24,16 @@ def write_atomically(path, write):
 
 
 def write_text(path, text):
-    """A UTF-8 text file, atomically; returns its path."""
+    """A UTF-8 text file, atomically; returns its path.
+
+    Taught in: 08_reproduce_group.
+    """
     return write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def write_json(path, value):
-    """Plain values as an indented JSON file, atomically; NaN and infinity, which are not JSON, are refused."""
+    """Plain values as an indented JSON file, atomically; NaN and infinity, which are not JSON, are refused.
+
+    Taught in: 08_reproduce_group.
+    """
     return write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")

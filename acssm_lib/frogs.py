@@ -26,7 +26,10 @@ MODES = ("natural", "matched", "order")
 
 @dataclass(frozen=True)
 class Call:
-    """One species' call; lengths in s, frequencies in Hz, rates per s."""
+    """One species' call; lengths in s, frequencies in Hz, rates per s.
+
+    Taught in: 00_start_here.
+    """
 
     partials: tuple  # of (frequency, amplitude)
     pulse_rate: float  # 0: not pulsed
@@ -80,7 +83,7 @@ class SyntheticFrogs(AudioDataset):
         clip name and every figure with classes, says "synthetic".
     Raises:
         ValueError: an unknown mode, or a clip too short for one round of calls.
-    Taught in: 08_reproduce_group.
+    Taught in: 00_start_here.
     """
 
     name = "synthetic-frogs"

@@ -38,7 +38,7 @@ def build_encoder(method, clips, pool, config, seed):
     With ``config.standardise`` the front end takes mean and deviation of each band from the pool, without
     labels, for every method alike.
 
-    Taught in: 06_ablation_comparison.
+    Taught in: 04_contrastive_pretraining.
     """
     with seeded(seed):
         encoder = METHODS[method].encoder(config)

@@ -9,7 +9,10 @@ from torch.nn import functional as F
 
 
 def frequency_conv(in_channels, out_channels, kernel, stride=1):
-    """A convolution whose kernel spans ``kernel`` mel bands and exactly one frame."""
+    """A convolution whose kernel spans ``kernel`` mel bands and exactly one frame.
+
+    Taught in: 02_frequency_cnn.
+    """
     return nn.Conv2d(in_channels, out_channels, (kernel, 1), stride=(stride, 1), padding=(kernel // 2, 0), bias=False)
 
 
@@ -18,6 +21,7 @@ class ResidualBlock(nn.Module):
 
     Shapes:
         (batch, in_channels, bands, frames) -> (batch, out_channels, bands / stride, frames).
+    Taught in: 02_frequency_cnn.
     """
 
     def __init__(self, in_channels, out_channels, stride):
@@ -50,7 +54,7 @@ class FrequencyResNet(nn.Module):
         (batch, in_channels, mel, frames) -> (batch, widths[-1], frames).
     Raises:
         ValueError: ``widths`` and ``blocks`` differ in length, or the input is not four-dimensional.
-    Taught in: 08_reproduce_group.
+    Taught in: 02_frequency_cnn.
     Source: paper section II (3,844,800 parameters at the defaults); layer sizes from the authors' code.
     """
 

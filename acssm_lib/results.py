@@ -42,7 +42,7 @@ def mean_interval(values, n_query=None, limits=(0.0, 1.0)):
         mean, (low, high) or None.
     Raises:
         ValueError: no value.
-    Taught in: 08_reproduce_group.
+    Taught in: 05_few_shot_finetuning.
     Source: method section 11, rules 2 and 3.
     """
     values = np.asarray(values, dtype=float)
@@ -128,7 +128,7 @@ def read_runs(folder):
     Returns:
         runs: the records of all ``metrics.json``, first come first kept when two describe the same run.
         problems: one sentence for each ``seed*`` folder without a record and each record that cannot be used.
-    Taught in: 08_reproduce_group.
+    Taught in: 06_ablation_comparison.
     """
     folder, runs, problems = Path(folder), {}, []
     for path in sorted(folder.glob("**/seed*")):
@@ -217,7 +217,7 @@ def comparison_table(runs):
         runs: records from ``read_runs``.
     Returns:
         DataFrame: also seeds, episodes, draws, chance, saw_query_clips, mean seconds of both trainings, parameters.
-    Taught in: 08_reproduce_group.
+    Taught in: 06_ablation_comparison.
     Source: method section 11, rules 3 and 6.
     """
     fields = ("dataset", "preset", "group", "method")
@@ -248,7 +248,7 @@ def paired_differences(runs, pairs=tuple(report.CLAIMS), refused=None):
         the same for queries with unshared sources.
     Raises:
         ValueError: the supports of two episodes with the same seeds differ, or are not recorded.
-    Taught in: 08_reproduce_group.
+    Taught in: 06_ablation_comparison.
     Source: method section 11, rule 1.
     """
     rows = []
@@ -316,7 +316,7 @@ def write_report(runs, out):
         The files written: report.md, report.csv, differences.csv, then up to three figures per data set and preset.
     Raises:
         ValueError: there is no finished run.
-    Taught in: 08_reproduce_group.
+    Taught in: 06_ablation_comparison.
     """
     out, (runs, problems) = Path(out), read_runs(runs)
     if not runs:

@@ -20,7 +20,10 @@ from torch.nn import functional as F
 
 
 class S4DKernel(nn.Module):
-    """Parameters of the state space, and its impulse response."""
+    """Parameters of the state space, and its impulse response.
+
+    Taught in: 03_s4d.
+    """
 
     def __init__(self, d_model, d_state, dt_min, dt_max):
         super().__init__()
@@ -65,7 +68,7 @@ class S4D(nn.Module):
         u (batch, d_model, frames) -> y, same shape.
     Raises:
         ValueError: odd d_state, or an input that is not (batch, d_model, frames).
-    Taught in: 08_reproduce_group.
+    Taught in: 03_s4d.
     """
 
     def __init__(self, d_model, d_state=64, dropout=0.0, dt_min=0.001, dt_max=0.1):
@@ -115,7 +118,7 @@ def causal_convolution(u, kernel):
         kernel: real, (d_model, length).
     Returns:
         y: real, (batch, d_model, length).
-    Taught in: 08_reproduce_group.
+    Taught in: 03_s4d.
     """
     length = u.shape[-1]
     spectrum = torch.fft.rfft(u, 2 * length) * torch.fft.rfft(kernel, 2 * length)

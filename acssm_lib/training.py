@@ -16,7 +16,7 @@ from acssm_lib.files import write_atomically
 def cosine_factor(step, n_steps, steps_per_epoch=1, warmup_steps=0):
     """Share of the full learning rate at a step: a linear rise, then half a cosine to 0, changed once per epoch.
 
-    Taught in: 08_reproduce_group.
+    Taught in: 02_frequency_cnn.
     Source: authors' code (cosine stepped per epoch, no warm-up); warm-up is ours.
     """
     if step < warmup_steps:
@@ -27,7 +27,10 @@ def cosine_factor(step, n_steps, steps_per_epoch=1, warmup_steps=0):
 
 @contextlib.contextmanager
 def seeded(seed, device="cpu"):
-    """Torch's global random state (dropout, initial weights) set to ``seed``, and put back afterwards."""
+    """Torch's global random state (dropout, initial weights) set to ``seed``, and put back afterwards.
+
+    Taught in: 02_frequency_cnn.
+    """
     devices = [torch.cuda.current_device()] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
@@ -53,7 +56,7 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
     Raises:
         ValueError: the checkpoint belongs to another training.
         FloatingPointError: the loss is not finite.
-    Taught in: 08_reproduce_group.
+    Taught in: 02_frequency_cnn.
     """
     device = next(next(iter(modules.values())).parameters()).device
     full_rates = [group["lr"] for group in optimiser.param_groups]
@@ -86,7 +89,10 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
 
 
 def save_weights(path, module):
-    """State dictionary of ``module``, loadable with ``torch.load(path, weights_only=True)``, atomically."""
+    """State dictionary of ``module``, loadable with ``torch.load(path, weights_only=True)``, atomically.
+
+    Taught in: 08_reproduce_group.
+    """
     weights = {key: value.detach().cpu() for key, value in module.state_dict().items()}
     write_atomically(path, lambda part: torch.save(weights, part))
 

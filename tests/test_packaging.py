@@ -1,6 +1,5 @@
-"""What a newcomer installs and reads: requirements, pins, notebooks."""
+"""What a newcomer installs: requirements, pins, nothing heavy."""
 
-import json
 import re
 import subprocess
 import tomllib
@@ -13,7 +12,6 @@ import acssm_lib
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def test_conda_environment_says_the_same_as_pyproject():
@@ -41,23 +39,6 @@ def test_names_that_others_rely_on_are_there():
         assert callable(getattr(acssm_lib, name)), name
     with pytest.raises(AttributeError, match="no attribute 'S5'"):
         acssm_lib.S5
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_is_committed_executed_small_and_whole(path):
-    assert path.stat().st_size < 1_000_000
-    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
-    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
-    outputs = [output for cell in cells for output in cell["outputs"]]
-    assert not [output for output in outputs if output["output_type"] == "error"]
-    assert all(sum(1 for line in cell["source"] if line.strip()) <= 30 for cell in cells)
-
-
-def test_public_functions_name_a_notebook_that_exists():
-    known = {path.stem for path in NOTEBOOKS}
-    for path in sorted((ROOT / "acssm_lib").glob("*.py")):
-        for name in re.findall(r"Taught in: (\w+)", path.read_text()):
-            assert name in known, f"{path.name} names {name}"
 
 
 def test_no_recording_or_checkpoint_is_committed():

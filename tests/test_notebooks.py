@@ -1,0 +1,148 @@
+"""The course as pages: whole, executed, true, and in step with the library."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+MODULES = sorted((ROOT / "acssm_lib").glob("[a-z]*.py"))
+PAGES = {path.stem: json.loads(path.read_text(encoding="utf-8"))["cells"] for path in PATHS}
+each_page = pytest.mark.parametrize("name", PAGES)
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def tags(cell):
+    return cell["metadata"].get("tags", [])
+
+
+def code_cells(name):
+    return [cell for cell in PAGES[name] if cell["cell_type"] == "code"]
+
+
+def printed(cell):
+    return "".join("".join(output["text"]) for output in cell["outputs"] if output["output_type"] == "stream")
+
+
+def test_the_course_is_complete_and_in_order():
+    assert list(PAGES) == [
+        "00_start_here", "01_audio_preprocessing", "02_frequency_cnn", "03_s4d", "04_contrastive_pretraining",
+        "05_few_shot_finetuning", "06_ablation_comparison", "07_explore_embeddings", "08_reproduce_group"]
+
+
+@each_page
+def test_page_is_committed_executed_small_and_without_warnings(name):
+    assert (ROOT / "notebooks" / f"{name}.ipynb").stat().st_size < 1_000_000
+    cells = code_cells(name)
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert not [output for output in outputs
+                if output["output_type"] == "error" or output.get("name") == "stderr"]
+    assert not [cell for cell in cells if sum(1 for line in source(cell).splitlines() if line.strip()) > 30]
+    # Widget state shows as an error where no kernel runs; paths and addresses are those of one machine.
+    assert "widget-view" not in json.dumps(outputs)
+    assert not re.search(r"/home/|/root/|/tmp/|0x[0-9a-f]{8}|site-packages", "".join(map(printed, cells)))
+
+
+@each_page
+def test_parameters_are_literals_with_a_comment(name):
+    cells = [cell for cell in code_cells(name) if "parameters" in tags(cell)]
+    assert len(cells) == 1 and cells[0]["execution_count"] == 1
+    for statement, line in zip(ast.parse(source(cells[0])).body, source(cells[0]).splitlines(), strict=True):
+        assert isinstance(statement, ast.Assign) and "#" in line, line
+        ast.literal_eval(statement.value)
+
+
+@each_page
+def test_page_has_its_anatomy(name):
+    text = "\n".join(source(cell) for cell in PAGES[name] if cell["cell_type"] == "markdown")
+    assert text.startswith(f"# {int(name[:2])} · ")
+    for part in ("**You will**", "**Cost**", "**What you should see**", "## Try it", "**References"):
+        assert part in text, part
+    pages = list(PAGES)
+    place = pages.index(name)
+    for neighbour in pages[max(0, place - 1):place + 2]:
+        assert neighbour == name or f"({neighbour}.ipynb)" in text
+
+
+@each_page
+def test_exercises_have_a_stub_a_check_and_a_folded_answer_that_is_right(name):
+    cells = code_cells(name)
+    stubs = [place for place, cell in enumerate(cells) if "exercise" in tags(cell)]
+    assert len(stubs) >= (0 if name == "08_reproduce_group" else 2)
+    for place in stubs:
+        stub, check, answer = cells[place:place + 3]
+        assert "return None" in source(stub)
+        assert {"nbval-check-output"} == set(tags(check)) and printed(check) == "not attempted yet\n"
+        assert {"solution", "nbval-check-output"} == set(tags(answer)) and printed(answer).startswith("correct\n")
+        assert answer["metadata"]["jupyter"] == {"source_hidden": True}
+        assert "checks.attempt(" in source(check) and "checks.attempt(" in source(answer)
+
+
+def test_a_wrong_stored_number_makes_the_replay_fail(tmp_path):
+    page = json.loads((ROOT / "notebooks/01_audio_preprocessing.ipynb").read_text(encoding="utf-8"))
+    for cell in page["cells"]:
+        digit = cell["cell_type"] == "code" and "nbval-check-output" in tags(cell) and re.search(r"\d", printed(cell))
+        if digit:
+            break
+    stream = cell["outputs"][0]
+    text = "".join(stream["text"])
+    place = re.search(r"\d", text).start()
+    stream["text"] = text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1:]
+    page["cells"] = page["cells"][:page["cells"].index(cell) + 1]
+    (tmp_path / "wrong.ipynb").write_text(json.dumps(page), encoding="utf-8")
+    options = ["--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", str(ROOT / "tests/sanitize.cfg")]
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-o", "addopts=", *options, "wrong.ipynb"],
+                          cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTEST_ADDOPTS": ""})
+    assert done.returncode == 1 and "1 failed" in done.stdout, done.stdout
+    assert re.search(r"mismatch 'stdout'", done.stdout)
+
+
+def public(module):
+    """(name, docstring) of every public function and class of a module."""
+    return [(node.name, ast.get_docstring(node) or "") for node in ast.parse(module.read_text(encoding="utf-8")).body
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_every_public_name_is_taught_where_it_says(module):
+    for name, docstring in public(module):
+        place = re.search(r"Taught in: (\w+)", docstring)
+        assert place and place[1] in PAGES, f"{module.name}: {name} names no notebook"
+        named = any(re.search(rf"\b{name}\b", words) for cell in PAGES[place[1]] for words in (
+            [source(cell)] if cell["cell_type"] == "code" else re.findall(r"(?s)```.*?```|`[^`]+`", source(cell))))
+        assert named, f"{module.name}: {place[1]} does not show {name}"
+
+
+def headings(text):
+    """Anchors of a markdown text, as GitHub makes them."""
+    titles = re.findall(r"(?m)^#+ +(.+)$", text)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", ["README.md", *PAGES])
+def test_links_lead_somewhere(page):
+    if page == "README.md":
+        folder, text = ROOT, (ROOT / page).read_text(encoding="utf-8")
+    else:
+        folder = ROOT / "notebooks"
+        text = "\n".join(source(cell) for cell in PAGES[page] if cell["cell_type"] == "markdown")
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert links
+    for link in links:
+        if re.match(r"https?://", link):
+            continue  # the tests run offline
+        file, _, anchor = link.partition("#")
+        target = folder / file if file else None
+        assert target is None or target.exists(), link
+        if anchor:
+            assert anchor in headings(text if target is None else target.read_text(encoding="utf-8")), link
