@@ -27,7 +27,7 @@ test: $(STAMP)
 
 # The widgets in headless Chromium; skips, and says how to get one, where there is none.
 test-browser: $(STAMP)
-	.venv/bin/python -m pytest -m browser -rs tests/test_browser.py
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m browser -rs tests/test_browser.py
 
 lab: $(STAMP)
 	.venv/bin/jupyter lab notebooks
