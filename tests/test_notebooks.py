@@ -78,7 +78,7 @@ def test_page_has_its_anatomy(name):
 def test_exercises_have_a_stub_a_check_and_a_folded_answer_that_is_right(name):
     cells = code_cells(name)
     stubs = [place for place, cell in enumerate(cells) if "exercise" in tags(cell)]
-    assert len(stubs) >= (0 if name == "08_reproduce_group" else 2)
+    assert len(stubs) >= 2
     for place in stubs:
         stub, check, answer = cells[place:place + 3]
         assert "return None" in source(stub)
