@@ -22,8 +22,8 @@ pytestmark = pytest.mark.browser
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"]
-NO_BROWSER = ("no Chromium found. Install it with `apt install chromium` (Debian, Ubuntu), `brew install --cask chromium` "
-              "(macOS) or `.venv/bin/playwright install chromium`, or set ACSSM_CHROMIUM to a Chrome you have")
+NO_BROWSER = ("no Chromium found. Install it with `apt install chromium` (Debian, Ubuntu), `brew install --cask "
+              "chromium` (macOS) or `.venv/bin/playwright install chromium`, or set ACSSM_CHROMIUM to a Chrome you have")
 MINUTE = 60_000  # ms
 
 
@@ -104,7 +104,8 @@ def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     shutil.copytree(NOTEBOOKS, folder / "notebooks")
     page = folder / "notebooks/03_s4d.ipynb"  # the panel needs no memory task: a tenth of its steps will do
-    page.write_text(page.read_text(encoding="utf-8").replace("memory_steps = 200", "memory_steps = 20"), encoding="utf-8")
+    text = page.read_text(encoding="utf-8").replace("memory_steps = 200", "memory_steps = 20")
+    page.write_text(text, encoding="utf-8")
     root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with server(folder, "jupyterlab", "--ip=127.0.0.1", "--ServerApp.token=course", *root) as base:
         yield base

@@ -33,7 +33,8 @@ def test_execute_stores_outputs_without_widget_state_times_or_names_of_kernels(t
 def test_pictures_take_fewer_bytes_and_look_the_same():
     generator = np.random.default_rng(0)
     smooth = np.linspace(0, 255, 200)[:, None] * np.ones((1, 300))
-    picture = Image.fromarray((smooth[..., None] * [1, 0.5, 0.2] + generator.uniform(0, 8, (200, 300, 3))).astype("uint8"))
+    noise = generator.uniform(0, 8, (200, 300, 3))
+    picture = Image.fromarray((smooth[..., None] * [1, 0.5, 0.2] + noise).astype("uint8"))
     stored = io.BytesIO()
     picture.save(stored, "png")
     png = base64.b64encode(stored.getvalue()).decode()

@@ -4,7 +4,6 @@ import torch
 from acssm_lib.encoder import AcousticSSM, AdaptedCNN, KernelZeroed, count_parameters, parameter_groups, pick_device
 from acssm_lib.presets import preset
 from acssm_lib.resnet import FrequencyResNet
-from acssm_lib.s4d import S4D
 from acssm_lib.training import save_weights
 
 
