@@ -50,6 +50,11 @@ class Clips:
     def device(self):
         return self.samples.device
 
+    def waveform(self, index):
+        """One whole recording: float32 on the CPU, (samples,), in [-1, 1]."""
+        first, length = int(self.offsets[index]), int(self.lengths[index])
+        return self.samples[first:first + length].cpu().float() / 32768
+
     def stretched_lengths(self, indices, stretch):
         """Length of each stretched clip in samples, floor(n s)."""
         return (self.lengths[indices].double() * stretch.double()).floor().long()

@@ -1,9 +1,6 @@
-"""What an encoder has learned: distances, neighbours and maps of clips, and the state behind the explorer.
+"""The explorer of notebook 07: the state behind it, and a thin view.
 
-Distances are measured in standardised coordinates. In a random encoder all embeddings point nearly the same way, and
-the cosine of raw vectors would say that every clip resembles every other.
-
-The state (``EmbeddingState``) is plain Python and draws with matplotlib; ``EmbeddingPanel`` is a thin view of it.
+The state (``EmbeddingState``) is plain Python and draws with matplotlib; ``EmbeddingPanel`` shows it.
 """
 
 import functools
@@ -20,6 +17,7 @@ from matplotlib.figure import Figure
 from acssm_lib import plots
 from acssm_lib.features import SpectrogramStack
 from acssm_lib.listen import wav
+from acssm_lib.neighbours import cosine_distances, loudness_db, pca, same_known, tsne
 from acssm_lib.panel import Panel
 from acssm_lib.scatter import EmbeddingScatter
 
@@ -31,112 +29,6 @@ PROJECTIONS = ("PCA", "t-SNE")
 COLOURS = ("class", "source", "loudness")
 _GREY = "#BBBBBB"
 _PALETTE = [to_hex(colour) for colour in sns.color_palette("colorblind", 10)]
-
-
-def standardise(embedding):
-    """Each coordinate less its mean, divided by its deviation, over all clips; no label is needed.
-
-    Args:
-        embedding: (clips, d), array or tensor.
-    Returns:
-        float64 array, (clips, d).
-    Taught in: 07_explore_embeddings.
-    """
-    embedding = np.asarray(embedding, dtype=float)
-    return (embedding - embedding.mean(0)) / np.maximum(embedding.std(0), 1e-6)
-
-
-def cosine_distances(embedding):
-    """One minus the cosine of the angle between any two clips, in standardised coordinates.
-
-    Returns:
-        (clips, clips), 0 (same direction) to 2 (opposite); about 1 for unrelated clips.
-    Taught in: 07_explore_embeddings.
-    """
-    vectors = standardise(embedding)
-    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return np.clip(1 - vectors @ vectors.T, 0, 2)
-
-
-def nearest(distances, k, sources=None):
-    """The k nearest other clips of every clip, nearest first.
-
-    Args:
-        distances: (clips, clips), symmetric.
-        sources: recording of each clip; with it, clips of a clip's own source are passed over. None is unknown
-            and shared with nobody.
-    Returns:
-        int64, (clips, k).
-    Raises:
-        ValueError: a clip has fewer than k others (of other sources).
-    Taught in: 07_explore_embeddings.
-    """
-    distances = np.array(distances, dtype=float)  # a copy: the caller's stays whole
-    barred = np.eye(len(distances), dtype=bool)
-    if sources is not None:
-        barred |= _same(sources, sources)
-    distances[barred] = np.inf
-    fewest = int((~barred).sum(1).min())
-    if fewest < k:
-        raise ValueError(f"k={k}, but a clip has only {fewest} other clips to choose from")
-    return np.argsort(distances, axis=1, kind="stable")[:, :k]
-
-
-def agreement(neighbours, values):
-    """Share of each clip's neighbours that have its value (class or source); unknown values (None) never agree.
-
-    Args:
-        neighbours: (clips, k), from ``nearest``.
-        values: (clips,).
-    Returns:
-        (clips,), 0 to 1; the mean is the precision at k.
-    Taught in: 07_explore_embeddings.
-    """
-    return np.take_along_axis(_same(values, values), neighbours, axis=1).mean(1)
-
-
-def pca(embedding, dimensions=2):
-    """Projection on the directions of most variance (principal components) of the standardised embedding.
-
-    A direction may be turned round without harm; here its largest weight is positive, so that maps compare.
-
-    Returns:
-        points: (clips, dimensions).
-        explained: share of the variance of each of these directions.
-    Taught in: 07_explore_embeddings.
-    """
-    _, singular, directions = np.linalg.svd(standardise(embedding), full_matrices=False)
-    largest = np.abs(directions).argmax(1)
-    directions = directions * np.sign(directions[np.arange(len(directions)), largest])[:, None]
-    points = standardise(embedding) @ directions[:dimensions].T
-    return points, (singular ** 2 / (singular ** 2).sum())[:dimensions]
-
-
-def tsne(embedding, seed=0, perplexity=30.0):
-    """Map that keeps cosine neighbours together (t-SNE); sizes of clouds and gaps between them mean nothing.
-
-    Args:
-        seed: of its random steps; the start is the PCA, so that maps of one embedding look alike.
-        perplexity: about how many neighbours count as near; lowered where there are few clips.
-    Returns:
-        points: (clips, 2).
-    Taught in: 07_explore_embeddings.
-    Source: van der Maaten and Hinton 2008; scikit-learn.
-    """
-    from sklearn.manifold import TSNE  # here: seconds that a PCA saves
-
-    perplexity = min(perplexity, (len(embedding) - 1) / 3)
-    model = TSNE(2, perplexity=perplexity, init="pca", metric="cosine", random_state=seed)
-    return model.fit_transform(standardise(embedding))
-
-
-def loudness_db(waveform):
-    """Root mean square level of a clip in dB, where a full-scale square wave is 0; silence is -120.
-
-    Taught in: 07_explore_embeddings.
-    """
-    power = torch.as_tensor(waveform).double().pow(2).mean().item()
-    return 10 * np.log10(max(power, 1e-12))
 
 
 class EmbeddingState:
@@ -212,7 +104,7 @@ class EmbeddingState:
             legend = [(_PALETTE[label % 10], name) for label, name in enumerate(self.classes)]
             return by_class, legend + ([(_GREY, "unlabelled")] if (self.labels < 0).any() else [])
         # Nobody tells forty colours apart, so one source stands out: that of the selected clip.
-        own = _same([self.sources[self.selected]], self.sources)[0]
+        own = same_known([self.sources[self.selected]], self.sources)[0]
         own[self.selected] = True
         alike = (self.labels == self.labels[self.selected]) & ~own
         source = self.sources[self.selected]
@@ -361,11 +253,6 @@ class EmbeddingPanel(Panel):
 def _menu(name, options, value):
     return widgets.Dropdown(options=list(options), value=value, description=name,
                             layout=widgets.Layout(width="220px"), style={"description_width": "84px"})
-
-
-def _same(some, others):
-    """(some, others) bool: known and equal."""
-    return np.array([[one is not None and one == other for other in others] for one in some], dtype=bool)
 
 
 def _tail(text, most):

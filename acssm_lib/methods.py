@@ -72,9 +72,7 @@ class MelStatistics:
 
     def _one(self, index):
         if index not in self.cache:
-            first, length = int(self.clips.offsets[index]), int(self.clips.lengths[index])
-            waveform = self.clips.samples[first:first + length].cpu().float() / 32768
-            log_mel = self.front_end(waveform)[0, 0]  # (n_mels, frames)
+            log_mel = self.front_end(self.clips.waveform(index))[0, 0]  # (n_mels, frames)
             difference = log_mel.diff(dim=1).abs().mean(1)
             self.cache[index] = torch.cat([log_mel.mean(1), log_mel.std(1), difference]).numpy()
         return self.cache[index]

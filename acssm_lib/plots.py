@@ -42,6 +42,34 @@ def canvas(width, height, rows=1, columns=1):
     return fig, axes if axes.size > 1 else axes[0, 0]
 
 
+def axes(columns=1, rows=1, width=9.6, height=3.2):
+    """Axes of one look that show inline: a row of them, or a grid (rows, columns); inches.
+
+    Taught in: 03_s4d.
+    """
+    _, grid = plt.subplots(rows, columns, figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white",
+                           squeeze=False)
+    for ax in grid.flat:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=9)
+    return grid if rows > 1 else grid[0]
+
+
+def dress(ax, title, x_label, y_label):
+    """Labels and quiet frame, set on the axis itself rather than in global settings; returns ``(fig, ax)``.
+
+    Taught in: 02_frequency_cnn.
+    """
+    ax.set_facecolor("white")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=9, colors=_INK, labelcolor=_INK)
+    ax.set_xlabel(x_label, fontsize=9, color=_INK)
+    ax.set_ylabel(y_label, fontsize=9, color=_INK)
+    if title:
+        ax.set_title(title, loc="left", fontsize=10, color=_INK)
+    return ax.figure, ax
+
+
 def save(fig, path):
     """Write the figure through a temporary name, so a reader never sees half a file, and close it.
 
@@ -66,11 +94,11 @@ def waveform(waveform, sample_rate, ax=None, title=None):
     Taught in: 01_audio_preprocessing.
     """
     values = _array(waveform, 1, "waveform (samples,)")
-    fig, ax = _axis(ax, 7.0, 2.2)
+    ax = _axis(ax, 7.0, 2.2)
     ax.plot(np.arange(len(values)) / sample_rate, values, color="#0072B2", linewidth=0.6)
     ax.axhline(0, color=_INK, linewidth=0.4)
     ax.set_xlim(0, len(values) / sample_rate)
-    return _dress(fig, ax, title, "Time (s)", "Amplitude (full scale = 1)")
+    return dress(ax, title, "Time (s)", "Amplitude (full scale = 1)")
 
 
 def spectrogram(values, sample_rate=20_000, hop_length=512, ax=None, title=None,
@@ -89,18 +117,18 @@ def spectrogram(values, sample_rate=20_000, hop_length=512, ax=None, title=None,
     values = _array(values, 2, "spectrogram (mel, frames)")
     n_mels, frames = values.shape
     low, high = limits or (max(values.min(), values.max() - 80), values.max())
-    fig, ax = _axis(ax, 7.0, 3.2)
+    ax = _axis(ax, 7.0, 3.2)
     hop_s = hop_length / sample_rate
     image = ax.imshow(values, origin="lower", aspect="auto", cmap=colour_map, vmin=low, vmax=high,
                       interpolation="nearest", extent=(-hop_s / 2, (frames - 0.5) * hop_s, -0.5, n_mels - 0.5))
-    bar = fig.colorbar(image, ax=ax, pad=0.02, extend="min" if values.min() < low else "neither")
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.02, extend="min" if values.min() < low else "neither")
     bar.set_label(label, fontsize=9, color=_INK)
     bar.ax.tick_params(labelsize=8, colors=_INK)
     bar.outline.set_visible(False)
     ticks = [hz for hz in (100, 300, 1000, 3000, 10_000) if hz <= sample_rate / 2]
     ax.set_yticks([mel_band(hz, n_mels, sample_rate) for hz in ticks], [f"{hz:,}" for hz in ticks])
     ax.set_ylim(-0.5, n_mels)  # the upper edge of the last band is half the sample rate
-    return _dress(fig, ax, title, "Time (s)", "Frequency (Hz)")
+    return dress(ax, title, "Time (s)", "Frequency (Hz)")
 
 
 def mel_band(hz, n_mels, sample_rate=20_000):
@@ -147,13 +175,13 @@ def loss_curve(losses, ax=None, chance=None, steps=None, title=None):
     Taught in: 04_contrastive_pretraining.
     """
     values = _array(losses, 1, "losses (points,)")
-    fig, ax = _axis(ax, 7.0, 3.0)
+    ax = _axis(ax, 7.0, 3.0)
     ax.plot(np.linspace(1, steps or len(values), len(values)), values, color=METHOD_COLOURS["acoustic-ssm1"], lw=1.4)
     if chance is not None:
         ax.axhline(chance, color=_INK, linestyle="--", linewidth=1)
         ax.annotate(f"a guess: ln B = {chance:.2f}", (1, chance), (-4, 3), xycoords=("axes fraction", "data"),
                     textcoords="offset points", ha="right", fontsize=8, color=_INK)
-    return _dress(fig, ax, title, "Step", "Contrastive loss (nats)")
+    return dress(ax, title, "Step", "Contrastive loss (nats)")
 
 
 def embedding(points, labels, classes, ax=None, highlight=None, title=None):
@@ -171,7 +199,7 @@ def embedding(points, labels, classes, ax=None, highlight=None, title=None):
     points, labels = _array(points, 2, "points (n, 2)"), _array(labels, 1, "labels (n,)").astype(int)
     if points.shape != (len(labels), 2):
         raise ValueError(f"expected points (n, 2) and labels (n,), got {points.shape} and {labels.shape}")
-    fig, ax = _axis(ax, 6.4, 4.4)
+    ax = _axis(ax, 6.4, 4.4)
     colours = sns.color_palette("colorblind", 10)
     for label in np.unique(labels):
         chosen = points[labels == label]
@@ -184,7 +212,7 @@ def embedding(points, labels, classes, ax=None, highlight=None, title=None):
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
     ax.set_xticks([])
     ax.set_yticks([])
-    return _dress(fig, ax, title, "Dimension 1 (no unit)", "Dimension 2 (no unit)")
+    return dress(ax, title, "Dimension 1 (no unit)", "Dimension 2 (no unit)")
 
 
 def confusion(matrix, classes, ax=None, title=None, colour_bar=True):
@@ -201,7 +229,7 @@ def confusion(matrix, classes, ax=None, title=None, colour_bar=True):
     if counts.shape != (len(classes), len(classes)):
         raise ValueError(f"expected a {len(classes)} x {len(classes)} matrix for {list(classes)}, got {counts.shape}")
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    fig, ax = _axis(ax, 5.2, 4.4)
+    ax = _axis(ax, 5.2, 4.4)
     image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         ax.text(column, row, f"{count:.0f}", ha="center", va="center", fontsize=8,
@@ -209,8 +237,8 @@ def confusion(matrix, classes, ax=None, title=None, colour_bar=True):
     ax.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(classes)), classes)
     if colour_bar:
-        fig.colorbar(image, ax=ax, label="Share of the true class", shrink=0.8).outline.set_visible(False)
-    fig, ax = _dress(fig, ax, title, "Predicted class", "True class")
+        ax.figure.colorbar(image, ax=ax, label="Share of the true class", shrink=0.8).outline.set_visible(False)
+    fig, ax = dress(ax, title, "Predicted class", "True class")
     ax.tick_params(length=0)
     return fig, ax
 
@@ -223,7 +251,7 @@ def accuracy_dots(table, ax=None, title=None):
     Taught in: 06_ablation_comparison.
     """
     groups, methods = list(dict.fromkeys(table["group"])), list(dict.fromkeys(table["method"]))
-    fig, ax = _axis(ax, max(6.4, 1.5 + 1.1 * len(groups)), 3.8)
+    ax = _axis(ax, max(6.4, 1.5 + 1.1 * len(groups)), 3.8)
     for rank, method in enumerate(methods):
         rows = table[table["method"] == method]
         x = np.array([groups.index(group) for group in rows["group"]]) + 0.16 * (rank - (len(methods) - 1) / 2)
@@ -239,7 +267,7 @@ def accuracy_dots(table, ax=None, title=None):
     ax.grid(axis="y", color="#E4E4E4", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
-    return _dress(fig, ax, title, "Group (five classes each)" if set(table["n_way"]) == {5} else "Group",
+    return dress(ax, title, "Group (five classes each)" if set(table["n_way"]) == {5} else "Group",
                   "Accuracy (share of queries)")
 
 
@@ -251,7 +279,7 @@ def forest(differences, ax=None, title=None):
     Taught in: 06_ablation_comparison.
     """
     blocks = differences.groupby(["method", "baseline"], sort=False)
-    fig, ax = _axis(ax, 7.0, forest_height(differences))
+    ax = _axis(ax, 7.0, forest_height(differences))
     ticks, y = [], 0
     for (method, baseline), rows in blocks:
         ticks.append((y, f"{method} − {baseline}", "bold"))
@@ -272,7 +300,7 @@ def forest(differences, ax=None, title=None):
     ax.set_xlim(-1.08 * reach, 1.08 * reach)
     ax.grid(axis="x", color="#E4E4E4", linewidth=0.8)
     ax.set_axisbelow(True)
-    fig, ax = _dress(fig, ax, title, "Paired difference in accuracy (share of queries)", "")
+    fig, ax = dress(ax, title, "Paired difference in accuracy (share of queries)", "")
     ax.tick_params(axis="y", length=0)
     return fig, ax
 
@@ -297,16 +325,4 @@ def _axis(ax, width, height):
     """The caller's axis, or a new one that a notebook shows inline."""
     if ax is None:
         _, ax = plt.subplots(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
-    return ax.figure, ax
-
-
-def _dress(fig, ax, title, x_label, y_label):
-    """Labels and quiet frame, set on the axis itself rather than in global settings."""
-    ax.set_facecolor("white")
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(labelsize=9, colors=_INK, labelcolor=_INK)
-    ax.set_xlabel(x_label, fontsize=9, color=_INK)
-    ax.set_ylabel(y_label, fontsize=9, color=_INK)
-    if title:
-        ax.set_title(title, loc="left", fontsize=10, color=_INK)
-    return fig, ax
+    return ax

@@ -6,6 +6,8 @@ classes are learners for ``fewshot.evaluate``.
 
 import numpy as np
 
+from acssm_lib.neighbours import standardise
+
 
 class LogisticReadout:
     """Logistic regression on standardised embeddings.
@@ -44,8 +46,7 @@ class NearestMean:
     """
 
     def __init__(self, embedding):
-        embedding = np.asarray(embedding, dtype=float)
-        self.embedding = (embedding - embedding.mean(0)) / np.maximum(embedding.std(0), 1e-6)
+        self.embedding = standardise(embedding)
 
     def fit(self, indices, labels, seed, checkpoint=None):
         support, labels = self.embedding[indices], np.asarray(labels)

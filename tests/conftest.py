@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -44,3 +45,11 @@ def bank():
         tone = torch.sin(2 * torch.pi * (500, 1500, 4500)[index // 4] * seconds)
         waveforms.append(0.3 * tone + 0.05 * torch.randn(len(seconds), generator=generator))
     return Clips(waveforms)
+
+
+@pytest.fixture(scope="module")
+def embedding():
+    """Ten clips of three classes, six coordinates."""
+    generator = np.random.default_rng(0)
+    centres = generator.normal(size=(3, 6)) * 4
+    return centres[np.arange(10) % 3] + generator.normal(size=(10, 6)) + 50  # far from zero, as before training
