@@ -76,7 +76,8 @@ def download_esc50(to, url=ESC50_URL, sha256=None, progress=True, expect=ESC50_C
         return _already_there(root, _read_json(record).get("sha256", "unknown"), sha256, progress, expect)
     print(f"ESC-50      {url}\nlicence     {LICENCE}\ndestination {root}")
     by_hand = [path for path in (to / ARCHIVE, to / url.rsplit("/", 1)[-1]) if path.is_file()]
-    archive = by_hand[0] if by_hand else _fetch(url, to / ARCHIVE, progress, expect)
+    room = expect.unpacked_bytes
+    archive = by_hand[0] if by_hand else fetch(url, to / ARCHIVE, size=room, extra=room, progress=progress)
     with open(archive, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     print(f"archive     {archive}\nSHA-256     {digest}")
@@ -111,16 +112,29 @@ def _already_there(root, recorded, sha256, progress, expect):
     return root
 
 
-def _fetch(url, archive, progress, expect):
-    """The archive at ``url``, under its final name only when every byte has arrived."""
-    part, tags = archive.with_name(ARCHIVE + ".part"), archive.with_name(ARCHIVE + ".part.json")
+def fetch(url, path, size, extra=0, progress=True):
+    """Download one file; it gets its name only when every byte has arrived, and a cut transfer resumes.
+
+    Args:
+        url: http or https address.
+        path: file to make; until then its bytes are in ``path`` + ".part".
+        size: bytes to expect where the server announces none.
+        extra: bytes that must be free beside the file.
+    Returns:
+        path, as a ``Path``.
+    Raises:
+        DataError: no network, no space, or an answer without the file.
+    Taught in: 08_reproduce_group.
+    """
+    path = Path(path)
+    part, tags = path.with_name(path.name + ".part"), path.with_name(path.name + ".part.json")
     for attempt in range(_ATTEMPTS):
         time.sleep(attempt * _WAIT_S)
         try:
-            if _transfer(url, part, tags, progress, expect):
-                part.replace(archive)
+            if _transfer(url, part, tags, size, extra, progress):
+                part.replace(path)
                 tags.unlink()
-                return archive
+                return path
             reason = "the connection was cut"
         except (OSError, http.client.HTTPException) as error:
             if getattr(error, "errno", None) == errno.ENOSPC:
@@ -131,10 +145,10 @@ def _fetch(url, archive, progress, expect):
     arrived = _megabytes(part.stat().st_size if part.exists() else 0)
     raise DataError(f"could not download {url}: {reason}. {arrived} are kept in {part}; running the same command again "
                     f"resumes there (from the start if the server cannot). Without a network, save that address "
-                    f"elsewhere as {ARCHIVE}, put it into {archive.parent} and run the same command again")
+                    f"elsewhere as {path.name}, put it into {path.parent} and run the same command again")
 
 
-def _transfer(url, part, tags, progress, expect):
+def _transfer(url, part, tags, size, extra, progress):
     """One request, for what is missing of ``part`` if the server still has the same archive; True when complete."""
     known = _read_json(tags).get(url)
     have = part.stat().st_size if known and part.exists() else 0
@@ -162,7 +176,7 @@ def _transfer(url, part, tags, progress, expect):
             write_json(tags, {url: tag})
         total = int(total) if total.isdigit() else None
         print(f"size        {_megabytes(total) if total else 'unknown'} ({_megabytes(have)} here already)")
-        _need_space(part.parent, (total or expect.unpacked_bytes) - have + expect.unpacked_bytes)
+        _need_space(part.parent, (total or size) - have + extra)
         with (open(part, "ab") as file, tqdm.wrapattr(file, "write", total=total, initial=have, desc="download",
                                                       disable=not progress) as shown):
             shutil.copyfileobj(response, shown)
