@@ -1,5 +1,7 @@
 """Contrastive pre-training: two views of one recording should be more alike than views of two recordings.
 
+Where the two views come from is what the paper's two methods differ in: ``SegmentPairs`` and ``AugmentedPairs``.
+
 Symbols: y embedding of a view (d_model); g projection head; W bilinear matrix; B clips in a batch.
 
     similarity   s(a, p) = g(y_a)^T W g(y_p)                               (paper, equation 3)
@@ -14,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from acssm_lib.augment import apply_plans, draw_plans
 from acssm_lib.clips import random_crops
 from acssm_lib.encoder import parameter_groups, pick_device
 from acssm_lib.training import cosine_factor, seeded, train
@@ -82,6 +85,62 @@ def projection_head(d_model, d_projection, kind="prelu"):
     return nn.Sequential(nn.Linear(d_model, d_projection), nn.LayerNorm(d_projection), nn.Tanh())
 
 
+class SegmentPairs(nn.Module):
+    """AcousticSSM1: the views are two independent draws of stretch and crop from one recording.
+
+    An objective: called with an encoder and a batch of recordings, it draws the views, sends both through the encoder
+    as one batch and returns the loss. Its head g and matrix W are trained along and dropped afterwards.
+
+    Args:
+        encoder: only its ``d_model`` is used here.
+        config: a ``Preset``.
+    Taught in: 04_contrastive_pretraining.
+    Source: paper section II, method 1.
+    """
+
+    def __init__(self, encoder, config):
+        super().__init__()
+        self.config = config
+        self.head = projection_head(encoder.d_model, config.d_projection, config.projection)
+        self.similarity = BilinearSimilarity(config.d_projection, config.bilinear_std, config.bilinear_diagonal)
+
+    def views(self, clips, chosen, generator):
+        """Waveforms of both views, the anchors first: (2 batch, n_samples)."""
+        config = self.config
+        return random_crops(clips, chosen.repeat(2), config.n_samples, config.max_stretch, generator)
+
+    def forward(self, encoder, clips, chosen, generator):
+        waveform = self.views(clips, chosen, generator).to(self.similarity.weight.device)
+        anchors, positives = self.head(encoder.embed(waveform)).chunk(2)
+        return contrastive_loss(anchors, positives, self.similarity, self.config.temperature, self.config.symmetric)
+
+
+class AugmentedPairs(SegmentPairs):
+    """AcousticSSM2: one crop of a recording, not stretched, and two draws of a chain of augmentations on it.
+
+    Every augmentation acts on both views, in one random order per recording, with fresh parameters for each view.
+
+    Taught in: 04_contrastive_pretraining.
+    Source: paper section II, method 2; order and ranges from the authors' code.
+    """
+
+    augmentations = ("pitch_shift", "fade", "time_mask", "time_shift")
+
+    def views(self, clips, chosen, generator):
+        crop = random_crops(clips, chosen, self.config.n_samples, 1.0, generator)
+        plans = draw_plans(len(chosen), self.augmentations, generator)
+        return apply_plans(crop.repeat(2, 1), plans.repeat(2, 1), self.augmentations, generator, self.config)
+
+
+class NoisyPairs(AugmentedPairs):
+    """AcousticSSM2 as the authors' code has it: white noise where the paper says time masking.
+
+    Taught in: 04_contrastive_pretraining.
+    """
+
+    augmentations = ("pitch_shift", "fade", "white_noise", "time_shift")
+
+
 @dataclass(frozen=True)
 class Pretraining:
     """What a pre-training did: recordings used, steps, wall-clock seconds of this call, loss of every step.
@@ -95,11 +154,11 @@ class Pretraining:
     losses: list
 
 
-def pretrain(encoder, clips, pool, config, seed, *, checkpoint=None, device=None, progress=True, save_every_s=10.0):
-    """Pre-train ``encoder`` in place on unlabelled recordings (AcousticSSM1: two stretch-and-crop views).
+def pretrain(encoder, clips, pool, config, seed, *, objective=SegmentPairs, checkpoint=None, device=None, progress=True,
+             save_every_s=None):
+    """Pre-train ``encoder`` in place on unlabelled recordings.
 
-    Every step draws ``pretrain_batch`` clips without replacement, and two independent views of each; both
-    views go through the network as one batch.
+    Every step draws ``pretrain_batch`` clips without replacement, and two views of each.
 
     Args:
         encoder: ``AcousticSSM`` or ``AdaptedCNN``.
@@ -107,6 +166,8 @@ def pretrain(encoder, clips, pool, config, seed, *, checkpoint=None, device=None
         pool: indices of the unlabelled recordings to learn from.
         config: a ``Preset``.
         seed: of views, batches, dropout and head; the encoder's initial weights are the caller's.
+        objective: class whose objects, made from (encoder, config), turn a batch of recordings into a loss:
+            ``SegmentPairs``, ``AugmentedPairs`` or another with the same call.
         checkpoint: file to resume from, kept until the caller removes it.
     Returns:
         ``Pretraining``; ``encoder`` is left in eval mode.
@@ -122,8 +183,7 @@ def pretrain(encoder, clips, pool, config, seed, *, checkpoint=None, device=None
     encoder.to(device).train()
     clips.to(device)
     with seeded(seed):
-        head = projection_head(encoder.d_model, config.d_projection, config.projection).to(device)
-        similarity = BilinearSimilarity(config.d_projection, config.bilinear_std, config.bilinear_diagonal).to(device)
+        objective = objective(encoder, config).to(device)
     generator = torch.Generator().manual_seed(seed)
     batch = min(config.pretrain_batch, len(pool))
     steps_per_epoch = math.ceil(len(pool) / batch)
@@ -131,11 +191,9 @@ def pretrain(encoder, clips, pool, config, seed, *, checkpoint=None, device=None
 
     def step_loss(step):
         chosen = pool[torch.randperm(len(pool), generator=generator)[:batch]]
-        waveform = random_crops(clips, chosen.repeat(2), config.n_samples, config.max_stretch, generator)
-        anchors, positives = head(encoder.embed(waveform.to(device))).chunk(2)
-        return contrastive_loss(anchors, positives, similarity, config.temperature, config.symmetric)
+        return objective(encoder, clips, chosen, generator)
 
-    model = nn.ModuleDict({"encoder": encoder, "head": head, "similarity": similarity})
+    model = nn.ModuleDict({"encoder": encoder, "objective": objective})
     optimiser = torch.optim.AdamW(parameter_groups(
         model, config.pretrain_lr, config.pretrain_weight_decay, min(0.001, config.pretrain_lr),
         encoder.special_parameters()))
@@ -144,8 +202,8 @@ def pretrain(encoder, clips, pool, config, seed, *, checkpoint=None, device=None
         step_loss, {"model": model}, optimiser,
         lambda step: cosine_factor(step, n_steps, steps_per_epoch, round(config.pretrain_warmup * n_steps)),
         n_steps, generator, seed, checkpoint=checkpoint, save_every_s=save_every_s, progress=progress,
-        identity={"task": "pretrain", "encoder": type(encoder).__name__, "seed": seed, "pool": pool.tolist(),
-                  "settings": config.as_dict()},
+        identity={"task": "pretrain", "encoder": type(encoder).__name__, "objective": type(objective).__name__,
+                  "seed": seed, "pool": pool.tolist(), "settings": config.as_dict()},
         label="pre-training")
     encoder.eval()
     return Pretraining(len(pool), n_steps, time.monotonic() - started, losses)

@@ -15,8 +15,9 @@ from tqdm import tqdm
 
 from acssm_lib.clips import even_crops, random_crops, random_stretch
 from acssm_lib.encoder import parameter_groups, pick_device
-from acssm_lib.episodes import episode_seeds, sample_episode, shares_source
+from acssm_lib.episodes import episode_seeds, shares_source
 from acssm_lib.files import write_json
+from acssm_lib.protocols import Split
 from acssm_lib.training import cosine_factor, seeded, train
 
 
@@ -41,7 +42,7 @@ class Classifier(nn.Module):
 
 
 def finetune(encoder, clips, indices, labels, config, seed, *, checkpoint=None, device=None, progress=True,
-             save_every_s=10.0):
+             save_every_s=None):
     """Train a classifier on the labelled clips; the whole network learns, batch norm in training mode.
 
     Every labelled clip gives ``finetune_crops`` crops. As published they are cut once (one stretch per
@@ -110,36 +111,56 @@ def _optimiser(classifier, config):
     return {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[config.finetune_optimiser](groups)
 
 
+def shuffle_frames(features, generator):
+    """Each crop's frames in a random order of its own; what a reader of single frames answers stays the same.
+
+    Args:
+        features: (batch, ..., frames), of a front end.
+        generator: CPU ``torch.Generator``.
+    Taught in: 06_ablation_comparison.
+    Source: method section 11, rule 11.
+    """
+    order = torch.rand(len(features), features.shape[-1], generator=generator).argsort(1).to(features.device)
+    order = order.view(len(features), *[1] * (features.dim() - 2), -1)
+    return features.gather(-1, order.expand_as(features))
+
+
 @torch.no_grad()
-def embed(encoder, clips, indices, config):
+def embed(encoder, clips, indices, config, shuffle_seed=None):
     """Clip embeddings, averaged over ``test_crops`` equally spaced crops (1: the centre crop).
 
+    Args:
+        shuffle_seed: int to shuffle the frames of every crop in time, None to leave them.
     Returns:
         embedding: float32 on the CPU, (clips, d_model).
     Taught in: 05_few_shot_finetuning.
     """
-    return _over_test_crops(encoder.eval(), encoder.embed, clips, indices, config)
+    return _over_test_crops(encoder.eval(), lambda features: encoder(features).mean(dim=2), encoder.front_end,
+                            clips, indices, config, shuffle_seed)
 
 
 @torch.no_grad()
-def predict(classifier, clips, indices, config):
+def predict(classifier, clips, indices, config, shuffle_seed=None):
     """Class probabilities of clips, averaged over ``test_crops`` equally spaced crops (1: the centre crop).
 
+    Args:
+        shuffle_seed: int to shuffle the frames of every crop in time, None to leave them.
     Returns:
         probabilities: float32 on the CPU, (clips, n_way).
     Taught in: 05_few_shot_finetuning.
     """
-    return _over_test_crops(classifier.eval(),
-                            lambda waveform: classifier(classifier.encoder.front_end(waveform)).softmax(1),
-                            clips, indices, config)
+    return _over_test_crops(classifier.eval(), lambda features: classifier(features).softmax(1),
+                            classifier.encoder.front_end, clips, indices, config, shuffle_seed)
 
 
-def _over_test_crops(module, function, clips, indices, config):
-    """Mean of ``function`` (waveform (batch, samples) -> (batch, d)) of ``module`` over the test crops of each clip."""
+def _over_test_crops(module, function, front_end, clips, indices, config, shuffle_seed):
+    """Mean of ``function`` (features -> (batch, d)) of ``module`` over the test crops of each clip."""
     device, parts = next(module.parameters()).device, []
+    generator = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
     for some in torch.as_tensor(indices).split(max(1, 64 // config.test_crops)):
         waveform = even_crops(clips, some, config.n_samples, config.test_crops)  # (clips, test_crops, n_samples)
-        values = function(waveform.flatten(0, 1).to(device))
+        features = front_end(waveform.flatten(0, 1).to(device))
+        values = function(features if generator is None else shuffle_frames(features, generator))
         parts.append(values.unflatten(0, (len(some), config.test_crops)).mean(1).cpu())
     return torch.cat(parts)
 
@@ -159,11 +180,12 @@ class FineTuning:
                                    checkpoint=checkpoint, device=self.device, progress=self.progress)
         return self
 
-    def predict(self, indices):
-        return predict(self.classifier, self.clips, indices, self.config).numpy()
+    def predict(self, indices, shuffle_seed=None):
+        return predict(self.classifier, self.clips, indices, self.config, shuffle_seed).numpy()
 
 
-def evaluate(learner, labels, sources, names, config, seed, *, checkpoint=None, progress=True):
+def evaluate(learner, labels, sources, names, config, seed, *, split=None, shuffled=False, checkpoint=None,
+             progress=True):
     """Accuracy of a learner over the support draws of one run.
 
     Args:
@@ -173,15 +195,20 @@ def evaluate(learner, labels, sources, names, config, seed, *, checkpoint=None, 
         names: of each clip, for the record.
         config: a ``Preset``; ``n_shot`` and ``n_episodes`` are used.
         seed: of the run; the draws are ``episode_seeds(seed, n_episodes)``, the same for every method.
+        split: a ``Split``, which says what may be labelled and what is asked; None: all clips of the group.
+        shuffled: ask every query a second time with its frames in random order, by
+            ``learner.predict(indices, shuffle_seed=...)``.
         checkpoint: folder in which finished draws are kept; a killed evaluation resumes with the next one.
     Returns:
         list of dictionaries, one per draw: seed, accuracy, n_query, accuracy_unshared_sources (None when every
-        query shares one), n_query_unshared_sources, support (clip names), confusion (n_way, n_way), seconds.
+        query shares one), n_query_unshared_sources, support (clip names), confusion (n_way, n_way), seconds; with
+        ``shuffled`` also a dictionary of that name with the two accuracies.
     Taught in: 05_few_shot_finetuning.
-    Source: paper section III; several draws and unshared sources are ours.
+    Source: paper section III; several draws, unshared sources and the shuffled frames are ours.
     """
     labels = np.asarray(labels)
     n_way = int(labels.max()) + 1
+    everyone = Split(pool=np.arange(len(labels)), support=np.flatnonzero(labels >= 0))
     results = []
     draws = episode_seeds(seed, config.n_episodes)
     for draw in tqdm(draws, desc="support draws", disable=not progress, file=sys.stdout):
@@ -190,13 +217,17 @@ def evaluate(learner, labels, sources, names, config, seed, *, checkpoint=None, 
             results.append(json.loads(file.read_text(encoding="utf-8")))
             continue
         started = time.monotonic()
-        episode = sample_episode(labels, n_way, config.n_shot, draw)
+        episode = (split or everyone).episode(labels, n_way, config.n_shot, draw)
         learner.fit(episode.support, labels[episode.support], draw,
                     checkpoint=file.with_suffix(".ckpt") if file else None)
         predicted = learner.predict(episode.query).argmax(1)
         results.append(_score(predicted, episode, labels, sources, n_way) | {
             "seed": draw, "support": [names[index] for index in episode.support],
             "seconds": time.monotonic() - started})
+        if shuffled:
+            predicted = learner.predict(episode.query, shuffle_seed=draw).argmax(1)
+            score = _score(predicted, episode, labels, sources, n_way)
+            results[-1]["shuffled"] = {key: score[key] for key in ("accuracy", "accuracy_unshared_sources")}
         if file:
             write_json(file, results[-1])
             file.with_suffix(".ckpt").unlink(missing_ok=True)

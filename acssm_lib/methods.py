@@ -5,44 +5,74 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from acssm_lib import weights as downloaded
+from acssm_lib.byol_a import BYOLA
 from acssm_lib.clips import random_crops
-from acssm_lib.encoder import AcousticSSM, AdaptedCNN, KernelZeroed
+from acssm_lib.contrastive import AugmentedPairs, NoisyPairs, SegmentPairs
+from acssm_lib.encoder import AcousticSSM, AdaptedCNN, KernelZeroed, MatchedCNN
 from acssm_lib.features import SpectrogramStack
+from acssm_lib.mt_slvr import MTSLVRObjective, SplitResNet
+from acssm_lib.presets import EMBEDDER_NAMES
+from acssm_lib.speech_models import WaveformTransformer
+from acssm_lib.tera import MelTransformer
 from acssm_lib.training import seeded
 
 
 @dataclass(frozen=True)
 class Method:
-    """``encoder``: its class, or None for a method without one; ``pretrained``: contrastive pre-training first.
+    """``encoder``: class made from the settings, or None; ``objective``: of its pre-training on the pool, or None.
+
+    An embedder's encoder is made from the settings and its downloaded weights: see ``build_encoder``.
 
     Taught in: 06_ablation_comparison.
     """
 
     encoder: type | None
-    pretrained: bool
+    objective: type | None
     description: str
+
+    @property
+    def pretrained(self):
+        """Whether it learns from the unlabelled pool."""
+        return self.objective is not None
 
 
 METHODS = {
-    "mel-stats": Method(None, False, "mean, deviation and frame difference of log-mel bands, logistic regression"),
-    "supervised": Method(AcousticSSM, False, "AcousticSSM from random weights, fine-tuned on the labels alone"),
-    "adapted-cnn": Method(AdaptedCNN, True, "the encoder without state-space layers, pre-trained and fine-tuned"),
-    "kernel-zeroed": Method(KernelZeroed, True, "the same layers without memory: every kernel is zero"),
-    "acoustic-ssm1": Method(AcousticSSM, True, "AcousticSSM, pre-trained (two segments of one recording), fine-tuned"),
+    "mel-stats": Method(None, None, "mean, deviation and frame difference of log-mel bands, logistic regression"),
+    "supervised": Method(AcousticSSM, None, "AcousticSSM from random weights, fine-tuned on the labels alone"),
+    "adapted-cnn": Method(AdaptedCNN, SegmentPairs, "the encoder without state-space layers, pre-trained, fine-tuned"),
+    "matched-cnn": Method(MatchedCNN, SegmentPairs, "the same, widened to as many parameters as AcousticSSM"),
+    "kernel-zeroed": Method(KernelZeroed, SegmentPairs, "the same layers without memory: every kernel is zero"),
+    "mt-slvr": Method(SplitResNet, MTSLVRObjective, "2-D ResNet with adapters, contrast and augmentation prediction"),
+    "acoustic-ssm1": Method(AcousticSSM, SegmentPairs, "AcousticSSM, pre-trained on two segments of one recording"),
+    "acoustic-ssm2": Method(AcousticSSM, AugmentedPairs, "AcousticSSM, pre-trained on two augmentations of a segment"),
+    "acoustic-ssm2-noise": Method(AcousticSSM, NoisyPairs, "the same with white noise in place of time masking"),
+    "byol-a": Method(BYOLA, None, "BYOL-A, from AudioSet"),
+    "tera": Method(MelTransformer, None, "TERA, from LibriSpeech"),
+    "mockingjay": Method(MelTransformer, None, "Mockingjay, from LibriSpeech"),
+    "wav2vec2": Method(WaveformTransformer, None, "wav2vec 2.0 Base, from LibriSpeech"),
+    "hubert": Method(WaveformTransformer, None, "HuBERT Base, from LibriSpeech"),
 }
 
 
-def build_encoder(method, clips, pool, config, seed):
-    """The method's encoder with initial weights from ``seed``.
+def build_encoder(method, clips, pool, config, seed, weights=None):
+    """The method's encoder: with initial weights from ``seed``, an embedder with its downloaded ones.
 
     With ``config.standardise`` the front end takes mean and deviation of each band from the pool, without
-    labels, for every method alike.
+    labels, for every method alike; BYOL-A's always does, as its authors ask.
 
+    Args:
+        weights: file of an embedder's weights; None for the one in the cache.
+    Raises:
+        ValueError, OSError: an embedder's weights are not there, or are not what they should be.
     Taught in: 04_contrastive_pretraining.
     """
     with seeded(seed):
-        encoder = METHODS[method].encoder(config)
-    if config.standardise:
+        if method in EMBEDDER_NAMES:
+            encoder = METHODS[method].encoder(config, downloaded.load(method, downloaded.find(method, weights)))
+        else:
+            encoder = METHODS[method].encoder(config)
+    if hasattr(encoder.front_end, "standardise") and (config.standardise or method in EMBEDDER_NAMES):
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.as_tensor(pool)[torch.randperm(len(pool), generator=generator)[:256]]
         encoder.front_end.standardise(

@@ -8,17 +8,19 @@ import numpy as np
 import torch
 
 
-def standardise(embedding):
-    """Each coordinate less its mean, divided by its deviation, over all clips; no label is needed.
+def standardise(embedding, over=None):
+    """Each coordinate less its mean, divided by its deviation; no label is needed.
 
     Args:
         embedding: (clips, d), array or tensor.
+        over: indices of the clips that mean and deviation are taken from; None for all.
     Returns:
         float64 array, (clips, d).
     Taught in: 07_explore_embeddings.
     """
     embedding = np.asarray(embedding, dtype=float)
-    return (embedding - embedding.mean(0)) / np.maximum(embedding.std(0), 1e-6)
+    some = embedding if over is None else embedding[over]
+    return (embedding - some.mean(0)) / np.maximum(some.std(0), 1e-6)
 
 
 def cosine_distances(embedding):

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 
 # Every method by name, in the order of tables and of `acssm reproduce`; ``methods.METHODS`` says what each is.
-METHOD_NAMES = ("mel-stats", "supervised", "adapted-cnn", "kernel-zeroed", "acoustic-ssm1")
+EMBEDDER_NAMES = ("byol-a", "tera", "mockingjay", "wav2vec2", "hubert")  # these need a file of downloaded weights
+METHOD_NAMES = ("mel-stats", "supervised", "adapted-cnn", "matched-cnn", "kernel-zeroed", "mt-slvr",
+                "acoustic-ssm1", "acoustic-ssm2", "acoustic-ssm2-noise") + EMBEDDER_NAMES
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,17 @@ class Preset:
     temperature: float = 0.2  # C (equation 4 has none)
     symmetric: bool = False  # add the positive-to-anchor term; O
 
+    # Augmentations of acoustic-ssm2 and mt-slvr
+    pitch_semitones: float = 15.0  # largest shift, up or down; C
+    fade_max: float = 0.5  # longest fade-in and fade-out, share of the crop; C
+    mask_max: float = 0.125  # longest silenced span, share of the crop; C
+    shift_max: float = 0.5  # largest shift in time with roll-over, share of the crop; C
+    noise_snr_db: tuple[float, float] = (3.0, 30.0)  # dB; C
+
+    # Protocol
+    protocol: str = "transductive"  # queries in the pool without labels (P), or "inductive-clip", "inductive-recording"
+    pool_size: int | None = None  # clips; a larger pool is thinned to it, to compare protocols at one size
+
     # Fine-tuning and test
     n_shot: int = 5  # labelled clips per class; P
     n_episodes: int = 1  # support draws per run; more than one needs pool "group"
@@ -80,6 +93,11 @@ class Preset:
     head_width: int = 128  # C
     head_dropout: float = 0.1  # C
     test_crops: int = 1  # 1: the centre crop (C); more: equally spaced crops, averaged ([19] has 10)
+    finetuning: bool = True  # False: frozen readouts only
+
+    # Readouts of the frozen encoder
+    n_frozen_episodes: int = 600  # support draws; the first n_episodes are those of the fine-tuning; O
+    frozen_shots: tuple[int, ...] = (1, 2, 5, 10)  # labelled clips per class of the curve over shots; O
 
     def as_dict(self):
         """Plain values for JSON; tuples become lists."""
@@ -107,12 +125,14 @@ PRESETS = {
         projection="batchnorm", bilinear_std=0.0, bilinear_diagonal=1.0, temperature=25.0, symmetric=True,
         n_episodes=4, finetune_epochs=5, finetune_batch=32, finetune_crops=40, finetune_stretch=1.0,
         finetune_optimiser="adamw", finetune_lr=3e-3, finetune_encoder_lr=1e-3, test_crops=4,
+        n_frozen_episodes=200,
     ),
 }
 
 _CHOICES = {
     "stft_window": ("rectangular", "hann"),
     "pool": ("unlabelled", "group", "all"),
+    "protocol": ("transductive", "inductive-clip", "inductive-recording"),
     "projection": ("prelu", "layernorm", "batchnorm"),
     "finetune_optimiser": ("sgd", "adamw"),
 }

@@ -15,11 +15,13 @@ class LogisticReadout:
     Args:
         embedding: of every clip of the bank, (clips, d), in its order.
         C: inverse strength of the penalty, as in scikit-learn.
+        shuffled: the embeddings with the frames of every clip shuffled, for ``predict(..., shuffle_seed)``.
     Taught in: 05_few_shot_finetuning.
     """
 
-    def __init__(self, embedding, C=1.0):
+    def __init__(self, embedding, C=1.0, shuffled=None):
         self.embedding, self.C = np.asarray(embedding), C
+        self.shuffled = None if shuffled is None else np.asarray(shuffled)
 
     def fit(self, indices, labels, seed, checkpoint=None):
         from sklearn.linear_model import LogisticRegression  # here: seconds that other methods save
@@ -30,23 +32,25 @@ class LogisticReadout:
         self.model.fit(self.embedding[indices], labels)
         return self
 
-    def predict(self, indices):
-        return self.model.predict_proba(self.embedding[indices])
+    def predict(self, indices, shuffle_seed=None):
+        """Probabilities (clips, n_way); any ``shuffle_seed`` asks for the shuffled embeddings, drawn beforehand."""
+        return self.model.predict_proba((self.embedding if shuffle_seed is None else self.shuffled)[indices])
 
 
 class NearestMean:
     """The class whose mean embedding is nearest: no weights, nothing to tune.
 
-    Coordinates are scaled by their deviation over all clips, labelled or not, which needs no label.
+    Coordinates are scaled by their deviation over many clips, labelled or not, which needs no label.
 
     Args:
         embedding: of every clip of the bank, (clips, d), in its order.
+        heard: indices of the clips whose deviation scales; None for all. An inductive protocol leaves the queries out.
     Taught in: 05_few_shot_finetuning.
     Source: Snell, Swersky and Zemel 2017, prototypical networks, without the training.
     """
 
-    def __init__(self, embedding):
-        self.embedding = standardise(embedding)
+    def __init__(self, embedding, heard=None):
+        self.embedding = standardise(embedding, heard)
 
     def fit(self, indices, labels, seed, checkpoint=None):
         support, labels = self.embedding[indices], np.asarray(labels)

@@ -38,7 +38,7 @@ def seeded(seed, device="cpu"):
 
 
 def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, checkpoint=None, identity=None,
-          save_every_s=10.0, label="training", progress=True):
+          save_every_s=None, label="training", progress=True):
     """Run ``n_steps`` optimiser steps; a killed run continues from its checkpoint to the same result.
 
     Args:
@@ -50,7 +50,8 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
         seed: sets torch's global state for dropout.
         checkpoint: file to write and resume from, or None.
         identity: plain JSON values that a checkpoint must share to be resumed (settings, pool, seed).
-        save_every_s: least seconds between two checkpoints; 0 writes after every step.
+        save_every_s: least seconds between two checkpoints; 0 writes after every step, None as often as a
+            twentieth of the time allows.
     Returns:
         losses: list of float, one per step, of the whole training, also when it was resumed.
     Raises:
@@ -64,7 +65,7 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
     with seeded(seed, device):
         if checkpoint is not None and Path(checkpoint).exists():
             losses = _restore(checkpoint, identity, modules, optimiser, generator)
-        saved = time.monotonic()
+        saved, least = time.monotonic(), save_every_s or 0.0
         bar = tqdm(total=n_steps, initial=len(losses), desc=label, disable=not progress, mininterval=1.0,
                    file=sys.stdout)  # a page shows stderr on red
         for step in range(len(losses), n_steps):
@@ -78,9 +79,11 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
             if bar.update():
                 bar.set_postfix(loss=f"{_finite(losses[-1], label, step):.3f}")
             last = step == n_steps - 1
-            if checkpoint is not None and (last or time.monotonic() - saved >= save_every_s):
+            started = time.monotonic()
+            if checkpoint is not None and (last or started - saved >= least):
                 _save(checkpoint, identity, modules, optimiser, generator, losses)
                 saved = time.monotonic()
+                least = 20 * (saved - started) if save_every_s is None else save_every_s
         bar.close()
     losses = [_finite(loss, label, step) for step, loss in enumerate(losses)]
     for group, rate in zip(optimiser.param_groups, full_rates):

@@ -1,14 +1,13 @@
 import dataclasses
 
-import numpy as np
 import pytest
 import torch
 
-from acssm_lib.contrastive import Pretraining
-from acssm_lib.experiment import _code, load_group, pretrained_encoder, pretraining_pool, run_record
+from acssm_lib.contrastive import SegmentPairs
+from acssm_lib.experiment import _code, load_group, pretrained_encoder
 from acssm_lib.frogs import SyntheticFrogs
 from acssm_lib.presets import preset
-from acssm_lib.results import check_metrics
+from acssm_lib.protocols import pretraining_pool
 
 FROGS = SyntheticFrogs(n_individuals=2, clips_per_individual=3, duration_s=1.5)
 
@@ -36,27 +35,34 @@ def test_several_draws_cannot_each_be_withheld():
         pretraining_pool(load_group(FROGS, "order", config, 0, progress=False), config, 0)
 
 
-def test_the_record_fits_the_schema():
-    config = preset("quick", n_shot=2)
-    data = load_group(FROGS, "order", config, 0, progress=False)
-    draws = [{"seed": draw, "accuracy": accuracy, "n_query": 20, "accuracy_unshared_sources": None,
-              "n_query_unshared_sources": 0, "support": ["a"], "confusion": np.eye(5, dtype=int).tolist(),
-              "seconds": 1.0} for draw, accuracy in ((0, 0.4), (1, 0.6))]
-    record = run_record(dataset=FROGS, group="order", method="acoustic-ssm1", seed=0, config=config, overrides={},
-                        data=data, draws=draws, pretraining=Pretraining(30, 1000, 2.0, [1.0] * 1000), parameters=7,
-                        device="cpu")
-    check_metrics(record)
-    assert record["accuracy_mean"] == pytest.approx(0.5) and record["synthetic"] is True
-    assert record["confusion"][0][0] == 2 and len(record["pretraining"]["losses"]) == 200
-    assert record["pretraining"]["saw_query_clips"] is True
-
-
 def test_code_without_its_words(tmp_path):
     path = tmp_path / "module.py"
     texts = ('"""Words."""\ndef f(x):\n    """Doubles."""\n    return 2 * x  # twice\n',
              '"""Other words."""\ndef f(x):\n    """Twice."""\n    return 2 * x\n', 'def f(x):\n    return 3 * x\n')
     codes = [(path.write_text(text), _code(path))[1] for text in texts]
     assert codes[0] == codes[1] != codes[2]
+
+
+def test_a_pretraining_that_was_killed_goes_on_for_whoever_needs_it_next(tiny, tmp_path, monkeypatch):
+    data = load_group(FROGS, "order", tiny, 0, progress=False)
+    whole, done = pretrained_encoder("adapted-cnn", data, tiny, 0, progress=False, folder=tmp_path / "whole")
+    steps, original = [], SegmentPairs.forward
+
+    def dying(self, *arguments):
+        steps.append(1)
+        if len(steps) == 5:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    monkeypatch.setattr(SegmentPairs, "forward", dying)
+    with pytest.raises(KeyboardInterrupt):
+        pretrained_encoder("adapted-cnn", data, tiny, 0, progress=False, folder=tmp_path / "cut")
+    assert [path.suffix for path in (tmp_path / "cut").iterdir() if path.suffix != ".lock"] == [".ckpt"]
+    again, resumed = pretrained_encoder("adapted-cnn", data, tiny, 0, progress=False, folder=tmp_path / "cut")
+    assert resumed.losses == done.losses and len(steps) < 5 + done.steps
+    for ours, theirs in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    assert not list((tmp_path / "cut").glob("*.ckpt"))
 
 
 def test_an_encoder_is_trained_once_and_found_again_only_for_the_same_task(tiny, tmp_path):
@@ -66,7 +72,7 @@ def test_an_encoder_is_trained_once_and_found_again_only_for_the_same_task(tiny,
     def get(method="acoustic-ssm1", seed=0, **changes):
         encoder, pretraining = pretrained_encoder(method, data, dataclasses.replace(config, **changes), seed,
                                                   progress=False, folder=tmp_path)
-        return encoder, pretraining, len(list(tmp_path.iterdir()))
+        return encoder, pretraining, len(list(tmp_path.glob("*.pt")))
 
     first, trained, n_files = get()
     again, loaded, _ = get(finetune_lr=0.1, n_episodes=7, test_crops=1)  # what follows pre-training does not matter
@@ -76,3 +82,4 @@ def test_an_encoder_is_trained_once_and_found_again_only_for_the_same_task(tiny,
     assert not again.training
     assert get(seed=1)[2] == 2 and get(temperature=24.0)[2] == 3 and get(method="adapted-cnn")[2] == 4
     assert get(method="supervised")[1:] == (None, 4)  # nothing is trained, nothing kept
+    assert get(method="mel-stats") == (None, None, 4)

@@ -8,9 +8,10 @@ import torch
 from acssm_lib.clips import Clips
 from acssm_lib.contrastive import pretrain
 from acssm_lib.encoder import AcousticSSM, count_parameters
-from acssm_lib.fewshot import Classifier, FineTuning, evaluate, finetune, predict
+from acssm_lib.fewshot import Classifier, FineTuning, embed, evaluate, finetune, predict, shuffle_frames
 from acssm_lib.methods import METHODS, MelStatistics, build_encoder
-from acssm_lib.presets import METHOD_NAMES, preset
+from acssm_lib.presets import EMBEDDER_NAMES, METHOD_NAMES, preset
+from acssm_lib.protocols import Split
 from acssm_lib.training import seeded
 
 LABELS = np.repeat([0, 1, 2], 4)
@@ -141,12 +142,47 @@ def test_mel_statistics_ignore_the_order_of_frames(tiny):
 def test_every_method_builds_and_runs(bank, tiny):
     assert tuple(METHODS) == METHOD_NAMES
     for name, method in METHODS.items():
+        if name in EMBEDDER_NAMES:
+            continue  # these have tests and tiny weights of their own
         if method.encoder is None:
             learner = MelStatistics(bank, tiny)
         else:
             encoder = build_encoder(name, bank, range(12), tiny, 0)
             if method.pretrained:
-                pretrain(encoder, bank, range(12), tiny, 0, progress=False)
+                pretrain(encoder, bank, range(12), tiny, 0, objective=method.objective, progress=False)
             learner = FineTuning(encoder, bank, tiny, progress=False)
         results = evaluate(learner, LABELS, SOURCES, NAMES, tiny, 0, progress=False)
         assert all(0 <= result["accuracy"] <= 1 for result in results), name
+
+
+def test_shuffled_frames_are_the_same_frames_in_an_order_per_crop():
+    features = torch.arange(2 * 3 * 4 * 9.0).view(2, 3, 4, 9)
+    mixed = shuffle_frames(features, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(mixed.sort(3).values, features, rtol=0, atol=0)
+    order = (mixed - features[..., :1]).long()  # of every band
+    assert (order == order[:, :1, :1]).all() and not torch.equal(order[0], order[1])
+
+
+@pytest.mark.parametrize("method, deaf_to_order", [("adapted-cnn", True), ("kernel-zeroed", True),
+                                                   ("supervised", False)])
+def test_shuffling_frames_changes_what_remembers_them_and_nothing_else(bank, tiny, method, deaf_to_order):
+    encoder = build_encoder(method, bank, range(12), tiny, 0)
+    in_time, mixed = (embed(encoder, bank, np.arange(12), tiny, shuffle_seed=seed) for seed in (None, 0))
+    assert torch.allclose(in_time, mixed, atol=1e-5) == deaf_to_order
+
+
+def test_evaluation_on_a_split_asks_its_queries_and_labels_its_support(tiny):
+    class Knows:
+        def fit(self, indices, labels, seed, checkpoint=None):
+            assert set(indices) <= {2, 3, 6, 7, 10, 11}
+
+        def predict(self, indices, shuffle_seed=None):
+            asked.append(list(indices))
+            return np.eye(3)[LABELS[indices] if shuffle_seed is None else (LABELS[indices] + 1) % 3]
+
+    asked = []
+    split = Split(pool=np.arange(12), support=np.array([2, 3, 6, 7, 10, 11]), query=np.array([0, 4, 8]))
+    draws = evaluate(Knows(), LABELS, SOURCES, NAMES, dataclasses.replace(tiny, n_shot=1), 0, split=split,
+                     shuffled=True, progress=False)
+    assert asked == [[0, 4, 8]] * 4 and {draw["n_query"] for draw in draws} == {3}
+    assert all(draw["accuracy"] == 1 and draw["shuffled"]["accuracy"] == 0 for draw in draws)

@@ -93,3 +93,14 @@ def test_a_stronger_penalty_makes_answers_less_sure():
     sure, careful = (LogisticReadout(blobs(), C).fit(support, LABELS[support], 0).predict(query).max(1).mean()
                      for C in (1.0, 0.001))
     assert careful < sure - 0.2
+
+
+def test_what_was_not_heard_does_not_scale_the_others():
+    support, query = every_fourth()
+    points, heard = blobs(spread=1.0), np.arange(0, len(LABELS), 2)
+    loud = points.copy()
+    loud[1::4] *= 100  # clips that are asked only
+    one, other = (NearestMean(values, heard).fit(support, LABELS[support], 0).predict(query[query % 4 != 1])
+                  for values in (points, loud))
+    assert np.array_equal(one, other)
+    assert not np.array_equal(one, NearestMean(loud).fit(support, LABELS[support], 0).predict(query[query % 4 != 1]))

@@ -1,0 +1,175 @@
+"""What a run measures: an encoder fine-tuned and frozen, in time and shuffled, over many draws; and its record."""
+
+import importlib.metadata
+import platform
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from acssm_lib.fewshot import FineTuning, embed, evaluate
+from acssm_lib.methods import MelStatistics
+from acssm_lib.readout import LogisticReadout, NearestMean
+from acssm_lib.records import supports_digest
+from acssm_lib.statistics import mean_interval
+
+CURVE_DRAWS = 100  # support draws at the other shots of the curve, at most
+
+
+def measure(encoder, data, split, config, seed, *, checkpoint=None, device=None, progress=True):
+    """Accuracy of an encoder on one split by every readout, over the support draws of a run.
+
+    Fine-tuning costs seconds per draw and gets ``config.n_episodes`` of them; the frozen readouts share embeddings that
+    are computed once and get ``config.n_frozen_episodes``, unless the pool was made for a single draw. Where there
+    are frames, every query is asked a second time with its frames in random order.
+
+    Args:
+        encoder: in eval mode; None for mel statistics, which are read like an embedding.
+        data: a ``GroupData``.
+        split: a ``Split``.
+        checkpoint: folder in which finished draws of the fine-tuning are kept.
+    Returns:
+        dict: (readout, n_shot) -> list of draws as from ``evaluate``; readouts "finetuned", "logistic",
+        "nearest-mean", and "logistic" at every other number of ``config.frozen_shots`` that the classes allow.
+    Taught in: 08_reproduce_group.
+    Source: paper section III (fine-tuning); frozen readouts and controls are ours.
+    """
+    group = (data.labels, data.sources, data.names)
+    measured = {}
+    embedding, shuffled = _embeddings(encoder, data, config)
+    logistic, frames = LogisticReadout(embedding, shuffled=shuffled), shuffled is not None
+    if encoder is not None and config.finetuning:
+        learner = FineTuning(encoder, data.clips, config, device=device, progress=False)
+        measured["finetuned", config.n_shot] = evaluate(learner, *group, config, seed, split=split, shuffled=frames,
+                                                        checkpoint=checkpoint, progress=progress)
+    n_frozen = config.n_frozen_episodes if config.pool == "group" else config.n_episodes
+    frozen = replace(config, n_episodes=max(n_frozen, config.n_episodes))
+    measured["logistic", config.n_shot] = evaluate(logistic, *group, frozen, seed, split=split, shuffled=frames,
+                                                   progress=progress)
+    heard = np.intersect1d(split.pool, np.flatnonzero(data.labels >= 0))
+    measured["nearest-mean", config.n_shot] = evaluate(NearestMean(embedding, heard), *group, frozen, seed, split=split,
+                                                       progress=False)
+    smallest = np.bincount(data.labels[split.support]).min()
+    for n_shot in config.frozen_shots:
+        if n_shot != config.n_shot and n_shot < smallest:
+            curve = replace(frozen, n_shot=n_shot, n_episodes=min(frozen.n_episodes, CURVE_DRAWS))
+            measured["logistic", n_shot] = evaluate(logistic, *group, curve, seed, split=split, progress=False)
+    return measured
+
+
+def _embeddings(encoder, data, config):
+    """Of every clip, in time and with shuffled frames (None without frames); rows outside of the group are zero."""
+    members = np.flatnonzero(data.labels >= 0)
+    if encoder is None:
+        return _rows(MelStatistics(data.clips, config).features(members), members, len(data.labels)), None
+    in_time = _rows(embed(encoder, data.clips, members, config), members, len(data.labels))
+    if not getattr(encoder, "has_frames", True):
+        return in_time, None
+    return in_time, _rows(embed(encoder, data.clips, members, config, shuffle_seed=0), members, len(data.labels))
+
+
+def _rows(values, members, n_clips):
+    table = np.zeros((n_clips, values.shape[1]), dtype=np.float32)
+    table[members] = values
+    return table
+
+
+def pooled(parts):
+    """The measurements of several splits as one: every draw counts the queries of all splits together.
+
+    Args:
+        parts: list of what ``measure`` returned.
+    Taught in: 08_reproduce_group.
+    """
+    keys = [key for key in parts[0] if all(key in part for part in parts)]
+    return {key: [_pool(draws) for draws in zip(*(part[key] for part in parts), strict=True)] for key in keys}
+
+
+def _pool(draws):
+    """One draw of every split -> one draw."""
+    if len(draws) == 1:
+        return draws[0]
+    plain, unshared = ([draw[key] for draw in draws] for key in ("n_query", "n_query_unshared_sources"))
+    pooled = {"accuracy": _share(draws, "accuracy", plain), "n_query": sum(plain),
+              "accuracy_unshared_sources": _share(draws, "accuracy_unshared_sources", unshared),
+              "n_query_unshared_sources": sum(unshared), "seed": draws[0]["seed"],
+              "confusion": np.sum([draw["confusion"] for draw in draws], axis=0).tolist(),
+              "support": [name for draw in draws for name in draw["support"]],
+              "seconds": sum(draw["seconds"] for draw in draws)}
+    if "shuffled" in draws[0]:
+        shuffled = [draw["shuffled"] for draw in draws]
+        pooled["shuffled"] = {"accuracy": _share(shuffled, "accuracy", plain),
+                              "accuracy_unshared_sources": _share(shuffled, "accuracy_unshared_sources", unshared)}
+    return pooled
+
+
+def _share(draws, key, counts):
+    """Right answers of all splits over queries of all splits; None where there is no query."""
+    right = [draw[key] * count for draw, count in zip(draws, counts) if count]
+    return sum(right) / sum(counts) if right else None
+
+
+def run_record(*, dataset, group, method, seed, config, overrides, data, measured, pretrainings, parameters, device):
+    """What a run measured, as ``metrics.json`` holds it (schema 1).
+
+    Args:
+        measured: (readout, n_shot) -> draws, from ``measure`` or ``pooled``. ``episodes`` are those of the fine-tuning,
+            without one the first ``n_episodes`` of the logistic regression.
+        pretrainings: list of ``Pretraining``, one per split, empty for a method without.
+        parameters: trainable values of the encoder.
+    Taught in: 08_reproduce_group.
+    """
+    readout = "finetuned" if ("finetuned", config.n_shot) in measured else "logistic"
+    draws = measured[readout, config.n_shot][:config.n_episodes]
+    unshared = [draw["accuracy_unshared_sources"] for draw in draws if draw["accuracy_unshared_sources"] is not None]
+    mean, interval = mean_interval([draw["accuracy"] for draw in draws], n_query=draws[0]["n_query"])
+    n_way = len(data.classes)
+    return {
+        "schema": 1, "dataset": dataset.name, "synthetic": getattr(dataset, "synthetic", False), "group": group,
+        "classes": data.classes, "method": method, "preset": config.name, "seed": seed, "n_way": n_way,
+        "n_shot": config.n_shot, "protocol": config.protocol, "readout": readout,
+        "episodes": [{key: draw[key] for key in draw if key not in ("confusion", "shuffled")} for draw in draws],
+        "confusion": np.sum([draw["confusion"] for draw in draws], axis=0).tolist(),
+        "accuracy_mean": mean, "accuracy_ci95": list(interval),
+        "accuracy_unshared_sources_mean": float(np.mean(unshared)) if unshared else None,
+        "readouts": list(_readouts(measured)),
+        "labelled_clips": {"training": n_way * config.n_shot, "selection": 0},
+        "pretraining": _pretraining(pretrainings, config),
+        "finetuning": {"seconds": float(sum(draw["seconds"] for draw in draws))}, "parameters": parameters,
+        "overrides": overrides, "settings": config.as_dict(), "device": str(device),
+        "versions": {"acssm_lib": importlib.metadata.version("acoustic-ssm"), "torch": torch.__version__,
+                     "numpy": np.__version__, "python": platform.python_version()}}
+
+
+def _readouts(measured):
+    """Draws in columns; the plain fine-tuned ones stand in ``episodes``."""
+    for (name, n_shot), draws in measured.items():
+        for shuffled in (False, True):
+            if (shuffled and "shuffled" in draws[0]) or (not shuffled and name != "finetuned"):
+                scores = [draw["shuffled"] if shuffled else draw for draw in draws]
+                yield {"name": name, "n_shot": n_shot, "shuffled": shuffled,
+                       "seeds": [draw["seed"] for draw in draws],
+                       "accuracy": [_rounded(score["accuracy"]) for score in scores],
+                       "n_query": [draw["n_query"] for draw in draws],
+                       "accuracy_unshared_sources": [_rounded(score["accuracy_unshared_sources"]) for score in scores],
+                       "n_query_unshared_sources": [draw["n_query_unshared_sources"] for draw in draws],
+                       "supports": supports_digest([draw["support"] for draw in draws])}
+
+
+def _rounded(accuracy):
+    return None if accuracy is None else round(accuracy, 6)
+
+
+def _pretraining(pretrainings, config):
+    """Sums over the splits; the loss is that of the last ten steps, averaged."""
+    losses = [np.mean(done.losses[-10:]) for done in pretrainings]
+    return {"clips": pretrainings[0].clips if pretrainings else 0, "steps": sum(done.steps for done in pretrainings),
+            "seconds": float(sum(done.seconds for done in pretrainings)),
+            "final_loss": float(np.mean(losses)) if losses else None,
+            "saw_query_clips": bool(pretrainings) and config.protocol == "transductive",
+            "losses": _thinned(pretrainings[0].losses) if pretrainings else []}
+
+
+def _thinned(losses, most=200):
+    stride = -(-len(losses) // most)
+    return [round(loss, 4) for loss in losses[::stride]]
