@@ -4,16 +4,19 @@ Exit status: 0 when everything asked for was done, 1 for failed work, 2 for bad 
 """
 
 import argparse
+import contextlib
 import difflib
 import re
 import signal
 import sys
+import threading
 from pathlib import Path
 
-from acssm_lib.presets import METHOD_NAMES
+from acssm_lib.presets import EMBEDDER_NAMES, METHOD_NAMES
 
 DATASETS = ("synthetic-frogs", "esc50", "folder")
-DEFAULT_METHODS = ",".join(METHOD_NAMES)
+PROTOCOLS = ("transductive", "inductive-clip", "inductive-recording")
+DEFAULT_METHODS = ",".join(name for name in METHOD_NAMES if name not in EMBEDDER_NAMES)
 
 # Modules that import torch are imported inside the functions below, so that ``acssm --help`` answers at once.
 
@@ -78,6 +81,12 @@ def _parser():
     esc50 = _add(data_commands, "esc50", _data_esc50, "download, verify and unpack ESC-50; resumes")
     esc50.add_argument("--to", type=Path, required=True, metavar="PATH", help="folder to put it in")
     esc50.add_argument("--sha256", type=_sha256, metavar="HEX", help="digest that the archive must have")
+    weights = _add(data_commands, "weights", _data_weights, "the downloaded files of the embedders: list or fetch them",
+                   "Without NAME: a table with size, licence and place of each file.")
+    weights.add_argument("names", nargs="*", metavar="NAME", help="of the table, as in byol-a")
+    weights.add_argument("--to", type=Path, metavar="DIR", help="folder to put them in (default: the cache)")
+    frogs = _add(data_commands, "frogs", _data_frogs, "write SYNTHETIC calls in the layout of the paper's frog task")
+    frogs.add_argument("--to", type=Path, required=True, metavar="PATH", help="folder to make")
     check = _add(data_commands, "check", _data_check, "what is wrong with a data folder, file by file")
     check.add_argument("path", type=Path, metavar="PATH")
     check.add_argument("--n-shot", type=_positive, default=5, metavar="N", help="clips per class (default: 5)")
@@ -97,10 +106,22 @@ def _add_reproduce(commands):
     reproduce.add_argument("--seeds", type=_seeds, default="0", metavar="0,1,2", help="(default: 0)")
     reproduce.add_argument("--preset", default="quick", metavar="NAME",
                            help="quick: minutes on a laptop (default); paper: everything as published")
+    reproduce.add_argument("--protocol", type=_one_of("protocol", PROTOCOLS), metavar="NAME",
+                           help=f"what pre-training may hear of the queries: {', '.join(PROTOCOLS)}; "
+                           "the same as --set protocol=NAME")
     reproduce.add_argument("--set", action="extend", nargs="+", default=[], metavar="FIELD=VALUE",
                            help="change fields of the preset, as in n_layers=4 widths=16,32")
     reproduce.add_argument("--out", required=True, type=Path, metavar="RUNS", help="folder of the results")
-    reproduce.add_argument("--jobs", type=_positive, default=1, metavar="N", help="runs at a time (default: 1)")
+    reproduce.add_argument("--weights", action="append", default=[], metavar="[METHOD=]PATH",
+                           help="downloaded file of an embedder, where `acssm data weights` did not put it")
+    reproduce.add_argument("--jobs", type=_positive, metavar="N",
+                           help="runs at a time (default: 1); with --cluster: workers to ask for")
+    where = reproduce.add_mutually_exclusive_group()
+    where.add_argument("--scheduler", metavar="ADDRESS", help="run on the workers of this Dask scheduler")
+    where.add_argument("--cluster", type=_one_of("cluster", ("slurm",)), metavar="slurm",
+                       help="run on Dask workers in Slurm jobs")
+    reproduce.add_argument("--cluster-option", action="append", default=[], metavar="NAME=VALUE",
+                           help="of the Slurm jobs: cores=8, memory=16GB, queue=gpu, walltime=08:00:00, account=bio")
     reproduce.add_argument("--notebook", type=Path, metavar="PATH", help="another notebook with the same parameters")
 
 
@@ -112,14 +133,17 @@ def _add(commands, name, function, summary, more=""):
 
 
 def _reproduce(args):
-    settings, overrides = _settings(args.preset, args.set)
+    settings, overrides = _settings(args.preset, _with_protocol(args.set, args.protocol))
     _check_paths(args)
+    where = _where(args)
 
     from acssm_lib import datasets, runner
     from acssm_lib.methods import METHODS
+    from acssm_lib.runs import RunConflict, plan
 
     for method in args.methods:
         _require("method", method, METHODS)
+    weights = _weights(args.methods, args.weights)
     dataset = datasets.load(args.dataset, args.data, preset=settings)
     groups = args.groups or dataset.default_groups
     groups = list(dataset.groups) if groups == ["all"] else groups
@@ -127,12 +151,86 @@ def _reproduce(args):
         _require("group", group, dataset.groups)
     for group in groups:
         datasets.require_shots(dataset, group, settings.n_shot)
-    runs = runner.plan(args.dataset, groups, args.methods, args.seeds, args.preset, overrides, args.data)
+    runs = plan(args.dataset, groups, args.methods, args.seeds, args.preset, overrides, args.data, weights)
     try:
-        failures = runner.reproduce(runs, args.out, jobs=args.jobs, notebook=args.notebook)
-    except runner.RunConflict as error:
+        with _terminated_is_ctrl_c():
+            failures = runner.reproduce(runs, args.out, notebook=args.notebook, **where)
+    except RunConflict as error:
         raise BadArguments(str(error)) from None
     return 1 if failures else 0
+
+
+def _with_protocol(assignments, protocol):
+    """``--set`` with ``--protocol`` in it."""
+    if protocol is None:
+        return assignments
+    for assignment in assignments:
+        field, _, value = assignment.partition("=")
+        if field == "protocol" and value != protocol:
+            raise BadArguments(f"--protocol {protocol} and --set {assignment} contradict each other; leave one out")
+    return [*assignments, f"protocol={protocol}"]
+
+
+def _where(args):
+    """What `runner.reproduce` has to know about the machines."""
+    if args.scheduler is not None and args.jobs is not None:
+        raise BadArguments("--jobs counts runs on this machine or workers of --cluster; "
+                           "with --scheduler each worker takes one run, leave it out")
+    options = {}
+    for option in args.cluster_option:
+        name, equals, value = option.partition("=")
+        if args.cluster is None or not equals:
+            raise BadArguments(f"--cluster-option {option}: " + (
+                "it describes the jobs of --cluster slurm, which was not given" if args.cluster is None
+                else "expected NAME=VALUE, as in cores=8"))
+        value = int(value) if value.isdecimal() else value
+        known = options.get(name)
+        options[name] = value if known is None else [*known, value] if isinstance(known, list) else [known, value]
+    return {"jobs": args.jobs or 1, "scheduler": args.scheduler, "cluster": args.cluster, "cluster_options": options}
+
+
+def _weights(methods, given):
+    """Path of the downloaded file of every embedder asked for: method -> path."""
+    embedders = [method for method in methods if method in EMBEDDER_NAMES]
+    paths = {}
+    for text in given:
+        method, equals, path = text.partition("=")
+        if not equals or (method not in EMBEDDER_NAMES and Path(text).exists()):  # a path may have = in it
+            if len(embedders) != 1:
+                raise BadArguments(f"--weights {text}: say which method it is for, as in {EMBEDDER_NAMES[0]}={text}"
+                                   if embedders else f"--weights {text}: no method asked for takes a file; "
+                                   f"those that do are {', '.join(EMBEDDER_NAMES)}")
+            method, path = embedders[0], text
+        _require("embedder in --weights", method, EMBEDDER_NAMES)
+        if method not in embedders:
+            raise BadArguments(f"--weights {text}: {method} is not among --methods")
+        if paths.setdefault(method, path) != path:
+            raise BadArguments(f"--weights names two files for {method}: {paths[method]} and {path}")
+    if not embedders:
+        return {}
+
+    from acssm_lib import weights
+
+    try:
+        return {method: str(weights.find(method, paths.get(method))) for method in embedders}
+    except (ValueError, OSError) as error:
+        raise BadArguments(_sentence(error)) from None
+
+
+@contextlib.contextmanager
+def _terminated_is_ctrl_c():
+    """A plain ``kill`` ends the batch as Ctrl-C does: children stopped, terminal as it was."""
+    def stop(number, frame):
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check_paths(args):
@@ -180,6 +278,29 @@ def _data_esc50(args):
     from acssm_lib import download
 
     download.download_esc50(args.to, sha256=args.sha256)
+    return 0
+
+
+def _data_frogs(args):
+    from acssm_lib import frog_folder
+
+    folder = frog_folder.write_frog_folder(args.to)
+    print(f"{folder}: five synthetic species, 40 clips each, and 250 unlabelled clips; "
+          f"acssm reproduce --dataset folder --data {folder} --out RUNS runs on them")
+    return 0
+
+
+def _data_weights(args):
+    from acssm_lib import weights
+
+    for name in args.names:
+        _require("file of weights", name, weights.WEIGHTS)
+    if args.to is not None and not args.names:
+        raise BadArguments(f"--to {args.to}: say which to fetch, of {', '.join(weights.WEIGHTS)}")
+    if not args.names:
+        print(weights.describe())
+    for name in args.names:
+        weights.download(name, args.to)
     return 0
 
 

@@ -1,47 +1,82 @@
 """Execute the notebook of one run: ``python -m acssm_lib.run_one``, the job as JSON on stdin.
 
-One notebook has one process, so a kernel that dies takes no other run with it. `acssm_lib.runner` starts
-these processes and reads their exit status: 0 done, 3 the run failed and would fail again, anything else
-(a killed process, a kernel that never answered) is worth another try.
+One notebook has one process, so a kernel that dies takes no other run with it. `acssm_lib.child` starts
+these processes and reads their exit status: 0 done, 3 the run failed and would fail again, 4 there is no room
+to write, anything else (a killed process, a kernel that never answered) is worth another try.
 """
 
+import contextlib
 import ctypes
 import errno
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 
-FAILED, DIED = 3, 1  # exit status: trying again would end the same way; or may go better
+from acssm_lib.files import write_json
+from acssm_lib.runs import Run, RunConflict, is_finished
+
+FAILED, NO_ROOM, DIED = 3, 4, 1  # exit status: would end the same way; so would any other run; may go better
 PART = ".notebook.part.ipynb"  # a fixed name: the next try overwrites it
 REASON = "acssm-run: "  # start of the stderr line that says why
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+LOCK_WAIT_S = 30  # s; a run whose machine or worker has died needs about one second to end
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_UNWRITABLE = _FULL + (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+# As an error of a cell reads: an OSError, or torch.save with no room for its archive.
+_FULL_WORDS = re.compile(r"\[Errno (%s)\]|inline_container.*(unexpected pos|write failed)" % "|".join(map(str, _FULL)))
 
 
 def main():
-    """Run the notebook of the job on stdin: ``{"notebook": path, "parameters": {...}}``.
+    """Run the notebook of the job on stdin: ``{"run": fields of Run, "out": RUNS, "notebook": path, "parent": pid}``.
 
-    ``parameters["out"]`` is the run folder. It receives ``notebook.ipynb``, or ``failed.ipynb`` with the
-    traceback in it, and whatever the notebook itself writes there.
+    The run folder receives ``config.json``, ``notebook.ipynb`` or ``failed.ipynb`` with the traceback in it, and
+    whatever the notebook itself writes there. Its ``.lock`` is held meanwhile: two processes never work on one run.
 
     Returns:
-        0 when the notebook ran to its end and left ``metrics.json``, ``FAILED`` when it raised or could not be
-        run, ``DIED`` when its kernel died. Why is said in one line on stderr, after ``REASON``.
+        0 when the run is finished, ``FAILED`` when the notebook raised or could not be run, ``NO_ROOM`` when the
+        disk is full or read-only, ``DIED`` when the kernel died. Why is said in one line on stderr, after
+        ``REASON``.
     Taught in: 08_reproduce_group.
     """
     if sys.platform == "linux":  # a killed parent must not leave a training behind: 1 is PR_SET_PDEATHSIG
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
     job = json.load(sys.stdin)
-    try:
-        status, reason = _execute(Path(job["notebook"]), job["parameters"])
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        status, reason = FAILED, f"cannot write {error.filename or job['parameters']['out']}: {error.strerror}"
+    if sys.platform == "linux" and os.getppid() != job["parent"]:  # killed before the line above
+        return DIED
+    status, reason = _locked(Run(**job["run"]), Path(job["out"]), Path(job["notebook"]))
     if reason:
         print(f"{REASON}{reason}", file=sys.stderr, flush=True)
     return status
+
+
+def _locked(run, out, notebook):
+    """Execute the run unless another process does, or did meanwhile; the exit status, and why (None after success)."""
+    from filelock import FileLock, Timeout
+
+    folder = run.folder(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock", timeout=LOCK_WAIT_S):
+            if is_finished(run, out):
+                return 0, None
+            write_json(folder / "config.json", run.config())
+            status, reason = _execute(notebook, run.parameters(out))
+            if status == 0:  # nobody waits for a finished run
+                with contextlib.suppress(OSError):  # Windows removes it by itself, later
+                    (folder / ".lock").unlink()
+            return status, reason
+    except Timeout:
+        return FAILED, f"another process is at work in {folder}; let it finish, or stop it"
+    except RunConflict as error:
+        return FAILED, str(error)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        (folder / PART).unlink(missing_ok=True)  # half a notebook
+        status = NO_ROOM if error.errno in _FULL else FAILED
+        return status, f"cannot write {error.filename or folder}: {error.strerror}"
 
 
 def _execute(notebook, parameters):
@@ -73,6 +108,8 @@ def _execute(notebook, parameters):
     if reason is None and not (out / "metrics.json").exists():
         reason = "the notebook ended without writing metrics.json"
     os.replace(part, out / ("failed.ipynb" if reason else "notebook.ipynb"))
+    if reason and _FULL_WORDS.search(reason):
+        return NO_ROOM, f"there is no room left to write ({reason})"
     return (FAILED, reason) if reason else (0, None)
 
 

@@ -1,71 +1,23 @@
-"""Many runs of one notebook: which are wanted, which are finished, and how the rest is started.
+"""Many runs of one notebook: what is not finished yet is started, on this machine or on Dask workers.
 
-A run is one group, method and seed. It is finished when its folder holds the executed notebook and its
-metrics; finished runs are never run again, stopped ones go on from their own checkpoint.
+Finished runs are never run again, stopped ones go on from their own checkpoint.
 """
 
-import json
+import contextlib
 import os
-import signal
-import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from acssm_lib.files import write_json
-from acssm_lib.presets import preset as named_preset
-from acssm_lib.run_one import FAILED, PART, REASON
+from acssm_lib.child import child_environment, execute
+from acssm_lib.live import show_progress
+from acssm_lib.run_one import PART
+from acssm_lib.runs import Run, accuracy, is_finished
 
-TRIES = 3  # a run whose process was killed or never answered is started up to three times
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
-class RunConflict(ValueError):
-    """The run folder holds a run of other settings; nothing was changed.
-
-    Taught in: 08_reproduce_group.
-    """
-
-
-@dataclass(frozen=True)
-class Run:
-    """One execution of the notebook: what it is given, and where its files go.
-
-    Raises:
-        ValueError: from ``config``, when ``preset`` or a name in ``overrides`` is unknown.
-    Taught in: 08_reproduce_group.
-    """
-
-    dataset: str
-    group: str
-    method: str
-    seed: int
-    preset: str = "quick"
-    overrides: dict = field(default_factory=dict)  # preset field -> value
-    data: str | None = None  # path of the data set, None for synthetic-frogs
-
-    @property
-    def name(self):
-        """The run in one word, also its folder below RUNS."""
-        return f"{self.dataset}/{self.group}/{self.method}/seed{self.seed}"
-
-    def folder(self, out):
-        """RUNS/<dataset>/<group>/<method>/seed<k>."""
-        return Path(out) / self.name
-
-    def config(self):
-        """What ``config.json`` says: the parameters of the run, and every setting they lead to."""
-        return {"dataset": self.dataset, "data": self.data, "group": self.group, "method": self.method,
-                "seed": self.seed, "preset": self.preset, "overrides": self.overrides,
-                "settings": named_preset(self.preset, **self.overrides).as_dict()}
-
-    def parameters(self, out):
-        """What papermill writes into the notebook: plain values only."""
-        config = self.config()
-        return {key: config[key] for key in config if key != "settings"} | {"out": str(self.folder(out))}
+_ARRIVAL_S = 60  # s until files written on another machine show here
 
 
 @dataclass(frozen=True)
@@ -78,58 +30,6 @@ class Failure:
     run: Run
     reason: str
     notebook: Path | None = None
-
-
-def plan(dataset, groups, methods, seeds, preset="quick", overrides=None, data=None):
-    """The runs in the order they are started: group by group, the methods in the order given, then the seeds.
-
-    Returns:
-        list of Run, without repetitions.
-    Taught in: 08_reproduce_group.
-    """
-    return [Run(dataset, group, method, seed, preset, dict(overrides or {}), data)
-            for group in dict.fromkeys(groups) for method in dict.fromkeys(methods) for seed in dict.fromkeys(seeds)]
-
-
-def is_finished(run, out):
-    """Whether the run's notebook and metrics are both there.
-
-    Raises:
-        RunConflict: the folder holds a run, finished or not, of other parameters or settings.
-    Taught in: 08_reproduce_group.
-    """
-    folder = run.folder(out)
-    wanted = json.loads(json.dumps(run.config()))  # as a file would give it back
-    for path in (folder / "config.json", folder / "metrics.json"):
-        if path.exists():
-            differences = _differences(_read_json(path), wanted)
-            if differences:
-                holds, asked = (", ".join(f"{key}={pair[side]}" for key, pair in differences[:3]) for side in (0, 1))
-                more = f" (and {len(differences) - 3} more)" if len(differences) > 3 else ""
-                raise RunConflict(f"{folder} holds a run with {holds}, you asked for {asked}{more}; "
-                                  "choose another --out or delete it")
-    return (folder / "notebook.ipynb").exists() and (folder / "metrics.json").exists()
-
-
-def _differences(stored, wanted):
-    """[(name, (stored value, wanted value))]; other presets differ in many fields, only the preset is named."""
-    names = [key for key in wanted if key in stored and key not in ("settings", "overrides")]
-    pairs = {key: (stored[key], wanted[key]) for key in names}
-    if "data" in pairs and None not in pairs["data"]:
-        if os.path.realpath(pairs["data"][0]) == os.path.realpath(pairs["data"][1]):
-            del pairs["data"]
-    if stored.get("preset", wanted["preset"]) == wanted["preset"]:
-        settings = stored.get("settings", wanted["settings"])
-        for key in {**wanted["settings"], **settings}:
-            pairs[key] = (settings.get(key, "(not there)"), wanted["settings"].get(key, "(not there)"))
-    return [(key, pair) for key, pair in pairs.items() if pair[0] != pair[1]]
-
-
-def _read_json(path):
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunConflict(f"{path} is not JSON ({error}); delete {path.parent} to run it again") from None
 
 
 def find_notebook(notebook=None):
@@ -151,33 +51,47 @@ def find_notebook(notebook=None):
     return found[0]
 
 
-def reproduce(runs, out, jobs=1, notebook=None):
-    """Run what is not finished yet, ``jobs`` runs at a time, each in its own process; print a line per run.
+def reproduce(runs, out, jobs=1, notebook=None, scheduler=None, cluster=None, cluster_options=None):
+    """Run what is not finished yet, several runs at a time, each in its own process, and show how it goes.
 
     Ctrl-C stops the running processes and leaves everything so that the same call goes on from there.
 
     Args:
         runs: list of Run, see `plan`.
         out: the RUNS folder, created if need be.
-        jobs: runs at a time; the CPU cores are shared evenly between them.
+        jobs: runs at a time; the CPU cores are shared evenly between them. With ``cluster``: workers to ask for.
         notebook: see `find_notebook`.
+        scheduler: address of a Dask scheduler whose workers do the work; they see the same files as this process.
+        cluster: "slurm" to submit Slurm jobs for the workers instead.
+        cluster_options: dict, arguments of ``dask_jobqueue.SLURMCluster``.
     Returns:
         list of Failure, in the order of ``runs``; empty when every run is finished.
     Raises:
         RunConflict: a folder holds a run of other settings; raised before anything starts.
+        ValueError: there is no such cluster, or its workers cannot do the work.
         FileNotFoundError: no notebook.
-        OSError: ``out`` cannot be written.
-        KeyboardInterrupt: Ctrl-C, after every process has ended.
+        OSError: ``out`` cannot be written, or the disk is full; what was running goes on next time.
+        KeyboardInterrupt: Ctrl-C, after every process on this machine has ended; those of workers end in seconds.
     Taught in: 08_reproduce_group.
     """
     notebook = find_notebook(notebook)
     finished = [is_finished(run, out) for run in runs]
     _check_writable(Path(out))
-    batch = _Batch(Path(out), jobs, notebook, len(runs))
-    for run, done in zip(runs, finished, strict=True):
-        if done:
-            batch.say(run, "already done", _accuracy(run.folder(out)))
-    failures = batch.execute([run for run, done in zip(runs, finished, strict=True) if not done])
+    wanted = [run for run, done in zip(runs, finished, strict=True) if not done]
+    elsewhere = scheduler is not None or cluster is not None
+    batch = _Batch(runs, Path(out), show_progress(runs, 1 if elsewhere else jobs), arrival_s=_ARRIVAL_S * elsewhere)
+    with batch.progress:
+        for run, done in zip(runs, finished, strict=True):
+            if done:
+                batch.progress.finished(run, f"already done  {accuracy(run.folder(out))}")
+        if wanted and elsewhere:
+            from acssm_lib.cluster import connect, run_on_workers
+
+            with connect(scheduler, cluster, min(jobs, len(wanted)), cluster_options or {}, Path(out)) as client:
+                run_on_workers(client, wanted, out, notebook, batch)
+        elif wanted:
+            _run_here(wanted, out, min(jobs, len(wanted)), notebook, batch)
+    failures = [batch.failures[run.name] for run in runs if run.name in batch.failures]
     if failures:
         lines = [f"{len(failures)} of {len(runs)} runs failed:"]
         lines += [f"  {failure.run.name}: {failure.reason}" + (f" ({failure.notebook})" if failure.notebook else "")
@@ -187,102 +101,59 @@ def reproduce(runs, out, jobs=1, notebook=None):
 
 
 class _Batch:
-    """The running processes of one call of `reproduce`."""
+    """What became of the runs of one call of `reproduce`."""
 
-    def __init__(self, out, jobs, notebook, total):
-        self.out, self.jobs, self.notebook = out, jobs, notebook
-        self.total, self.count = total, 0
-        self.children = set()
-        self.stopped = False
-        self.lock = threading.Lock()  # of the four above
+    def __init__(self, runs, out, progress, arrival_s):
+        self.out, self.progress, self.arrival_s = out, progress, arrival_s
+        self.failures = {}  # name of a run -> Failure
 
-    def say(self, run, *words):
-        with self.lock:
-            self.count += 1
-            print(f"[{self.count}/{self.total}] {run.name}", *words, sep="  ", flush=True)
+    def ended(self, run, outcome):
+        """Note and show the Outcome of a run.
 
-    def execute(self, runs):
-        """Failures of ``runs``, in their order."""
-        pool = ThreadPoolExecutor(self.jobs)
-        try:
-            futures = [pool.submit(self.run, run) for run in runs]
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:
-            self.stop()  # first, or the threads would start the next try
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-        return [failure for future in futures if (failure := future.result())]
-
-    def stop(self):
-        with self.lock:
-            self.stopped = True
-            for child in self.children:
-                child.terminate()
-
-    def run(self, run):
-        """Execute one run, with further tries where that can help; a Failure, or None."""
-        started = time.monotonic()
+        Raises:
+            OSError: there is no room left to write; the other runs would only fail as well.
+        """
         folder = run.folder(self.out)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_json(folder / "config.json", run.config())
-            for _ in range(TRIES):
-                status, errors = self.start(run)
-                if status in (0, FAILED) or self.stopped:
-                    break
-        except OSError as error:
-            status, errors = 1, f"{REASON}{error}"
-        if self.stopped and status != 0:
-            return None
-        seconds = f"{time.monotonic() - started:.1f} s"
-        if status == 0:
-            return self.say(run, seconds, _accuracy(folder))
-        failure = Failure(run, _reason(status, errors), _keep_failed(folder))
-        self.say(run, seconds, f"failed: {failure.reason}")
-        return failure
+        reason = outcome.reason
+        if reason is None and not self._arrived(folder):
+            reason = f"it has run, but {folder} is not here: the workers and this machine must share {self.out}"
+        if reason is None:
+            return self.progress.finished(run, accuracy(folder), outcome.seconds)
+        self.failures[run.name] = Failure(run, reason, _keep_failed(folder))
+        self.progress.failed(run, reason, outcome.seconds)
+        if outcome.no_room:
+            raise OSError(f"{run.name}: {reason}; make room below {self.out}, then the same command goes on from here")
 
-    def start(self, run):
-        """One process for one try: its exit status and what it wrote to stderr."""
-        job = {"notebook": str(self.notebook), "parameters": run.parameters(self.out)}
-        with self.lock:
-            if self.stopped:
-                return 1, ""
-            child = subprocess.Popen(  # in its own session, so that Ctrl-C reaches this process only
-                [sys.executable, "-m", "acssm_lib.run_one"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE, env=child_environment(self.jobs), start_new_session=True,
-                text=True, encoding="utf-8", errors="replace")
-            self.children.add(child)
-        try:
-            errors = child.communicate(json.dumps(job))[1]  # stderr is the kernel's too: it has gone as well now
-            return child.returncode, errors
-        finally:
-            with self.lock:
-                self.children.discard(child)
+    def _arrived(self, folder):
+        """Whether the files are here; a network file system may take a while to show them."""
+        end = time.monotonic() + self.arrival_s
+        while not (folder / "metrics.json").exists():
+            if time.monotonic() >= end:
+                return False
+            time.sleep(1)
+        return True
 
 
-def child_environment(jobs):
-    """Environment of a run: its share of the cores, unless the user has set one, and figures drawn inline.
+def _run_here(runs, out, jobs, notebook, batch):
+    """``jobs`` runs at a time, each in a process that a thread of ours waits for."""
+    stop = threading.Event()
+    environment = child_environment(jobs)
 
-    Taught in: 08_reproduce_group.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = {name: str(max(1, cores // jobs)) for name in _THREAD_VARIABLES}
-    environment = threads | dict(os.environ)
-    environment.pop("MPLBACKEND", None)  # the kernel chooses the inline backend only where none is set
-    return environment
+    def start(run):
+        if not stop.is_set():
+            batch.progress.started(run)
+        return execute(run, out, notebook, environment, stop.is_set)
 
-
-def _reason(status, errors):
-    """Why a process ended, in one line."""
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    told = [line.removeprefix(REASON) for line in lines if line.startswith(REASON)]
-    if told:
-        return told[-1]
-    if status < 0:
-        return f"its process was ended from outside ({signal.strsignal(-status)}; out of memory?), {TRIES} tries"
-    return lines[-1] if lines else f"its process ended with status {status} and no message"
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        futures = {pool.submit(start, run): run for run in runs}
+        for future in as_completed(futures):
+            batch.ended(futures[future], future.result())
+    except BaseException:
+        stop.set()  # first, or the threads would start the next try
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _keep_failed(folder):
@@ -293,20 +164,14 @@ def _keep_failed(folder):
     return failed if failed.exists() else None
 
 
-def _accuracy(folder):
-    """``accuracy 0.812 ± 0.034`` from the metrics of a finished run; 95 % interval, half its width."""
-    metrics = _read_json(folder / "metrics.json")
-    low, high = metrics.get("accuracy_ci95") or (None, None)
-    half = "" if None in (low, high) else f" ± {(high - low) / 2:.3f}"  # one episode has no interval
-    return f"accuracy {metrics.get('accuracy_mean', float('nan')):.3f}{half}"
-
-
 def _check_writable(out):
     """Fail now rather than after the first training."""
     probe = out / f".writable-{os.getpid()}"
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe.write_text("if this was left behind, delete it\n" * 100, encoding="utf-8")
-        probe.unlink()
     except OSError as error:
         raise OSError(f"cannot write into {out} ({error.strerror}); choose another --out or make room") from None
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()

@@ -8,8 +8,9 @@ import pytest
 
 import acssm_lib
 from acssm_lib import cli, runner
-from acssm_lib.presets import METHOD_NAMES
-from acssm_lib.runner import Failure, Run, RunConflict
+from acssm_lib.presets import EMBEDDER_NAMES, METHOD_NAMES, PRESETS
+from acssm_lib.runner import Failure
+from acssm_lib.runs import Run, RunConflict
 
 DIGEST = "ab" * 32
 REAL_REPRODUCE = runner.reproduce
@@ -35,8 +36,8 @@ def library(monkeypatch):
         if n_shot > 9:
             raise ValueError(f"{group}: class a has 9 clips, {n_shot} shots need more")
 
-    def reproduce(runs, out, jobs=1, notebook=None):
-        seen.calls["reproduce"] = {"runs": runs, "out": out, "jobs": jobs, "notebook": notebook}
+    def reproduce(runs, out, **where):
+        seen.calls["reproduce"] = {"runs": runs, "out": out} | where
         if seen.failures == "conflict":
             raise RunConflict("RUNS/x holds a run with n_layers=2, you asked for n_layers=4")
         return seen.failures
@@ -46,6 +47,13 @@ def library(monkeypatch):
         (out / "report.md").write_text("| method | accuracy |")
         return [out / "report.md", out / "table.csv"]
 
+    def find(name, path=None):
+        if path is None and name != "byol-a":
+            raise ValueError(f"{name} needs its published weights: acssm data weights {name}")
+        return path or f"CACHE/{name}.pth"
+
+    stand_in("weights", find=find, describe=lambda: "name  MB", WEIGHTS=dict.fromkeys(EMBEDDER_NAMES),
+             download=lambda name, to=None: seen.calls.setdefault("weights", []).append((name, to)))
     stand_in("datasets", load=load, require_shots=require_shots)
     stand_in("methods", METHODS=dict.fromkeys(METHOD_NAMES))
     stand_in("results", write_report=write_report)
@@ -60,10 +68,10 @@ def frogs(*words):
     return ["reproduce", "--dataset", "synthetic-frogs", "--out", "RUNS", *words]
 
 
-def test_defaults_are_all_methods_on_the_proposed_groups(library):
+def test_defaults_are_all_methods_without_downloads_on_the_proposed_groups(library):
     assert cli.main(frogs()) == 0
     runs = library.calls["reproduce"]["runs"]
-    methods = ["mel-stats", "supervised", "adapted-cnn", "kernel-zeroed", "acoustic-ssm1"]
+    methods = [name for name in METHOD_NAMES if name not in EMBEDDER_NAMES]
     assert [(run.group, run.method) for run in runs] == [(g, m) for g in ("G1", "order") for m in methods]
     assert {(run.seed, run.preset, run.data) for run in runs} == {(0, "quick", None)}
 
@@ -75,6 +83,7 @@ def test_arguments_reach_the_runs_as_typed_values(library, tmp_path):
     assert status == 0
     call = library.calls["reproduce"]
     assert call["jobs"] == 3 and str(call["out"]) == "RUNS"
+    assert call["scheduler"] is None and call["cluster"] is None
     assert [(run.group, run.seed) for run in call["runs"]] == [(g, s) for g in ("G1", "G2", "order") for s in (0, 2)]
     assert call["runs"][0].overrides == {"n_layers": 4, "widths": [16, 32], "floor_db": None}
     assert call["runs"][0].data == str(tmp_path)
@@ -93,6 +102,21 @@ def test_arguments_reach_the_runs_as_typed_values(library, tmp_path):
     (frogs("--jobs", "0"), "got '0'"),
     (frogs("--groups", ","), "got ','"),
     (frogs("--notebook", "no/where.ipynb"), "no/where.ipynb"),
+    (frogs("--protocol", "inductive"), "did you mean 'inductive-clip'?"),
+    (frogs("--protocol", "transductive", "--set", "protocol=inductive-clip"), "contradict each other"),
+    (frogs("--methods", "hubert"), "acssm data weights hubert"),
+    (frogs("--weights", "file.pth"), "no method asked for takes a file"),
+    (frogs("--methods", "hubert,tera", "--weights", "file.pth"), "say which method it is for"),
+    (frogs("--methods", "hubert", "--weights", "tera=file.pth"), "tera is not among --methods"),
+    (frogs("--methods", "hubert", "--weights", "huber=file.pth"), "did you mean 'hubert'?"),
+    (frogs("--methods", "hubert", "--weights", "a.pth", "--weights", "hubert=b.pth"), "two files for hubert"),
+    (frogs("--scheduler", "tcp://x", "--cluster", "slurm"), "not allowed with argument"),
+    (frogs("--scheduler", "tcp://x", "--jobs", "2"), "--jobs counts"),
+    (frogs("--cluster", "pbs"), "unknown cluster 'pbs'"),
+    (frogs("--cluster-option", "cores=8"), "--cluster slurm, which was not given"),
+    (frogs("--cluster", "slurm", "--cluster-option", "cores"), "expected NAME=VALUE"),
+    (["data", "weights", "huber"], "did you mean 'hubert'?"),
+    (["data", "weights", "--to", "x"], "say which to fetch"),
     (["reproduce", "--dataset", "esc5", "--out", "RUNS"], "did you mean 'esc50'?"),
     (["reproduce", "--dataset", "esc50", "--out", "RUNS"], "needs --data PATH"),
     (["reproduce", "--dataset", "folder", "--data", "no/where", "--out", "RUNS"], "no/where"),
@@ -107,6 +131,55 @@ def test_bad_arguments_are_one_paragraph_and_status_2(library, capsys, words, ex
     printed = capsys.readouterr()
     assert expected in printed.err and printed.err.startswith("acssm: ") and printed.err.count("\n") == 1
     assert library.calls == {}
+
+
+@pytest.mark.parametrize("words", [["--protocol", "inductive-clip"], ["--set", "protocol=inductive-clip"],
+                                   ["--protocol", "inductive-clip", "--set", "protocol=inductive-clip"]])
+def test_protocol_is_a_setting(library, words):
+    assert cli.main(frogs(*words)) == 0
+    assert library.calls["reproduce"]["runs"][0].overrides == {"protocol": "inductive-clip"}
+
+
+def test_protocols_are_those_of_the_preset():
+    for protocol in cli.PROTOCOLS:
+        assert cli._settings("quick", [f"protocol={protocol}"])[0].protocol == protocol
+    assert PRESETS["paper"].protocol in cli.PROTOCOLS
+
+
+@pytest.mark.parametrize("words, expected", [
+    (["--methods", "mel-stats,byol-a"], {"mel-stats": None, "byol-a": "CACHE/byol-a.pth"}),
+    (["--methods", "mel-stats,tera", "--weights", "x.ckpt"], {"mel-stats": None, "tera": "x.ckpt"}),
+    (["--methods", "tera,hubert", "--weights", "tera=x", "--weights", "hubert=y"], {"tera": "x", "hubert": "y"}),
+])
+def test_weights_reach_the_runs_of_their_method(library, words, expected):
+    assert cli.main(frogs("--groups", "G1", *words)) == 0
+    assert {run.method: run.weights for run in library.calls["reproduce"]["runs"]} == expected
+
+
+def test_a_weights_path_may_hold_an_equals_sign(library, tmp_path):
+    path = tmp_path / "lr=1.pth"
+    path.write_text("")
+    assert cli.main(frogs("--methods", "tera", "--weights", str(path))) == 0
+    assert library.calls["reproduce"]["runs"][0].weights == str(path)
+
+
+def test_workers_elsewhere_are_passed_on(library):
+    assert cli.main(frogs("--scheduler", "tcp://127.0.0.1:8786")) == 0
+    assert library.calls["reproduce"]["scheduler"] == "tcp://127.0.0.1:8786"
+    assert cli.main(frogs("--cluster", "slurm", "--jobs", "4", "--cluster-option", "cores=8", "--cluster-option",
+                          "memory=16GB", "--cluster-option", "job_extra_directives=--gres=gpu:1", "--cluster-option",
+                          "job_extra_directives=--exclusive")) == 0
+    call = library.calls["reproduce"]
+    assert (call["cluster"], call["jobs"], call["scheduler"]) == ("slurm", 4, None)
+    assert call["cluster_options"] == {"cores": 8, "memory": "16GB",
+                                       "job_extra_directives": ["--gres=gpu:1", "--exclusive"]}
+
+
+def test_data_weights_lists_or_fetches(library, capsys, tmp_path):
+    assert cli.main(["data", "weights"]) == 0
+    assert capsys.readouterr().out == "name  MB\n"
+    assert cli.main(["data", "weights", "tera", "hubert", "--to", str(tmp_path)]) == 0
+    assert library.calls["weights"] == [("tera", tmp_path), ("hubert", tmp_path)]
 
 
 def test_runs_of_other_settings_are_bad_arguments(library, capsys):

@@ -1,6 +1,7 @@
 """The batch runner, with a tiny notebook in place of a training."""
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -10,11 +11,14 @@ import sys
 import time
 from pathlib import Path
 
+import filelock
 import nbformat
 import pytest
+import torch
 
-from acssm_lib import runner
-from acssm_lib.runner import Run, RunConflict, is_finished, plan, reproduce
+from acssm_lib import child, run_one
+from acssm_lib.runner import reproduce
+from acssm_lib.runs import Run, RunConflict, is_finished, plan
 
 PARAMETERS = """\
 dataset = "synthetic-frogs"  # no download
@@ -24,6 +28,8 @@ method = "mel-stats"
 seed = 0
 preset = "quick"
 overrides = {}
+weights = None
+encoders = None
 out = None
 """
 
@@ -36,6 +42,8 @@ with open(folder / "tries.txt", "a") as file:
 first, second = ((folder / "tries.txt").stat().st_size == n for n in (1, 2))
 if group == "raises":
     raise ValueError("no clips in this group" + chr(10) + "second line")
+if group == "full":
+    raise OSError(28, "No space left on device", "encoder.pt")
 if group == "early":
     sys.exit(0)
 if group == "dies" and first:
@@ -48,7 +56,8 @@ if group.startswith("slow") and first:
     os.replace(folder / "kernel.part", folder / "kernel")
     time.sleep(60)
 metrics = {"accuracy_mean": 0.8, "accuracy_ci95": [0.7, 0.9], "seed": seed, "preset": preset, "data": data,
-           "overrides": overrides, "backend": os.environ["MPLBACKEND"], "threads": os.environ["OMP_NUM_THREADS"]}
+           "overrides": overrides, "weights": weights, "encoders": encoders,
+           "backend": os.environ["MPLBACKEND"], "threads": os.environ["OMP_NUM_THREADS"]}
 (folder / ".metrics.part").write_text(json.dumps(metrics))
 os.replace(folder / ".metrics.part", folder / "metrics.json")
 """
@@ -110,6 +119,7 @@ def test_notebook_gets_the_exact_parameters(batch):
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["seed"] == 3 and metrics["preset"] == "quick" and metrics["data"] is None
     assert metrics["overrides"] == {"n_layers": 4, "pretrain_lr": 1e-5}
+    assert metrics["weights"] is None and metrics["encoders"] == str(batch["out"] / "encoders")
     assert files_of(folder) == ["config.json", "metrics.json", "notebook.ipynb", "tries.txt"]
 
 
@@ -127,9 +137,9 @@ def test_figures_are_inline_and_the_user_keeps_the_thread_count(batch):
 
 def test_cores_are_shared_between_jobs(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    cores = int(runner.child_environment(1)["OMP_NUM_THREADS"])
+    cores = int(child.child_environment(1)["OMP_NUM_THREADS"])
     assert cores >= 1
-    assert runner.child_environment(10 * cores)["OMP_NUM_THREADS"] == "1"
+    assert child.child_environment(10 * cores)["OMP_NUM_THREADS"] == "1"
 
 
 def test_killed_process_and_dead_kernel_are_tried_again(batch):
@@ -146,7 +156,7 @@ def test_failed_run_is_reported_kept_and_not_repeated(batch):
     assert failed["raises"].reason == "ValueError: no clips in this group"
     assert failed["raises"].notebook == folder / "failed.ipynb"
     assert "no clips in this group" in (folder / "failed.ipynb").read_text()
-    assert files_of(folder) == ["config.json", "failed.ipynb", "tries.txt"]
+    assert files_of(folder) == [".lock", "config.json", "failed.ipynb", "tries.txt"]
     assert (folder / "tries.txt").read_text() == "x"
 
 
@@ -200,6 +210,17 @@ def test_other_preset_and_other_data_are_refused_by_name(tmp_path):
     assert is_finished(Run("esc50", "E1", "mel-stats", 0, data="./one/"), tmp_path)
 
 
+def test_other_weights_are_refused_and_runs_from_before_there_were_any_count(tmp_path):
+    stored = Run("esc50", "E1", "hubert", 0, data="one", weights="old.pth")
+    folder = leave_run(stored, tmp_path)
+    with pytest.raises(RunConflict, match="with weights=old.pth, you asked for weights=new.pth;"):
+        is_finished(Run("esc50", "E1", "hubert", 0, data="one", weights="new.pth"), tmp_path)
+    assert is_finished(Run("esc50", "E1", "hubert", 0, data="one", weights="./old.pth"), tmp_path)
+    config = {key: value for key, value in stored.config().items() if key != "weights"}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert is_finished(Run("esc50", "E1", "hubert", 0, data="one"), tmp_path)
+
+
 def test_metrics_of_other_settings_are_refused_without_config(tmp_path):
     run = Run("synthetic-frogs", "good", "mel-stats", 0)
     folder = leave_run(run, tmp_path)
@@ -220,7 +241,7 @@ def test_unknown_parameter_is_refused_without_a_kernel(tmp_path):
     notebook = make_notebook(tmp_path, PARAMETERS.replace("seed = 0", "sead = 0"))
     (failure,) = reproduce(plan("synthetic-frogs", ["good"], ["mel-stats"], [0]), tmp_path / "runs", notebook=notebook)
     assert failure.reason.startswith("tiny_reproduce_group.ipynb has no parameter seed;")
-    assert files_of(failure.run.folder(tmp_path / "runs")) == ["config.json"]
+    assert files_of(failure.run.folder(tmp_path / "runs")) == [".lock", "config.json"]
 
 
 def test_missing_notebook_and_unwritable_out_are_named(tmp_path):
@@ -236,7 +257,7 @@ def test_ctrl_c_leaves_no_process_and_a_second_start_completes(tmp_path):
     notebook = make_notebook(tmp_path)
     runs = plan("synthetic-frogs", ["slow1", "slow2", "good"], ["mel-stats"], [0])
     program = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-               "from acssm_lib.runner import plan, reproduce\n"
+               "from acssm_lib.runner import reproduce\nfrom acssm_lib.runs import plan\n"
                "runs = plan('synthetic-frogs', ['slow1', 'slow2', 'good'], ['mel-stats'], [0])\n"
                f"reproduce(runs, {str(tmp_path / 'runs')!r}, jobs=2, notebook={str(notebook)!r})\n")
     parent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
@@ -252,6 +273,81 @@ def test_ctrl_c_leaves_no_process_and_a_second_start_completes(tmp_path):
     assert not runs[2].folder(tmp_path / "runs").exists()
     assert reproduce(runs[:1], tmp_path / "runs", notebook=notebook) == []
     assert (kernels[0].parent / "tries.txt").read_text() == "xx"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process ends with its parent on Linux only")
+def test_kill_9_leaves_no_process_and_a_second_start_runs_only_what_is_missing(tmp_path):
+    notebook, out = make_notebook(tmp_path), tmp_path / "runs"
+    runs = plan("synthetic-frogs", ["good", "slow1", "slow2"], ["mel-stats"], [0])
+    leave_run(runs[0], out)
+    program = ("from acssm_lib.runner import reproduce\nfrom acssm_lib.runs import plan\n"
+               "runs = plan('synthetic-frogs', ['good', 'slow1', 'slow2'], ['mel-stats'], [0])\n"
+               f"reproduce(runs, {str(out)!r}, jobs=2, notebook={str(notebook)!r})\n")
+    parent = subprocess.Popen([sys.executable, "-c", program])
+    kernels = [run.folder(out) / "kernel" for run in runs[1:]]
+    try:
+        wait_until(lambda: all(kernel.exists() for kernel in kernels) or parent.poll() is not None)
+    finally:
+        parent.kill()
+        parent.wait()
+    processes = [int(pid) for kernel in kernels for pid in kernel.read_text().split()]
+    wait_until(lambda: not any(is_alive(pid) for pid in processes), seconds=20)
+    assert reproduce(runs, out, jobs=2, notebook=notebook) == []
+    assert not (runs[0].folder(out) / "tries.txt").exists()
+    for run in runs[1:]:
+        assert (run.folder(out) / "tries.txt").read_text() == "xx"
+        assert files_of(run.folder(out)) == ["config.json", "kernel", "metrics.json", "notebook.ipynb", "tries.txt"]
+
+
+def test_full_disk_ends_the_batch_with_one_sentence_and_nothing_half_written(tmp_path, capsys):
+    runs = plan("synthetic-frogs", ["full", "good"], ["mel-stats"], [0])
+    with pytest.raises(OSError, match="full/mel-stats/seed0: there is no room left to write .*; make room below"):
+        reproduce(runs, tmp_path / "runs", notebook=make_notebook(tmp_path))
+    assert "[1/2] synthetic-frogs/full/mel-stats/seed0" in capsys.readouterr().out
+    assert files_of(runs[0].folder(tmp_path / "runs")) == [".lock", "config.json", "failed.ipynb", "tries.txt"]
+    assert not (runs[1].folder(tmp_path / "runs") / "tries.txt").exists()
+
+
+@pytest.mark.parametrize("number, status", [(errno.ENOSPC, run_one.NO_ROOM), (errno.EACCES, run_one.FAILED)])
+def test_notebook_that_cannot_be_saved_leaves_no_half_of_it(tmp_path, monkeypatch, number, status):
+    run = Run("synthetic-frogs", "good", "mel-stats", 0)
+
+    def save_half(notebook, parameters):
+        (run.folder(tmp_path) / run_one.PART).write_text("{")
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(run_one, "_execute", save_half)
+    assert run_one._locked(run, tmp_path, make_notebook(tmp_path)) == (
+        status, f"cannot write {run.folder(tmp_path)}: {os.strerror(number)}")
+    assert files_of(run.folder(tmp_path)) == [".lock", "config.json"]
+
+
+def test_torch_with_no_room_reads_as_a_full_disk():
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    with pytest.raises(RuntimeError) as raised:
+        torch.save({"weights": torch.zeros(10_000)}, "/dev/full")
+    assert run_one._FULL_WORDS.search(str(raised.value).splitlines()[0])
+
+
+def test_two_processes_never_work_on_one_run(tmp_path, monkeypatch):
+    run = Run("synthetic-frogs", "good", "mel-stats", 0)
+    folder = run.folder(tmp_path)
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(run_one, "LOCK_WAIT_S", 0.1)
+    with filelock.FileLock(folder / ".lock"):
+        status, reason = run_one._locked(run, tmp_path, make_notebook(tmp_path))
+    assert status == run_one.FAILED and "another process is at work in" in reason
+    assert files_of(folder) == [".lock"]
+
+
+def test_settings_are_compared_again_under_the_lock(tmp_path):
+    folder = leave_run(Run("synthetic-frogs", "good", "mel-stats", 0, overrides={"n_layers": 2}), tmp_path)
+    before = {name: (folder / name).read_bytes() for name in files_of(folder)}
+    asked = Run("synthetic-frogs", "good", "mel-stats", 0, overrides={"n_layers": 4})
+    status, reason = run_one._locked(asked, tmp_path, make_notebook(tmp_path))
+    assert status == run_one.FAILED and "holds a run with n_layers=2" in reason
+    assert {name: (folder / name).read_bytes() for name in before} == before
 
 
 def wait_until(condition, seconds=60):
