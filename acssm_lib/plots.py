@@ -15,10 +15,10 @@ from acssm_lib.files import write_atomically
 DPI = 96
 # Colour-blind-safe (Okabe and Ito, filled up with Paul Tol's muted set); known methods keep theirs in every figure.
 METHOD_COLOURS = {
-    "mel-stats": "#6E6E6E", "supervised": "#E69F00", "adapted-cnn": "#009E73", "acoustic-ssm1": "#0072B2",
-    "kernel-zeroed": "#AA4499",
-    "acoustic-ssm2": "#56B4E9", "byol-a": "#000000", "hubert": "#D55E00", "mockingjay": "#332288",
-    "mt-slvr": "#CC79A7", "tera": "#999933", "wav2vec2": "#882255",
+    "mel-stats": "#6E6E6E", "supervised": "#E69F00", "adapted-cnn": "#009E73", "matched-cnn": "#117733",
+    "kernel-zeroed": "#AA4499", "mt-slvr": "#CC79A7", "acoustic-ssm1": "#0072B2", "acoustic-ssm2": "#56B4E9",
+    "acoustic-ssm2-noise": "#A6761D", "byol-a": "#000000", "tera": "#999933", "mockingjay": "#332288",
+    "wav2vec2": "#882255", "hubert": "#D55E00",
 }
 OTHER_COLOUR = "#A0522D"  # a method this list does not know
 CHANNELS = (  # of a spectrogram stack: name with unit, colour map, limits

@@ -1,6 +1,7 @@
 """Fixtures shared by the tests."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,69 @@ def embedding():
     generator = np.random.default_rng(0)
     centres = generator.normal(size=(3, 6)) * 4
     return centres[np.arange(10) % 3] + generator.normal(size=(10, 6)) + 50  # far from zero, as before training
+
+
+@pytest.fixture
+def synthetic_records():
+    """A function that makes run records without running anything: accuracies drawn around a known mean.
+
+    ``synthetic_records(groups, methods, seeds, means={"mel-stats": 0.7}, **changed keys)``: every method of a group
+    and seed gets the same support draws, and a draw is as lucky for one method as for the other.
+    """
+    return make_records
+
+
+def make_records(groups=("G1", "G2"), methods=("supervised", "acoustic-ssm1"), seeds=(0,), means=None, n_episodes=3,
+                 n_frozen=40, shots=(1, 5), dataset="esc50", preset="paper", protocol="transductive", **changes):
+    records = []
+    for place, group in enumerate(groups):
+        for seed in seeds:
+            luck = np.random.default_rng([place, seed]).normal(0, 0.04, max(n_frozen, n_episodes))
+            for rank, method in enumerate(methods):
+                random = np.random.default_rng([place, seed, rank])
+                level = (means or {}).get(method, 0.5 + 0.03 * rank) + random.normal(0, 0.01) + 0.02 * (place % 3)
+                records.append(make_record(group, method, seed, level, luck, random, n_episodes,
+                                           n_frozen, shots, dataset=dataset, preset=preset, protocol=protocol,
+                                           **changes))
+    return records
+
+
+def make_record(group, method, seed, level, luck, random, n_episodes, frozen, shots, **changes):
+    def drawn(n, shift=0.0):
+        return np.clip(np.round((level + shift + luck[:n] + random.normal(0, 0.02, n)) * 175) / 175, 0, 1).tolist()
+
+    def reading(name, n_shot, shuffled, n, shift):
+        accuracy = drawn(n, shift)
+        return {"name": name, "n_shot": n_shot, "shuffled": shuffled, "seeds": [1000 * seed + e for e in range(n)],
+                "accuracy": accuracy, "n_query": [200 - 5 * n_shot] * n,
+                "accuracy_unshared_sources": [max(value - 0.03, 0.0) for value in accuracy],
+                "n_query_unshared_sources": [160] * n, "supports": f"{hash_of(group, seed, n_shot, n)}"}
+
+    readouts = [reading(name, n, False, frozen, shift + 0.1 * np.log10(n / 5)) for n in shots
+                for name, shift in (("logistic", -0.05), ("nearest-mean", -0.08)) if n == 5 or name == "logistic"]
+    if method != "mel-stats":
+        readouts += [reading("logistic", 5, True, frozen, -0.1), reading("finetuned", 5, True, n_episodes, -0.1)]
+    episodes = [{"seed": 1000 * seed + e, "accuracy": accuracy, "n_query": 175, "seconds": 2.0,
+                 "accuracy_unshared_sources": max(accuracy - 0.03, 0.0), "n_query_unshared_sources": 160,
+                 "support": [f"{group}-{seed}-{e}-{k}" for k in range(25)]}
+                for e, accuracy in enumerate(drawn(n_episodes))]
+    pretrained = method not in ("mel-stats", "supervised")
+    return {
+        "schema": 1, "dataset": "esc50", "synthetic": False, "group": group,
+        "classes": [f"{group} class {k}" for k in range(5)], "method": method, "preset": "paper", "seed": seed,
+        "n_way": 5, "n_shot": 5, "protocol": "transductive",
+        "readout": "logistic" if method == "mel-stats" else "finetuned", "episodes": episodes, "readouts": readouts,
+        "confusion": (20 * np.eye(5, dtype=int) + 3).tolist(),
+        "accuracy_mean": float(np.mean([episode["accuracy"] for episode in episodes])), "accuracy_ci95": None,
+        "accuracy_unshared_sources_mean": None, "labelled_clips": {"training": 25, "selection": 0},
+        "pretraining": {"clips": 175 * pretrained, "steps": 1500 * pretrained, "seconds": 900.0 * pretrained,
+                        "final_loss": 0.5 if pretrained else None,
+                        "saw_query_clips": pretrained and changes.get("protocol") == "transductive"},
+        "finetuning": {"seconds": 0.0 if method == "mel-stats" else 40.0 * n_episodes},
+        "parameters": 0 if method == "mel-stats" else 7_402_176, "settings": {"pretrain_epochs": 500},
+        "versions": {"acssm_lib": "0.1.0", "torch": "2.11.0"}, **changes}
+
+
+def hash_of(*parts):
+    """16 hexadecimal digits."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

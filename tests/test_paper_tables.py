@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from acssm_lib import paper_tables as tables
+from acssm_lib.presets import METHOD_NAMES
 
 SPEECH_MODELS = ("HuBERT", "TERA", "Mockingjay", "wav2vec 2.0", "BYOL")
 
@@ -101,3 +102,15 @@ def test_byol_is_at_chance():
     assert (right, tested) == (378, 1750) and p == pytest.approx(.09, abs=.005)
     assert tables.against_chance([tables.ROWS["BYOL"].frogs], 140)[0] == 21
     assert tables.against_chance([tables.ROWS["BYOL"].frogs], 140)[2] == pytest.approx(.17, abs=.005)
+
+
+def test_every_row_has_its_method_and_its_note():
+    assert [name for rows in tables.TABLES.values() for name in rows] == list(tables.ROWS)
+    assert set(tables.NOTES) == set(tables.ROWS)
+    assert {method for rows in tables.TABLES.values() for method in rows.values()} <= set(METHOD_NAMES)
+
+
+@pytest.mark.parametrize("name, half", [("AcousticSSM1", .021), ("HuBERT", .022), ("BYOL", .019)])
+def test_interval_of_an_average_of_ten_runs(name, half):
+    low, high = tables.average_interval(name)
+    assert ((low + high) / 2, (high - low) / 2) == pytest.approx((tables.ROWS[name].average, half), abs=0.001)

@@ -1,11 +1,13 @@
+"""Tables and the report over records, old and new."""
+
 import copy
-import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from acssm_lib import results
+from acssm_lib import report, report_figures, results
 from acssm_lib.presets import PRESETS
 
 CLASSES = ["rain", "dog", "clock", "rooster", "saw"]
@@ -30,58 +32,8 @@ def record(group="G1", method="supervised", seed=0, accuracies=(0.5, 0.6, 0.7), 
 
 def write_grid(folder, runs):
     for run in runs:
-        results.write_metrics(folder / run["dataset"] / run["group"] / run["method"] / f"seed{run['seed']}"
-                              / "metrics.json", run)
-
-
-def test_interval_is_students_t_over_draws():
-    mean, (low, high) = results.mean_interval([0.4, 0.5, 0.6])
-    half = 4.302653 * 0.1 / math.sqrt(3)  # t(0.975, 2 degrees of freedom), sd 0.1
-    assert (mean, low, high) == pytest.approx((0.5, 0.5 - half, 0.5 + half), abs=1e-6)
-
-
-def test_interval_stays_between_zero_and_one():
-    assert results.mean_interval([0.9, 1.0])[1] == (pytest.approx(0.95 - 12.7062 * 0.05, abs=1e-4), 1.0)
-
-
-def test_one_draw_has_a_binomial_interval_only_with_its_count():
-    assert results.mean_interval([0.5]) == (0.5, None)
-    mean, (low, high) = results.mean_interval([0.5], n_query=100)
-    assert (low, high) == pytest.approx((0.4038, 0.5962), abs=1e-4)  # Wilson, 50 of 100
-    with pytest.raises(ValueError, match="at least one"):
-        results.mean_interval([])
-
-
-@pytest.mark.parametrize("spoil, message", [
-    (lambda run: run.pop("parameters"), "parameters is missing"),
-    (lambda run: run["pretraining"].pop("steps"), r"pretraining\.steps is missing"),
-    (lambda run: run["episodes"][1].pop("n_query"), r"episodes\[1\]\.n_query is missing"),
-    (lambda run: run.update(accuracy_mean=67.0), "accuracy_mean is 67.0, expected a number from 0 to 1"),
-    (lambda run: run.update(seed=True), "seed is True, expected int"),
-    (lambda run: run.update(episodes=[]), "episodes is empty"),
-    (lambda run: run.update(schema=2), "schema 2"),
-])
-def test_a_bad_record_is_refused_by_key_and_not_written(tmp_path, spoil, message):
-    run = record()
-    spoil(run)
-    with pytest.raises(ValueError, match=message):
-        results.write_metrics(tmp_path / "metrics.json", run)
-    assert not list(tmp_path.iterdir())
-
-
-def test_reading_a_half_finished_folder(tmp_path):
-    write_grid(tmp_path, [record("G10"), record("G2"), record("G2", "mel-stats"), record("G2", "acoustic-ssm1")])
-    (tmp_path / "synthetic-frogs/G2/adapted-cnn/seed0").mkdir(parents=True)
-    (tmp_path / "synthetic-frogs/G2/adapted-cnn/seed1").mkdir()
-    (tmp_path / "synthetic-frogs/G2/adapted-cnn/seed1/metrics.json").write_text('{"schema": 1,')
-    (tmp_path / "copy/seed0").mkdir(parents=True)
-    (tmp_path / "copy/seed0/metrics.json").write_text(json.dumps(record("G2")))
-    runs, problems = results.read_runs(tmp_path)
-    assert [(run["group"], run["method"]) for run in runs] == [
-        ("G2", "mel-stats"), ("G2", "supervised"), ("G2", "acoustic-ssm1"), ("G10", "supervised")]
-    assert len(problems) == 3
-    assert "adapted-cnn/seed0: unfinished" in problems[0]
-    assert "adapted-cnn/seed1/metrics.json" in problems[1] and "same run" in problems[2]
+        place = folder / run["dataset"] / run.get("protocol", "") / run["group"] / run["method"]
+        results.write_metrics(place / f"seed{run['seed']}" / "metrics.json", run)
 
 
 def test_table_averages_seeds_and_shows_their_spread():
@@ -125,6 +77,72 @@ def test_episodes_with_other_supports_are_not_paired():
         results.paired_differences(runs)
 
 
+SHUFFLED = "acoustic-ssm1, frames shuffled at test"
+
+
+def test_every_readout_has_its_own_row(synthetic_records):
+    table = results.comparison_table(synthetic_records(("G1",), ("mel-stats", "acoustic-ssm1"), seeds=(0, 1)))
+    rows = table[table["method"].str.startswith("acoustic")].set_index(["method", "readout", "n_shot"])
+    assert set(rows.index) == {
+        ("acoustic-ssm1", "finetuned", 5), ("acoustic-ssm1", "logistic", 1), ("acoustic-ssm1", "logistic", 5),
+        ("acoustic-ssm1", "nearest-mean", 5), (SHUFFLED, "logistic", 5), (SHUFFLED, "finetuned", 5)}
+    assert rows["n_draws"].tolist() == [6 if readout == "finetuned" else 80 for _, readout, _ in rows.index]
+    assert set(table["protocol"]) == {"transductive"}
+
+
+def test_mel_statistics_stand_in_every_table_on_the_draws_of_the_others(synthetic_records):
+    runs = synthetic_records(("G1",), ("mel-stats", "acoustic-ssm1"))
+    draws = {readout: set(results.comparison_table(runs, readout)["n_draws"])
+             for readout in ("finetuned", "logistic", "nearest-mean")}
+    assert draws == {"finetuned": {3}, "logistic": {40}, "nearest-mean": {40}}
+    assert set(results.comparison_table(runs, "logistic")["method"]) == {"mel-stats", "acoustic-ssm1", SHUFFLED}
+
+
+def test_average_is_over_groups_of_the_mean_over_seeds():
+    runs = [record("G1", seed=0, accuracies=(0.5,)), record("G1", seed=1, accuracies=(0.7,)),
+            record("G2", seed=0, accuracies=(0.9,))]
+    row = results.average_table(runs).iloc[0]
+    assert (row.accuracy, row.n_groups, row.n_cells) == (pytest.approx(0.75), 2, 3)
+    assert row.accuracy_half == pytest.approx(4.302653 * np.std([0.5, 0.7, 0.9], ddof=1) / math.sqrt(3), abs=1e-6)
+    assert math.isnan(row.accuracy_groups_half)  # two groups say nothing about others
+    assert math.isnan(row.accuracy_seed_low)  # one seed alone has both groups
+
+
+def test_difference_over_groups_and_seeds_with_known_answer():
+    gaps = {("G1", 0): 0.1, ("G1", 1): 0.2, ("G2", 0): 0.1, ("G2", 1): 0.4, ("G3", 0): 0.3, ("G3", 1): 0.4}
+    runs = [record(group, method, seed, (0.4 + gap * (method == "acoustic-ssm1"),) * 2)
+            for (group, seed), gap in gaps.items() for method in ("supervised", "acoustic-ssm1")]
+    row = results.average_differences(runs, [("acoustic-ssm1", "supervised")]).iloc[0]
+    assert (row.difference, row.n_cells, row.n_groups) == (pytest.approx(0.25), 6, 3)
+    assert row.half == pytest.approx(2.570582 * np.std(list(gaps.values()), ddof=1) / math.sqrt(6), abs=1e-6)
+    assert row.groups_half == pytest.approx(4.302653 * 0.1 / math.sqrt(3), abs=1e-6)  # of 0.15, 0.25 and 0.35
+    assert row.holm_p == row.p
+
+
+def test_readouts_are_paired_by_their_digest(synthetic_records):
+    runs = synthetic_records(("G1",), ("supervised", "acoustic-ssm1"))
+    pairs = [("acoustic-ssm1", "supervised"), ("acoustic-ssm1", SHUFFLED)]
+    frame = results.paired_differences(runs, pairs)
+    assert frame.groupby("readout")["n_episodes"].apply(set).to_dict() == {"finetuned": {3}, "logistic": {40}}
+    ours, theirs = (next(entry for entry in run["readouts"] if entry["n_shot"] == 5) for run in reversed(runs))
+    row = frame[(frame["readout"] == "logistic") & (frame["baseline"] == "supervised")].iloc[0]
+    assert row.difference == pytest.approx(np.mean(np.subtract(ours["accuracy"], theirs["accuracy"])))
+    for entry in runs[0]["readouts"]:
+        entry["supports"] = "0" * 16
+    with pytest.raises(ValueError, match="G1, seed 0, logistic: acoustic-ssm1 and supervised cannot be paired"):
+        results.paired_differences(runs, pairs)
+    refused = []
+    assert len(results.paired_differences(runs, pairs, refused)) == 3 and len(refused) == 1
+
+
+def test_blocks_do_not_mix_protocols_presets_or_shots(synthetic_records):
+    runs = [run for changes in ({}, {"protocol": "inductive-clip"}, {"preset": "quick"}, {"n_shot": 10})
+            for run in synthetic_records(("G1",), n_frozen=3, **changes)]
+    assert [block.name for block in results.blocks(runs)] == [
+        "esc50_paper_transductive", "esc50_paper_transductive_10-shot", "esc50_paper_inductive-clip",
+        "esc50_quick_transductive"]
+
+
 def test_report_on_a_grid_with_a_hole(tmp_path):
     grid = [("G2", "supervised", (0.5, 0.6, 0.55)), ("G2", "acoustic-ssm1", (0.7, 0.8, 0.75)),
             ("G2", "mel-stats", (0.7, 0.9, 0.8)), ("G10", "acoustic-ssm1", (0.6, 0.7, 0.8)),
@@ -133,22 +151,62 @@ def test_report_on_a_grid_with_a_hole(tmp_path):
     (tmp_path / "runs/synthetic-frogs/G10/mel-stats/seed0").mkdir(parents=True)
     files = results.write_report(tmp_path / "runs", tmp_path / "out")
     assert [file.name for file in files] == [
-        "report.md", "report.csv", "differences.csv", "synthetic-frogs_quick_accuracy.png",
-        "synthetic-frogs_quick_differences.png", "synthetic-frogs_quick_confusion.png"]
+        "report.md", "report.csv", "averages.csv", "differences.csv",
+        *(f"synthetic-frogs_quick_transductive_{name}.png"
+          for name in ("accuracy", "differences", "cost", "confusion"))]
     assert sorted(files) == sorted((tmp_path / "out").iterdir())
     text = files[0].read_text(encoding="utf-8")
     assert "SYNTHETIC recordings: says nothing about real frogs" in text
     assert "G10 has no finished run of mel-stats." in text
     assert "synthetic-frogs/G10/mel-stats/seed0: unfinished" in text
-    assert "- G2: pre-training helps: +0.200 [+0.200, +0.200], the interval excludes zero" in text
-    assert "- G10: not shown that pre-training helps: +0.067" in text
-    assert "never compared with the paper's" in text and "Transductive: " in text
-    rows = [line for line in text.splitlines() if line.startswith("| G")]
-    assert [tuple(cell.strip() for cell in row.split("|")[1:3]) for row in rows] == [
-        ("G2", "mel-stats"), ("G2", "supervised"), ("G2", "acoustic-ssm1"),
-        ("G10", "supervised"), ("G10", "acoustic-ssm1")]
-    assert "0.550 [0.426, 0.674]" in rows[1]  # 4.3027 * 0.05 / sqrt(3) = 0.124
+    assert "never compared with the paper's" in text and "Those are real calls and not public" in text
+    rows = [[cell.strip() for cell in line.split("|")[1:5]] for line in text.splitlines()
+            if line.startswith(("| chance", "| mel-stats (", "| supervised ("))]
+    assert rows[:3] == [["chance", "20.0", "20.0", "20.0"],
+                        ["mel-stats (logistic regression)", "80.0 ± 24.8", "–", "– (1 of 2)"],
+                        ["supervised (random encoder, fine-tuned)", "55.0 ± 12.4", "63.3 ± 14.3", "59.2"]]
+    assert "| acoustic-ssm1 − supervised | **+20.0 ± 0.0** | +6.7 ± 37.9 | +13.3 | 2 |" in text
+    assert "encoders, G2: pre-training helps (acoustic-ssm1) (+20.0 [+20.0, +20.0]); G10: not shown that pre-tr" in text
     assert str(tmp_path) not in text
+    both = pd.read_csv(tmp_path / "out/differences.csv")
+    assert both["over"].value_counts().to_dict() == {"draws": 4, "groups and seeds": 3}
+
+
+def test_report_of_many_methods_protocols_and_readouts(synthetic_records):
+    means = {"mel-stats": 0.70, "supervised": 0.55, "acoustic-ssm1": 0.70, "acoustic-ssm2": 0.65}
+    methods = ("mel-stats", "supervised", "adapted-cnn", "acoustic-ssm1", "acoustic-ssm2")
+    text = report.markdown(results.blocks([
+        run for protocol in ("transductive", "inductive-recording")
+        for run in synthetic_records(("E1", "E2"), methods, (0, 1, 2), means, preset="quick", protocol=protocol)]), [])
+    assert text.count("| random encoder, frozen |") == 8  # two readouts, two kinds of queries, two protocols
+    assert "| acoustic-ssm1, frames shuffled at test |" in text and "## Protocols side by side" in text
+    assert "Inductive by recording: the clips that are asked, and all others cut from their recordings" in text
+    assert "Protocol not run: inductive-clip." in text
+    assert "averages over its ten groups of ESC-50 are AcousticSSM1 78.0, AcousticSSM2 74.4" in text
+
+
+def test_figures_of_a_batch_with_frozen_readouts(tmp_path, synthetic_records):
+    block = results.blocks(synthetic_records(("G1", "G2"), ("mel-stats", "acoustic-ssm1"), (0, 1)))[0]
+    files = report_figures.draw(block, tmp_path)
+    assert [file.name.removeprefix("esc50_paper_transductive_") for file in files] == [
+        "accuracy.png", "differences.png", "shots.png", "cost.png", "confusion.png"]
+    methods = ("mel-stats", *(f"other{number}" for number in range(6)))
+    many = synthetic_records(("G1", "G2"), methods, n_frozen=1, shots=())
+    assert [name for name, _ in report_figures._confusions(results.blocks(many)[0], "")] == [
+        "G1_confusion", "G2_confusion"]
+
+
+@pytest.mark.parametrize("cut", [
+    lambda runs: runs[:1], lambda runs: runs[1:2], lambda runs: [runs[0], runs[3]], lambda runs: runs[:2] + runs[5:6]])
+def test_whatever_is_there_makes_a_report(tmp_path, synthetic_records, cut):
+    runs = cut(synthetic_records(("G1", "G2"), ("mel-stats", "supervised", "acoustic-ssm1"), n_episodes=1, n_frozen=1))
+    for run in runs:
+        if run["method"] == "acoustic-ssm1":  # frozen readouts alone
+            frozen = [entry for entry in run["readouts"] if entry["name"] != "finetuned"]
+            run.update(readout="logistic", readouts=frozen)
+    write_grid(tmp_path / "runs", runs)
+    text = results.write_report(tmp_path / "runs", tmp_path / "out")[0].read_text(encoding="utf-8")
+    assert "| chance | 20.0 |" in text and "nan" not in text
 
 
 def test_report_says_when_runs_differ_in_their_settings_or_supports(tmp_path):
