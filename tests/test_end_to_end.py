@@ -10,10 +10,11 @@ import torch
 from acssm_lib.cli import main
 from acssm_lib.encoder import AcousticSSM
 from acssm_lib.presets import preset
+from test_byol_a import published as random_byol_a
 
 TINY = {"n_samples": 4096, "n_mels": 16, "widths": "4,8", "blocks": "1,1", "d_state": 4, "d_projection": 8,
         "pretrain_epochs": 3, "pretrain_batch": 4, "n_episodes": 2, "finetune_epochs": 2, "finetune_crops": 2,
-        "n_shot": 2, "test_crops": 1}
+        "n_shot": 2, "test_crops": 1, "n_frozen_episodes": 5, "frozen_shots": "1,2"}
 SETTINGS = [f"{key}={value}" for key, value in TINY.items()]
 
 
@@ -61,6 +62,21 @@ def test_from_a_folder_to_a_report(recordings, tmp_path, capfd):
 
     assert main([*command[:-len(SETTINGS)], *SETTINGS, "n_layers=1"]) == 2  # another setting does not mix
     assert "n_layers=2" in capfd.readouterr().err
+
+
+def test_an_embedder_from_a_file_never_hears_a_query_of_its_own(recordings, tmp_path):
+    torch.save(random_byol_a(), tmp_path / "weights.pth")
+    command = ["reproduce", "--dataset", "folder", "--data", str(recordings), "--methods", "byol-a", "--protocol",
+               "inductive-clip", "--out", str(tmp_path / "runs"), "--set", *SETTINGS]
+    assert main([*command, "--weights", str(tmp_path / "missing.pth")]) == 2
+    assert main([*command, "--weights", f"byol-a={tmp_path / 'weights.pth'}"]) == 0
+    folder = tmp_path / "runs" / "folder" / "all" / "byol-a" / "seed0"
+    assert {path.name for path in folder.iterdir()} == {"notebook.ipynb", "metrics.json", "config.json"}
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["protocol"] == "inductive-clip" and metrics["pretraining"]["saw_query_clips"] is False
+    assert {draw["n_query"] for draw in metrics["episodes"]} == {12}  # five splits ask every clip once
+    assert {(entry["name"], entry["shuffled"]) for entry in metrics["readouts"]} == {
+        ("finetuned", True), ("logistic", False), ("logistic", True), ("nearest-mean", False)}
 
 
 def test_check_lists_every_bad_file(recordings, tmp_path, capfd):

@@ -46,8 +46,8 @@ def test_an_unknown_preset_gets_its_nearest_name():
 def test_a_preset_survives_json(name):
     values = json.loads(json.dumps(PRESETS[name].as_dict()))
     name = values.pop("name")
-    assert preset("paper", **values) == Preset(**{**values, "name": "paper",
-                                                  "widths": tuple(values["widths"]), "blocks": tuple(values["blocks"])})
+    tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    assert preset("paper", **values) == Preset(**tuples | {"name": "paper"})
     assert "n_samples" in str(PRESETS[name])
 
 
