@@ -192,6 +192,7 @@ def _vocoder(waveform, stretch, frame):
     power = (spectra * spectra.conj()).real
     size = power.sqrt()  # several times as fast as spectra.abs(), and exactly tiny in silence
     phase = spectra * size.reciprocal()
+    phase[size < tiny ** 1.5] = 1  # a bin of just -tiny: nothing is left to tell a phase from
 
     n_out = -(-n // out_hop) + 1
     places = torch.arange(n_out, device=waveform.device) / stretch  # where the new frames lie among the old ones

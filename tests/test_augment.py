@@ -198,3 +198,10 @@ def test_two_views_share_the_plan_and_differ_in_the_parameters():
     views = apply_plans(tones(8), plans.repeat(2, 1), names, seeded(), CONFIG)
     assert views.isfinite().all()
     assert all(not torch.equal(views[i], views[i + 4]) for i in range(4))
+
+
+def test_a_bin_that_cancels_against_the_floor_of_the_phases_gives_no_nan():
+    waveform = torch.zeros(2, 4096)
+    waveform[:, 1024] = -2.0 ** -40  # in the middle of a frame: every second bin is minus the floor
+    assert all(AUGMENTATIONS[name](waveform, seeded(), CONFIG).isfinite().all()
+               for name in ("pitch_shift", "time_stretch"))
