@@ -90,7 +90,8 @@ def reproduce(runs, out, jobs=1, notebook=None, scheduler=None, cluster=None, cl
             with connect(scheduler, cluster, min(jobs, len(wanted)), cluster_options or {}, Path(out)) as client:
                 run_on_workers(client, wanted, out, notebook, batch)
         elif wanted:
-            _run_here(wanted, out, min(jobs, len(wanted)), notebook, batch)
+            # Threads as if nothing had been finished: a batch that goes on must round as it began.
+            _run_here(wanted, out, min(jobs, len(runs)), notebook, batch)
     failures = [batch.failures[run.name] for run in runs if run.name in batch.failures]
     if failures:
         lines = [f"{len(failures)} of {len(runs)} runs failed:"]

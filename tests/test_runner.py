@@ -16,7 +16,7 @@ import nbformat
 import pytest
 import torch
 
-from acssm_lib import child, run_one
+from acssm_lib import child, run_one, runner
 from acssm_lib.runner import reproduce
 from acssm_lib.runs import Run, RunConflict, is_finished, plan
 
@@ -140,6 +140,15 @@ def test_cores_are_shared_between_jobs(monkeypatch):
     cores = int(child.child_environment(1)["OMP_NUM_THREADS"])
     assert cores >= 1
     assert child.child_environment(10 * cores)["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_batch_that_goes_on_gives_a_run_the_threads_it_had_before(tmp_path, monkeypatch):
+    asked, original = [], runner.child_environment
+    monkeypatch.setattr(runner, "child_environment", lambda jobs: asked.append(jobs) or original(jobs))
+    runs = plan("synthetic-frogs", ["one", "good"], ["mel-stats"], [0])
+    leave_run(runs[0], tmp_path / "runs")
+    assert reproduce(runs, tmp_path / "runs", jobs=2, notebook=make_notebook(tmp_path)) == []
+    assert asked == [2]
 
 
 def test_killed_process_and_dead_kernel_are_tried_again(batch):
