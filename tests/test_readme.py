@@ -1,0 +1,56 @@
+"""The README's numbers are those of the committed records."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from acssm_lib import results
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def rows_of(header):
+    """Cells of the README's table that starts with this header."""
+    table = README[README.index(header):].split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+def percent(mean, half):
+    return f"{100 * mean:.1f} ± {100 * half:.1f}"
+
+
+@pytest.fixture(scope="module")
+def records():
+    runs, problems = results.read_runs(ROOT / "figures" / "metrics" / "esc50")
+    assert problems == [] and len(runs) == 54
+    return runs
+
+
+def test_the_table_on_real_recordings(records):
+    tuned, frozen = (results.average_table(records, readout).set_index("method") for readout in ("finetuned", "logistic"))
+    rows = rows_of("| method | fine-tuned | unshared |")
+    assert [row[0] for row in rows] == [method for method in frozen.index if "shuffled" not in method]
+    for method, *cells in rows:
+        for table, shown in ((tuned, cells[:2]), (frozen, cells[2:4])):
+            row = table.loc[method]
+            assert shown[0].removesuffix(" (logistic)") == percent(row.accuracy, row.accuracy_half), method
+            assert shown[1] == percent(row.unshared, row.unshared_half), method
+        if cells[4] != "–":
+            row = tuned.loc[f"{method}, frames shuffled at test"]
+            assert cells[4] == percent(row.accuracy, row.accuracy_half), method
+
+
+def test_the_differences_that_the_text_names(records):
+    found = results.average_differences(records).set_index(["readout", "method", "baseline"])
+    text = README[README.index("Read it soberly"):README.index("None of this is comparable")].replace("−", "-")
+    named = {("finetuned", "acoustic-ssm1", "mel-stats"): -1, ("logistic", "acoustic-ssm1", "supervised"): 1,
+             ("finetuned", "acoustic-ssm1", "supervised"): 1, ("finetuned", "acoustic-ssm1", "adapted-cnn"): 1,
+             ("finetuned", "acoustic-ssm1", "matched-cnn"): 1, ("finetuned", "acoustic-ssm1", "kernel-zeroed"): 1,
+             ("finetuned", "acoustic-ssm1", "acoustic-ssm1, frames shuffled at test"): 1,
+             ("finetuned", "acoustic-ssm1", "mt-slvr"): 1, ("finetuned", "acoustic-ssm2", "acoustic-ssm1"): 1,
+             ("finetuned", "acoustic-ssm2-noise", "acoustic-ssm2"): 1}
+    wanted = [percent(sign * found.loc[key].difference, found.loc[key].half) for key, sign in named.items()]
+    assert re.findall(r"-?[\d.]+ ± [\d.]+(?= |\)|,|\.)", text.replace("+", "")) == [
+        *wanted[:8], *[cell[-1] for cell in rows_of("| method | fine-tuned") if cell[0] == "mt-slvr"], *wanted[8:]]
