@@ -50,7 +50,7 @@ def test_page_is_committed_executed_small_and_without_warnings(name):
     assert not [cell for cell in cells if sum(1 for line in source(cell).splitlines() if line.strip()) > 30]
     # Widget state shows as an error where no kernel runs; paths and addresses are those of one machine.
     assert "widget-view" not in json.dumps(outputs)
-    assert not re.search(r"(?<![\w.)])/\w[\w.-]*/|0x[0-9a-f]{8}|site-packages", "".join(map(printed, cells)))
+    assert not re.search(r"(?<![\w.)/])/\w[\w.-]*/|0x[0-9a-f]{8}|site-packages", "".join(map(printed, cells)))
 
 
 @each_page
