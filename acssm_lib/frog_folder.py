@@ -24,8 +24,7 @@ _CLIPS_OF_A_FROG = 5
 def write_frog_folder(to, labelled=40, unlabelled=50, seed=0):
     """Five synthetic species as FLAC files in the layout above, complete or not at all; about 60 MB.
 
-    No frog is in both parts. The authors' code has 40 clips per species outside of the pre-training: 5 labelled, 35
-    to ask.
+    No frog is in both parts. The authors' code fine-tunes with 40 clips per species: 5 labelled, 35 to ask.
 
     Args:
         to: folder to make; must not exist.
