@@ -1,13 +1,10 @@
 """``download_esc50`` against a server on this machine and small archives in ESC-50's layout."""
 
 import hashlib
-import http.server
 import io
 import json
 import shutil
-import threading
 import zipfile
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -49,56 +46,9 @@ def zipped(files, compression=zipfile.ZIP_STORED):
 
 
 @pytest.fixture
-def server(monkeypatch):
-    """A server of ``content``; ``ranges`` holds the Range header of each request, None where there was none."""
-    state = SimpleNamespace(content=zipped(small_files()), tag='"one"', ranges=[], if_ranges=[], cuts=0, resumable=True,
-                            send_length=True, chunked=False, status=None)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self):
-            asked, condition = self.headers["Range"], self.headers["If-Range"]
-            state.ranges.append(asked)
-            state.if_ranges.append(condition)
-            self.close_connection = True
-            if state.status:
-                self.send_error(state.status)
-                return
-            start, total = 0, len(state.content)
-            if asked and state.resumable and condition in (None, state.tag):
-                start = int(asked.removeprefix("bytes=").removesuffix("-"))
-            self.send_response(416 if start >= total else 206 if start else 200)
-            if start:
-                span = f"{start}-{total - 1}" if start < total else "*"
-                self.send_header("Content-Range", f"bytes {span}/{total}")
-            body = state.content[start:]
-            if state.send_length:
-                self.send_header("Content-Length", str(len(body)))
-            if state.chunked:
-                self.send_header("Transfer-Encoding", "chunked")
-                body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
-            if state.tag:
-                self.send_header("ETag", state.tag)
-            self.end_headers()
-            if state.cuts:
-                state.cuts -= 1
-                body = body[:len(body) // 2]
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    monkeypatch.setattr(download, "_WAIT_S", 0.0)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{httpd.server_port}/archive/master.zip"
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield state
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+def server(server):
+    server.content = zipped(small_files())
+    return server
 
 
 def get(server, to, **kwargs):

@@ -1,21 +1,17 @@
 """The registry, the download and the safe reading of other people's checkpoints; a server on this machine."""
 
 import argparse
-import http.server
 import io
 import json
 import os
 import pickle
 import sys
 import tarfile
-import threading
 import types
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from acssm_lib import download as transfer
 from acssm_lib import weights
 from acssm_lib.audio import DataError
 from acssm_lib.presets import preset
@@ -32,42 +28,12 @@ BYOL_A = {"features.0.weight": torch.arange(6.0).view(2, 3)}
 
 
 @pytest.fixture
-def server(monkeypatch):
-    """Serves ``content`` for every address in the registry; ``cuts`` answers break off halfway."""
-    state = SimpleNamespace(content=saved(BYOL_A), cuts=0, ranges=[])
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked = self.headers["Range"]
-            state.ranges.append(asked)
-            start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
-            body = state.content[start:]
-            self.send_response(206 if start else 200)
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(state.content) - 1}/{len(state.content)}")
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("ETag", '"one"')
-            self.end_headers()
-            if state.cuts:
-                state.cuts -= 1
-                body = body[:len(body) // 2]
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    monkeypatch.setattr(transfer, "_WAIT_S", 0.0)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{httpd.server_port}/file"
+def server(server, monkeypatch):
+    """Every address of the registry leads to it."""
+    server.content = saved(BYOL_A)
     for name, entry in weights.WEIGHTS.items():
-        monkeypatch.setitem(weights.WEIGHTS, name, weights.Weights(**vars(entry) | {"url": state.url}))
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield state
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+        monkeypatch.setitem(weights.WEIGHTS, name, weights.Weights(**vars(entry) | {"url": server.url}))
+    return server
 
 
 @pytest.fixture(autouse=True)
