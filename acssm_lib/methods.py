@@ -11,6 +11,7 @@ from acssm_lib.clips import random_crops
 from acssm_lib.contrastive import AugmentedPairs, NoisyPairs, SegmentPairs
 from acssm_lib.encoder import AcousticSSM, AdaptedCNN, KernelZeroed, MatchedCNN
 from acssm_lib.features import SpectrogramStack
+from acssm_lib.mn04 import MobileNet
 from acssm_lib.mt_slvr import MTSLVRObjective, SplitResNet
 from acssm_lib.presets import EMBEDDER_NAMES
 from acssm_lib.speech_models import WaveformTransformer
@@ -48,6 +49,7 @@ METHODS = {
     "acoustic-ssm2": Method(AcousticSSM, AugmentedPairs, "AcousticSSM, pre-trained on two augmentations of a segment"),
     "acoustic-ssm2-noise": Method(AcousticSSM, NoisyPairs, "the same with white noise in place of time masking"),
     "byol-a": Method(BYOLA, None, "BYOL-A, from AudioSet"),
+    "mn04": Method(MobileNet, None, "EfficientAT mn04, from AudioSet and its labels"),
     "tera": Method(MelTransformer, None, "TERA, from LibriSpeech"),
     "mockingjay": Method(MelTransformer, None, "Mockingjay, from LibriSpeech"),
     "wav2vec2": Method(WaveformTransformer, None, "wav2vec 2.0 Base, from LibriSpeech"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 # Every method by name, in the order of tables and of `acssm reproduce`; ``methods.METHODS`` says what each is.
-EMBEDDER_NAMES = ("byol-a", "tera", "mockingjay", "wav2vec2", "hubert")  # these need a file of downloaded weights
+EMBEDDER_NAMES = ("byol-a", "mn04", "tera", "mockingjay", "wav2vec2", "hubert")  # these need a file of downloaded weights
 METHOD_NAMES = ("mel-stats", "supervised", "adapted-cnn", "matched-cnn", "kernel-zeroed", "mt-slvr",
                 "acoustic-ssm1", "acoustic-ssm2", "acoustic-ssm2-noise") + EMBEDDER_NAMES
 

@@ -26,6 +26,7 @@ _TERA, _MOCKINGJAY = ("tera_logMelBase_T_F_M_AdamW_b32_1m_960hr_drop1",
                       "mockingjay_logMelLinearLarge_T_AdamW_b32_500k_360hr_drop1")
 _MIT = "MIT (fairseq; redistributed by torchaudio)"
 _APACHE = "Apache 2.0 (that of the S3PRL toolkit; the files name none of their own)"
+_EFFICIENT_AT = "https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/mn04_as_mAP_432.pt"
 _NTT = "NTT evaluation licence: to evaluate the paper's method, no redistribution"
 
 
@@ -70,6 +71,8 @@ WEIGHTS = {
                            6.6, _NTT, 1024, "AudioSet; with --weights byol-a=PATH", _CONV),
     "byol-a-512": Weights("byol-a", "AudioNTT2020-BYOLA-64x96d512.pth", f"{_BYOL_A}512.pth",
                           2.4, _NTT, 512, "AudioSet; with --weights byol-a=PATH", _CONV),
+    "mn04": Weights("mn04", "mn04_as_mAP_432.pt", _EFFICIENT_AT, 4.1, "MIT (EfficientAT)", 384,
+                    "EfficientAT mn04, AudioSet with its labels", ("features.16.0.weight",)),
 }
 
 
