@@ -1,16 +1,14 @@
-"""Audio files in, 16-bit mono clips at one sample rate out, decoded once and kept in a cache.
+"""Audio files in, 16-bit mono clips at one sample rate out.
 
 A clip is prepared as ACDNet does it: mixed to mono, resampled, rounded to 16-bit integers, and cut free of the
 zeros that pad short clips at both ends. What is wrong with a file is said in one sentence that names it.
 """
 
-import hashlib
 import io
 import math
 import os
 import struct
 import sys
-import tempfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -30,7 +28,7 @@ MAX_PEAK = 4.0
 
 # Kaiser-windowed sinc: level flat to 0.9 of the lower Nyquist frequency, aliases below -80 dB.
 _RESAMPLER = {"lowpass_filter_width": 64, "rolloff": 0.95, "resampling_method": "sinc_interp_kaiser", "beta": 8.0}
-_CACHE_VERSION = 1  # raise it when prepared samples change, so that old entries are not found any more
+_VERSION = 1  # raise it when prepared samples change, so that kept ones are not found any more
 _BLOCK = 1 << 18  # frames decoded at a time
 _UNKNOWN_SIZE = 0x7FFFF000  # programs that write a WAV file into a pipe announce this many bytes or more
 
@@ -95,34 +93,51 @@ def trim_ends(samples, level=0):
     return samples[loud[0]:loud[-1] + 1] if len(loud) else samples[:0]
 
 
-def prepare(path, sample_rate=20_000, trim_level=0, cache_dir=None):
-    """A clip ready for training: mono, resampled, 16-bit, ends trimmed; from the cache when it was made before.
-
-    The cache is addressed by content: the bytes of the file and the settings name the entry, so a file that was
-    moved is found and one that was edited is not. Entries appear whole or not at all, whatever other processes do,
-    and each carries a check sum; a damaged one is made again.
+def prepare(path, sample_rate=20_000, trim_level=0):
+    """A clip ready for training: mono, resampled, 16-bit, ends trimmed.
 
     Args:
         path: an audio file.
         sample_rate: Hz of the result.
         trim_level: 16-bit counts, see ``trim_ends``.
-        cache_dir: folder of the cache, ``default_cache_dir()`` if None.
     Returns:
         int16 array (samples,).
     Raises:
-        DataError: as ``read``, and for a recording that is too short or silent, or a cache that cannot be written.
+        DataError: as ``read``, and for a recording that is too short or silent.
     Taught in: 01_audio_preprocessing.
     Source: ACDNet, the paper's reference [19].
     """
-    content = _content(path)
-    key = hashlib.sha256(content)
-    key.update(f"|{sample_rate}|{trim_level}|{_CACHE_VERSION}".encode())
-    entry = Path(cache_dir or default_cache_dir()) / f"{key.hexdigest()}.npy"
-    samples = _load_entry(entry)
-    if samples is None:
-        samples = _prepare(content, path, sample_rate, trim_level)
-        _store_entry(entry, samples)
+    waveform, recorded_rate = read(path)
+    duration_s = len(waveform) / recorded_rate
+    if duration_s < MIN_DURATION_S:
+        raise DataError(f"{path}: too short, {duration_s:.3f} s; expected at least {MIN_DURATION_S} s")
+    peak = waveform.abs().max().item()
+    if peak > MAX_PEAK:
+        raise DataError(f"{path}: samples reach {peak:.4g}; expected -1 to 1; divide them by full scale")
+    counts = torch.round(resample(waveform, recorded_rate, sample_rate) * 32768).clamp(-32768, 32767)
+    samples = trim_ends(counts.to(torch.int16).numpy(), trim_level)
+    if len(samples) < math.ceil(MIN_SOUND_S * sample_rate):
+        raise DataError(f"{path}: silent, {len(samples)} samples are left when ends of at most {trim_level} counts "
+                        f"(trim_level) are cut; expected {MIN_SOUND_S} s of sound; its peak is {peak * 32768:.0f}")
     return samples
+
+
+def preparation_key(path, sample_rate, trim_level):
+    """All that a prepared clip depends on, as text, without reading the file.
+
+    It changes when the file is edited, replaced or swapped with another, even one of the same size and date: besides
+    those, it has the file's number on the disk and the time of its last change of any kind, which programs cannot set.
+
+    Raises:
+        DataError: the file is missing.
+    Taught in: 01_audio_preprocessing.
+    """
+    try:
+        about = os.stat(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); expected an audio file") from None
+    return "|".join(map(str, (os.path.abspath(path), about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino,
+                              sample_rate, trim_level, _VERSION)))
 
 
 def default_cache_dir():
@@ -217,49 +232,3 @@ def _chunk_of_samples(content):
             return size, len(content) - position - 8
         position += 8 + size + size % 2  # chunks start at even positions
     return 0, 0
-
-
-def _prepare(content, path, sample_rate, trim_level):
-    waveform, recorded_rate = _decode(content, path)
-    duration_s = len(waveform) / recorded_rate
-    if duration_s < MIN_DURATION_S:
-        raise DataError(f"{path}: too short, {duration_s:.3f} s; expected at least {MIN_DURATION_S} s")
-    peak = waveform.abs().max().item()
-    if peak > MAX_PEAK:
-        raise DataError(f"{path}: samples reach {peak:.4g}; expected -1 to 1; divide them by full scale")
-    counts = torch.round(resample(waveform, recorded_rate, sample_rate) * 32768).clamp(-32768, 32767)
-    samples = trim_ends(counts.to(torch.int16).numpy(), trim_level)
-    if len(samples) < math.ceil(MIN_SOUND_S * sample_rate):
-        raise DataError(f"{path}: silent, {len(samples)} samples are left when ends of at most {trim_level} counts "
-                        f"(trim_level) are cut; expected {MIN_SOUND_S} s of sound; its peak is {peak * 32768:.0f}")
-    return samples
-
-
-def _load_entry(entry):
-    """The samples of a cache entry, or None if it is missing or damaged."""
-    try:
-        content = entry.read_bytes()
-    except OSError:
-        return None
-    body, digest = content[:-32], content[-32:]
-    if hashlib.sha256(body).digest() != digest:
-        return None
-    return np.load(io.BytesIO(body), allow_pickle=False)
-
-
-def _store_entry(entry, samples):
-    """An .npy file followed by its SHA-256 (32 bytes), written aside and moved into place in one step."""
-    body = io.BytesIO()
-    np.save(body, samples)
-    temporary = None
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=entry.parent, prefix=f".{entry.stem[:16]}-", suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
-            file.write(body.getvalue() + hashlib.sha256(body.getvalue()).digest())
-        os.replace(temporary, entry)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise DataError(f"{entry.parent}: the cache of prepared clips cannot be written ({error.strerror or error}); "
-                        "set ACSSM_CACHE to a folder with room in it") from None

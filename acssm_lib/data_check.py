@@ -10,9 +10,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
-from acssm_lib.audio import DataError, prepare
+from acssm_lib.audio import DataError, preparation_key, prepare
+from acssm_lib.bank import DiskBank
 
 ESC50_COLUMNS = ("filename", "fold", "target", "category", "src_file")
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64",
@@ -74,15 +73,18 @@ class Scan:
 def check(path, n_shot=5, sample_rate=20_000, trim_level=0, cache_dir=None):
     """All problems of a data folder, in ESC-50's layout or with one folder per class.
 
-    Every clip is decoded (and cached, so that the next run finds it prepared). Clips with an error do not count for
-    the shots of their class.
+    Every clip is decoded, even where a prepared one is kept, and kept for the next run (``bank.DiskBank``). Clips with
+    an error do not count for the shots of their class.
 
     Args:
         path: the folder.
         n_shot: labelled clips per class that a run will ask for.
-        sample_rate, trim_level, cache_dir: see ``audio.prepare``.
+        sample_rate, trim_level: see ``audio.prepare``.
+        cache_dir: see ``bank.DiskBank``.
     Returns:
         list of Problem, empty if all is well; a run needs one without errors, warnings are worth a look.
+    Raises:
+        DataError: the cache cannot be written.
     Taught in: 08_reproduce_group.
     """
     root = Path(path)
@@ -93,19 +95,24 @@ def check(path, n_shot=5, sample_rate=20_000, trim_level=0, cache_dir=None):
     problems = list(scan.problems)
     counts = Counter({clip.category: 0 for clip in scan.clips if clip.category is not None})
     first_with = {}  # content -> first labelled clip that has it
-    for clip in tqdm(scan.clips, desc="decoding", unit="clip", disable=None):
+
+    def decoded(place):
+        clip = scan.clips[place]
         name = clip.path.relative_to(root).as_posix()
         try:
-            samples = prepare(clip.path, sample_rate, trim_level, cache_dir)
+            samples = prepare(clip.path, sample_rate, trim_level)
         except DataError as error:
             problems.append(Problem(name, str(error).removeprefix(f"{clip.path}: ")))
-            continue
-        if clip.category is None:
-            continue
-        counts[clip.category] += 1
-        first = first_with.setdefault(hashlib.sha256(samples).digest(), clip)
-        if first is not clip:
-            problems.append(_duplicate(name, clip, first, root))
+            return None
+        if clip.category is not None:
+            counts[clip.category] += 1
+            first = first_with.setdefault(hashlib.sha256(samples).digest(), clip)
+            if first is not clip:
+                problems.append(_duplicate(name, clip, first, root))
+        return samples
+
+    keys = [preparation_key(clip.path, sample_rate, trim_level) for clip in scan.clips]
+    DiskBank(root.resolve(), cache_dir).refresh(keys, decoded)
     return problems + too_few_clips(counts, n_shot)
 
 

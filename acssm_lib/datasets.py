@@ -1,7 +1,8 @@
 """Data sets: which clips there are, what class each has and which recording it comes from.
 
-A data set opens from names and tables alone; sound is decoded when a clip is asked for (``audio.prepare``).
-A data set refuses to open on the first error its folder has; ``acssm data check`` lists them all.
+A data set opens from names and tables alone; sound is decoded when a clip is asked for (``audio.prepare``), and kept
+from then on (``bank.DiskBank``). A data set refuses to open on the first error its folder has; ``acssm data check``
+lists them all.
 """
 
 import functools
@@ -9,9 +10,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from acssm_lib.audio import DataError, prepare
+from acssm_lib.audio import DataError, preparation_key, prepare
+from acssm_lib.bank import DiskBank
+from acssm_lib.clips import Clips
 from acssm_lib.data_check import scan_esc50, scan_folder, too_few_clips
 
 # Group i of the paper takes five targets in order; E1 and E2 are our five-class groups of the ESC-10 classes.
@@ -53,6 +55,10 @@ class AudioDataset:
         """Clip ``i`` as a float32 tensor (samples,) in [-1, 1] at ``sample_rate``."""
         raise NotImplementedError
 
+    def clips(self, indices, progress=False):
+        """The chosen clips in one ``Clips``; a data set that keeps its clips on disk maps them from there."""
+        return Clips([self.waveform(int(i)) for i in indices])
+
     def clips_of(self, group):
         """Indices of the clips whose class is in ``group``, ascending.
 
@@ -70,7 +76,7 @@ class AudioDataset:
 
 
 class FileDataset(AudioDataset):
-    """A data set of audio files, each prepared when it is asked for and cached from then on.
+    """A data set of audio files, each prepared when it is asked for and kept in a ``DiskBank`` from then on.
 
     Taught in: 01_audio_preprocessing.
     """
@@ -95,8 +101,21 @@ class FileDataset(AudioDataset):
         Raises:
             DataError: the file is not usable, see ``audio.prepare``.
         """
-        samples = prepare(self.paths[i], self.sample_rate, self.trim_level, self.cache_dir)
-        return torch.from_numpy(samples).to(torch.float32) / 32768
+        return self.clips([i]).waveform(0)
+
+    def clips(self, indices, progress=False):
+        """The chosen clips in one ``Clips``, mapped from the ``DiskBank`` of this folder; new ones are prepared first.
+
+        Args:
+            indices: of the clips.
+            progress: whether to show a bar while clips are prepared.
+        Raises:
+            DataError: a file is not usable, see ``audio.prepare``, or the cache cannot be written.
+        """
+        settings = self.sample_rate, self.trim_level
+        paths = [self.paths[i] for i in indices]
+        return DiskBank(self.root.resolve(), self.cache_dir).clips(
+            [preparation_key(path, *settings) for path in paths], lambda i: prepare(paths[i], *settings), progress)
 
 
 class ESC50(FileDataset):
@@ -111,7 +130,7 @@ class ESC50(FileDataset):
         root: the folder that holds ``meta`` and ``audio``.
         sample_rate: Hz.
         trim_level: 16-bit counts, see ``audio.trim_ends``.
-        cache_dir: see ``audio.prepare``.
+        cache_dir: see ``bank.DiskBank``.
     Attributes:
         targets, folds: int64 arrays (n_clips,), as in the metadata.
     Raises:
@@ -152,7 +171,7 @@ class AudioFolder(FileDataset):
         root: the folder above.
         sample_rate: Hz.
         trim_level: 16-bit counts, see ``audio.trim_ends``.
-        cache_dir: see ``audio.prepare``.
+        cache_dir: see ``bank.DiskBank``.
     Raises:
         DataError: fewer than two class folders, one without audio, or a wrong row in ``sources.csv``.
     Taught in: 01_audio_preprocessing.

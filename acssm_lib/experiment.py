@@ -1,18 +1,16 @@
 """What a run works on: a group's clips in memory, and encoders that are pre-trained once for all runs."""
 
-import ast
 import hashlib
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from filelock import FileLock
-from tqdm import tqdm
 
 from acssm_lib.audio import default_cache_dir
+from acssm_lib.bank import code_of
 from acssm_lib.clips import Clips
 from acssm_lib.contrastive import Pretraining, pretrain
 from acssm_lib.encoder import pick_device
@@ -20,6 +18,7 @@ from acssm_lib.episodes import episode_seeds, sample_episode
 from acssm_lib.files import write_atomically
 from acssm_lib.methods import METHODS, build_encoder
 from acssm_lib.protocols import pretraining_pool
+from acssm_lib.training import computing_precision
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class GroupData:
 
 
 def load_group(dataset, group, config, seed, progress=True):
-    """Decode a group's clips, the unlabelled ones, and with ``config.pool`` = "all" those of all other classes.
+    """A group's clips, the unlabelled ones, and with ``config.pool`` = "all" those of all other classes.
 
     Raises:
         ValueError: no such group; DataError: a clip that cannot be used.
@@ -64,10 +63,8 @@ def load_group(dataset, group, config, seed, progress=True):
             episode = sample_episode(dataset.labels[clips], len(dataset.groups[name]), config.n_shot,
                                      episode_seeds(seed, 1)[0])
             withheld.extend(clips[episode.support])
-    bar = tqdm(chosen, desc="clips", disable=not progress, file=sys.stdout)
-    waveforms = [dataset.waveform(int(index)) for index in bar]
     return GroupData(
-        clips=Clips(waveforms),
+        clips=dataset.clips(chosen, progress),
         labels=np.array([own.get(int(dataset.labels[index]), -1) for index in chosen]),
         sources=[dataset.sources[index] for index in chosen], names=[dataset.names[index] for index in chosen],
         classes=classes, withheld=np.flatnonzero(np.isin(chosen, withheld)),
@@ -97,7 +94,8 @@ def pretrained_encoder(method, data, config, seed, *, pool=None, device=None, pr
     model = build_encoder(method, data.clips, pool, config, seed, weights)
     if not METHODS[method].pretrained:
         return model.to(pick_device(device)).eval(), None
-    path = Path(folder or default_cache_dir() / "encoders") / f"{_fingerprint(method, data, pool, config, seed)}.pt"
+    name = _fingerprint(method, data, pool, config, seed, device)
+    path = Path(folder or default_cache_dir() / "encoders") / f"{name}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
@@ -121,23 +119,14 @@ _PRETRAINING_MODULES = ("clips", "features", "resnet", "s4d", "encoder", "contra
                         "augment", "mt_slvr")
 
 
-def _fingerprint(method, data, pool, config, seed):
+def _fingerprint(method, data, pool, config, seed, device):
     """Hash of everything a pre-training depends on."""
     settings = {key: value for key, value in config.as_dict().items()
                 if key not in _NOT_PRETRAINING and not key.startswith(("finetun", "head_"))}
+    settings["precision"] = computing_precision(config.precision, pick_device(device))
     key = hashlib.sha256(json.dumps([method, settings, int(seed), pool.tolist(), torch.__version__,
                                      torch.get_num_threads()], sort_keys=True).encode())
-    for tensor in (data.clips.samples, data.clips.lengths):
-        key.update(tensor.cpu().numpy().tobytes())
+    key.update(data.clips.digests().tobytes())
     for name in _PRETRAINING_MODULES:
-        key.update(_code(Path(__file__).with_name(f"{name}.py")).encode())
+        key.update(code_of(Path(__file__).with_name(f"{name}.py")).encode())
     return key.hexdigest()[:32]
-
-
-def _code(path):
-    """What a module does, as text: a reworded docstring or comment trains nothing again."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-    return ast.dump(tree)

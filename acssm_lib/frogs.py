@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.signal import fftconvolve
+from scipy import fft
 
+from acssm_lib.bank import DiskBank, code_of
 from acssm_lib.datasets import AudioDataset
 
 MODES = ("natural", "matched", "order")
@@ -131,6 +132,17 @@ class SyntheticFrogs(AudioDataset):
             calls = _reverberate(calls, clip, self.sample_rate)
         return torch.from_numpy(_scene(calls, clip, self.snr_db, self.visits_per_s, self.sample_rate))
 
+    def clips(self, indices, progress=False):
+        """The chosen clips in one ``Clips``, mapped from a ``DiskBank``; those never made before are made first.
+
+        Raises:
+            DataError: the cache cannot be written.
+        """
+        made_from = "|".join(map(str, (self.seed, self.duration_s, self.snr_db, self.visits_per_s, self.sample_rate,
+                                       np.__version__, code_of(__file__))))
+        return DiskBank(self.name).clips([f"{self.names[i]}|{made_from}" for i in indices],
+                                         lambda place: self.waveform(int(indices[place])), progress)
+
 
 def _kinds(mode):
     return list(ORDERS if mode == "order" else SPECIES)
@@ -227,7 +239,8 @@ def _reverberate(audio, clip, sample_rate):
     tail = clip.standard_normal(len(times)) * 10 ** (-3 * times / rt60)
     tail *= 10 ** (-clip.uniform(3, 15) / 20) / np.sqrt((tail ** 2).sum())
     tail[0] += 1
-    return fftconvolve(audio, tail)[:len(audio)]
+    n_fft = fft.next_fast_len(len(audio) + len(tail) - 1, real=True)  # scipy.signal has this, and takes seconds to load
+    return fft.irfft(fft.rfft(audio, n_fft) * fft.rfft(tail, n_fft), n_fft)[:len(audio)]
 
 
 def _scene(calls, clip, snr_db, visits_per_s, sample_rate):

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 import torch
 
-from acssm_lib import audio
-from acssm_lib.audio import DataError
+from acssm_lib import audio, datasets
+from acssm_lib.audio import DataError, prepare
 from acssm_lib.datasets import ESC50, AudioDataset, AudioFolder, load, require_shots
 
 COLUMNS = ["filename", "fold", "target", "category", "esc10", "src_file", "take"]
@@ -70,6 +70,36 @@ def test_opening_again_reads_the_cache(tmp_path, monkeypatch):
     first = ESC50(tmp_path, cache_dir=tmp_path / "cache").waveform(0)
     monkeypatch.setattr(audio.soundfile, "SoundFile", lambda *args: pytest.fail("decoded again"))
     assert torch.equal(ESC50(tmp_path, cache_dir=tmp_path / "cache").waveform(0), first)
+
+
+def test_only_the_file_that_changed_is_prepared_again(tmp_path, monkeypatch):
+    rows = make_esc50(tmp_path)
+    whole = ESC50(tmp_path, cache_dir=tmp_path / "cache").clips(range(4))
+    tone(tmp_path / "audio" / rows[2]["filename"], 900, duration_s=0.2)
+    decoded = []
+    monkeypatch.setattr(datasets, "prepare", lambda path, *settings: decoded.append(path.name) or prepare(path))
+    again = ESC50(tmp_path, cache_dir=tmp_path / "cache").clips(range(4))
+    assert decoded == [rows[2]["filename"]] and again.lengths.tolist() == [3_000, 3_000, 4_000, 3_000]
+    assert all(torch.equal(again.waveform(i), whole.waveform(i)) for i in (0, 1, 3))
+
+
+def test_clips_come_in_the_order_asked_for_whatever_the_bank_holds(tmp_path):
+    make_esc50(tmp_path)
+    dataset = ESC50(tmp_path, cache_dir=tmp_path / "cache")
+    dataset.clips([2])
+    clips = dataset.clips([3, 0, 2])
+    assert len(clips) == 3
+    assert all(torch.equal(clips.waveform(place), dataset.waveform(i)) for place, i in enumerate((3, 0, 2)))
+
+
+def test_a_bad_clip_is_named_and_those_before_it_are_kept(tmp_path, monkeypatch):
+    rows = make_esc50(tmp_path)
+    (tmp_path / "audio" / rows[3]["filename"]).write_text("no sound")
+    dataset = ESC50(tmp_path, cache_dir=tmp_path / "cache")
+    with pytest.raises(DataError, match=f"{rows[3]['filename']}: not an audio file"):
+        dataset.clips(range(4))
+    monkeypatch.setattr(datasets, "prepare", lambda *args: pytest.fail("prepared again"))
+    assert len(dataset.clips(range(3))) == 3
 
 
 def layout_only(root, targets):

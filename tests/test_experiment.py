@@ -1,10 +1,13 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
+from acssm_lib.bank import code_of
+from acssm_lib.clips import Clips
 from acssm_lib.contrastive import SegmentPairs
-from acssm_lib.experiment import _code, load_group, pretrained_encoder
+from acssm_lib.experiment import _fingerprint, load_group, pretrained_encoder
 from acssm_lib.frogs import SyntheticFrogs
 from acssm_lib.presets import preset
 from acssm_lib.protocols import pretraining_pool
@@ -35,11 +38,38 @@ def test_several_draws_cannot_each_be_withheld():
         pretraining_pool(load_group(FROGS, "order", config, 0, progress=False), config, 0)
 
 
+def test_a_group_opened_again_is_mapped_and_equal_to_its_generated_waveforms(monkeypatch):
+    config = preset("quick", n_shot=2)
+    first = load_group(FROGS, "order", config, 0, progress=False)
+    made = Clips([FROGS.waveform(int(index)) for index in FROGS.clips_of("order")])
+    monkeypatch.setattr(SyntheticFrogs, "waveform", lambda *_: pytest.fail("generated again"))
+    again = load_group(FROGS, "order", config, 0, progress=False)
+    for clip in range(30):
+        assert torch.equal(again.clips.waveform(clip), made.waveform(clip))
+    assert (again.clips.digests() == made.digests()).all()
+    assert first.names == again.names
+
+
+def test_the_fingerprint_of_a_pretraining_follows_the_samples_and_not_where_they_lie():
+    config = preset("quick", n_shot=2)
+    data = load_group(FROGS, "order", config, 0, progress=False)
+
+    def of(clips):
+        return _fingerprint("acoustic-ssm1", dataclasses.replace(data, clips=clips), np.arange(30), config, 0, "cpu")
+
+    waveforms = [data.clips.waveform(clip) for clip in range(30)]
+    assert of(Clips(waveforms)) == of(data.clips)
+    waveforms[29] = waveforms[29].clone()
+    waveforms[29][100] += 1 / 32768
+    assert of(Clips(waveforms)) != of(data.clips)
+    assert of(Clips(waveforms[::-1])) != of(Clips(waveforms))
+
+
 def test_code_without_its_words(tmp_path):
     path = tmp_path / "module.py"
     texts = ('"""Words."""\ndef f(x):\n    """Doubles."""\n    return 2 * x  # twice\n',
              '"""Other words."""\ndef f(x):\n    """Twice."""\n    return 2 * x\n', 'def f(x):\n    return 3 * x\n')
-    codes = [(path.write_text(text), _code(path))[1] for text in texts]
+    codes = [(path.write_text(text), code_of(path))[1] for text in texts]
     assert codes[0] == codes[1] != codes[2]
 
 
