@@ -9,6 +9,8 @@ Pitch shift and time stretch are one phase vocoder. It cuts the sound into overl
 slower, and lets the phase of every frequency advance from frame to frame as it did in the original, so that a tone
 goes on as a tone. Written back at the same frame length this is another tempo. Written back with an inverse
 transform of another length, every frame is resampled on the way: another pitch at the old tempo.
+
+Whatever is drawn or planned stays on the CPU, so that a GPU is handed work without being waited for.
 """
 
 import functools
@@ -35,11 +37,12 @@ def pitch_shift(waveform, generator, config):
     draws = torch.randint(2 * most, (len(waveform),), generator=generator)
     semitones = torch.where(draws < most, draws - most, draws - most + 1)  # -most ... -1, 1 ... most
     frames = 2 * (_FRAME / 2 * 2.0 ** (-semitones / 12)).round().long()
-    shifted = torch.empty_like(waveform)
-    for frame in frames.unique().tolist():  # clips of one ratio go through the vocoder together
-        rows = (frames == frame).nonzero()[:, 0].to(waveform.device)
-        shifted[rows] = _vocoder(waveform[rows], _FRAME / frame, frame)
-    return shifted
+    order = frames.argsort()  # clips of one ratio side by side: they go through the vocoder together
+    ratios, clips = frames.unique(return_counts=True)
+    back = order.argsort().to(waveform.device, non_blocking=True)
+    groups = waveform[order.to(waveform.device, non_blocking=True)].split(clips.tolist())
+    shifted = [_vocoder(group, _FRAME / frame, frame) for group, frame in zip(groups, ratios.tolist())]
+    return torch.cat(shifted)[back]
 
 
 def fade(waveform, generator, config):
@@ -157,7 +160,7 @@ def apply_plans(waveform, plans, names, generator, config):
     waveform = waveform.clone()
     for place in plans.T:  # first every clip's first augmentation, then its second
         for index, name in enumerate(names):
-            rows = (place == index).nonzero()[:, 0].to(waveform.device)
+            rows = (place == index).nonzero()[:, 0].to(waveform.device, non_blocking=True)
             if len(rows):
                 waveform[rows] = AUGMENTATIONS[name](waveform[rows], generator, config)
     return waveform
@@ -166,12 +169,13 @@ def apply_plans(waveform, plans, names, generator, config):
 def _with_noise(waveform, least_decay, most_decay, generator, config):
     """Adds noise of power ~ 1 / f^decay, decay uniform; drawn as a spectrum, so that one transform is enough."""
     batch, n = waveform.shape
-    draws = torch.rand(2, batch, 1, generator=generator).to(waveform.device)
+    draws = torch.rand(2, batch, 1, generator=generator).to(waveform.device, non_blocking=True)
     decay = least_decay + draws[0] * (most_decay - least_decay)
     low, high = config.noise_snr_db
     snr_db = low + draws[1] * (high - low)
     half = 1 << (n - 1).bit_length() - 1  # a transform of a power of two is the fastest; cut afterwards
-    spectrum = torch.view_as_complex(torch.randn(batch, half + 1, 2, generator=generator)).to(waveform.device)
+    spectrum = torch.view_as_complex(
+        torch.randn(batch, half + 1, 2, generator=generator).to(waveform.device, non_blocking=True))
     spectrum[:, 0] = 0
     bins = torch.arange(half + 1, device=waveform.device).clamp_min(1)
     noise = torch.fft.irfft(spectrum * torch.exp(-decay / 2 * bins.log()))[:, :n]
@@ -195,9 +199,9 @@ def _vocoder(waveform, stretch, frame):
     phase[size < tiny ** 1.5] = 1  # a bin of just -tiny: nothing is left to tell a phase from
 
     n_out = -(-n // out_hop) + 1
-    places = torch.arange(n_out, device=waveform.device) / stretch  # where the new frames lie among the old ones
+    places = torch.arange(n_out) / stretch  # where the new frames lie among the old ones; on the CPU, to count them
     places = places[places < spectra.shape[1] - 1]
-    old = places.long()
+    old, nearest = (x.long().to(waveform.device, non_blocking=True) for x in (places, places.round()))
     advance = phase[:, old + 1] * phase[:, old].conj()
     turned = torch.cat([phase[:, :1], advance[:, :-1]], dim=1).cumprod(dim=1)  # phase of the new frames
     power = power.sum(dim=2)[:, old]
@@ -205,7 +209,7 @@ def _vocoder(waveform, stretch, frame):
     last = torch.where(onset, torch.arange(len(old), device=waveform.device), 0).cummax(dim=1).values
     clip = torch.arange(len(waveform), device=waveform.device)[:, None]
     turned = turned * (turned[clip, last].conj() * phase[clip, old[last]])
-    frames = torch.fft.irfft((size[:, places.round().long()] - tiny) * turned, frame)
+    frames = torch.fft.irfft((size[:, nearest] - tiny) * turned, frame)
     frames *= frame / _FRAME * _window(frame, waveform.device)
 
     new = waveform.new_zeros(len(waveform), n_out + 1, out_hop)

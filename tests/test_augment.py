@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 import torch
 
+from acssm_lib import augment
 from acssm_lib.augment import (
     AUGMENTATIONS, apply_plans, draw_plans, fade, mixed_noise, pitch_shift, time_mask, time_shift, time_stretch,
     white_noise)
@@ -66,6 +67,17 @@ def test_pitch_moves_by_whole_semitones_up_and_down_but_never_by_none():
     assert set(semitones.round().int().tolist()) == set(range(-15, 16)) - {0}
     loudness = shifted[:, 2000:-2000].square().mean(dim=1).sqrt() / tones(1).square().mean().sqrt()
     assert loudness.min() > 0.97 and loudness.max() < 1.03
+
+
+def test_clips_grouped_by_ratio_are_shifted_as_each_would_be_alone():
+    waveform = 0.1 * torch.randn(12, N, generator=seeded())
+    draws = torch.randint(30, (12,), generator=seeded(1))  # as pitch_shift draws them for 15 semitones
+    semitones = torch.where(draws < 15, draws - 15, draws - 14)
+    expected = []
+    for clip, by in zip(waveform, semitones.tolist()):
+        frame = 2 * round(256 * 2 ** (-by / 12))
+        expected.append(augment._vocoder(clip[None], 512 / frame, frame)[0])
+    torch.testing.assert_close(pitch_shift(waveform, seeded(1), CONFIG), torch.stack(expected), atol=1e-6, rtol=0)
 
 
 def test_pitch_range_is_a_setting_and_zero_switches_it_off():

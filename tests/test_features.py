@@ -3,7 +3,7 @@ import pytest
 import torch
 import torchaudio
 
-from acssm_lib.features import SpectrogramStack, mel_filters
+from acssm_lib.features import EPSILON, SpectrogramStack, filter_blocks, mel_filters
 
 
 def test_shapes_for_both_published_clip_lengths():
@@ -18,6 +18,48 @@ def test_default_reproduces_the_authors_front_end(shared_data):
     difference = (SpectrogramStack()(waveform) - features).abs()
     difference[:, 2] = torch.minimum(difference[:, 2], 2 * torch.pi - difference[:, 2])  # +-pi flips by rounding
     assert (difference.mean(dim=(0, 2, 3)) <= 1e-4).all()
+
+
+def plain_stack(waveform, stack):
+    """The three formulas as they stand, in double precision: three transforms, all filters on all bins."""
+    mel = stack.filters.T.double().to(torch.cdouble)
+    hann, plain = (torch.stft(waveform.double(), stack.n_fft, stack.hop_length, window=window.double(), center=True,
+                              pad_mode="reflect", return_complex=True) for window in (stack.hann, stack.window))
+    power, mixed = (mel @ hann.abs().square().to(torch.cdouble)).real, mel @ plain
+    return torch.stack([10 * torch.log10(power + EPSILON), 10 * torch.log10(mixed.abs() + EPSILON), mixed.angle()], 1)
+
+
+@pytest.mark.parametrize("settings, batch", [
+    ({}, 1), ({}, 9), ({"n_mels": 20}, 2), ({"n_fft": 512, "hop_length": 200, "n_mels": 64}, 2),
+    ({"stft_window": "hann"}, 2)])
+def test_shared_transforms_and_filter_blocks_agree_with_the_formulas(settings, batch):
+    stack = SpectrogramStack(**settings)
+    waveform = 0.1 * torch.randn(batch, 8_000, generator=torch.Generator().manual_seed(0))
+    difference = (stack(waveform) - plain_stack(waveform, stack)).abs()
+    turned = torch.minimum(difference[:, 2], 2 * torch.pi - difference[:, 2])
+    assert difference[:, :2].mean() < 1e-5 and difference[:, :2].max() < 0.01
+    assert turned.mean() < 1e-5 and turned.max() < 0.01
+
+
+def test_bands_far_below_a_pure_tone_keep_single_precision_also_under_autocast():
+    seconds = torch.arange(8_000) / 20_000
+    noise = torch.randn(8_000, generator=torch.Generator().manual_seed(0))
+    waveform = (0.5 * torch.sin(2 * torch.pi * 440 * seconds) + 1e-4 * noise)[None]
+    stack = SpectrogramStack()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = stack(waveform)
+    assert ours.dtype == torch.float32 and torch.equal(ours, stack(waveform))
+    assert (ours - plain_stack(waveform, stack))[:, 0].abs().max() < 0.01  # the noise is 70 dB below the tone
+
+
+@pytest.mark.parametrize("n_mels, size", [(128, 16), (20, 16), (32, 5)])
+def test_filter_blocks_hold_every_filter_and_leave_out_nothing_but_zeros(n_mels, size):
+    filters = mel_filters(1024, n_mels, 20_000)
+    rebuilt = torch.zeros_like(filters)
+    for bins, bands in filter_blocks(filters, size):
+        rebuilt[bins, bands] += filters[bins, bands]
+        assert filters[bins.start, bands].any() and filters[bins.stop - 1, bands].any()
+    assert torch.equal(rebuilt, filters)
 
 
 def test_mel_filters_have_the_specified_numbers():
