@@ -110,7 +110,7 @@ class SegmentPairs(nn.Module):
         return random_crops(clips, chosen.repeat(2), config.n_samples, config.max_stretch, generator)
 
     def forward(self, encoder, clips, chosen, generator):
-        waveform = self.views(clips, chosen, generator).to(self.similarity.weight.device)
+        waveform = self.views(clips, chosen, generator).to(self.similarity.weight.device, non_blocking=True)
         anchors, positives = self.head(encoder.embed(waveform)).chunk(2)
         return contrastive_loss(anchors, positives, self.similarity, self.config.temperature, self.config.symmetric)
 
@@ -196,7 +196,7 @@ def pretrain(encoder, clips, pool, config, seed, *, objective=SegmentPairs, chec
     model = nn.ModuleDict({"encoder": encoder, "objective": objective})
     optimiser = torch.optim.AdamW(parameter_groups(
         model, config.pretrain_lr, config.pretrain_weight_decay, min(0.001, config.pretrain_lr),
-        encoder.special_parameters()))
+        encoder.special_parameters()), fused=True)
     started = time.monotonic()
     losses = train(
         step_loss, {"model": model}, optimiser,

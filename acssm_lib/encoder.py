@@ -9,6 +9,7 @@ from torch import nn
 from acssm_lib.features import SpectrogramStack
 from acssm_lib.resnet import FrequencyResNet
 from acssm_lib.s4d import S4D
+from acssm_lib.training import reduced_precision
 
 
 class StateSpaceStack(nn.Module):
@@ -17,7 +18,7 @@ class StateSpaceStack(nn.Module):
     Post-norm (the published order) is x = LayerNorm(x + dropout(S4D(x))); pre-norm normalises the input of S4D.
 
     Shapes:
-        (batch, d_model, frames) -> same shape.
+        (batch, d_model, frames) -> same shape; in memory (batch, frames, d_model), so that LayerNorm reads along.
     Taught in: 03_s4d.
     Source: paper section II; order and dropout from the authors' code.
     """
@@ -29,8 +30,10 @@ class StateSpaceStack(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in range(n_layers))
         self.dropout = nn.Dropout1d(dropout)
 
-    def forward(self, x):
-        for layer, norm in zip(self.layers, self.norms):
+    def forward(self, x, layers=None):
+        """``layers``: what stands in for the S4D layers, such as their recurrences (see ``streaming``)."""
+        x = x.to(self.norms[0].weight.dtype)  # the residual stream stays in single precision under autocast
+        for layer, norm in zip(layers or self.layers, self.norms):
             if self.prenorm:
                 x = x + self.dropout(layer(_over_channels(norm, x)))
             else:
@@ -44,6 +47,8 @@ def _over_channels(norm, x):
 
 class AcousticSSM(nn.Module):
     """The paper's encoder: what is in a frame (CNN), then what follows what (S4D).
+
+    In training mode it computes with ``config.precision``, in eval mode in float32; the answer is always float32.
 
     Args:
         config: a ``Preset``; ``paper`` gives 7,402,176 parameters.
@@ -59,7 +64,7 @@ class AcousticSSM(nn.Module):
         self.front_end = SpectrogramStack(config.sample_rate, config.n_fft, config.hop_length, config.n_mels,
                                           config.stft_window, config.floor_db)
         self.cnn = FrequencyResNet(3, config.widths, config.blocks)
-        self.d_model = config.widths[-1]
+        self.d_model, self.precision = config.widths[-1], config.precision
         self.sequence = self.sequence_layers(config)
 
     def sequence_layers(self, config):
@@ -68,7 +73,9 @@ class AcousticSSM(nn.Module):
                                config.dt_min, config.dt_max)
 
     def forward(self, spectrograms):
-        return self.sequence(self.cnn(spectrograms))
+        with reduced_precision(self.precision if self.training else "float32", spectrograms.device):
+            features = self.sequence(self.cnn(spectrograms))
+        return features.float()
 
     def embed(self, waveform):
         """Waveform (batch, samples) to one vector per crop, (batch, d_model): the mean over time."""

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from acssm_lib.augment import AUGMENTATIONS, apply_plans, draw_plans
 from acssm_lib.clips import random_crops
 from acssm_lib.features import SpectrogramStack
+from acssm_lib.training import reduced_precision
 
 _TEMPERATURE = 0.07  # of the cosine similarities; ``Preset.temperature`` belongs to the bilinear ones
 
@@ -64,10 +65,15 @@ class SplitResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        self.precision = config.precision
 
     def forward(self, spectrograms):
         if spectrograms.ndim != 4:
             raise ValueError(f"expected (batch, channels, mel, frames), got {tuple(spectrograms.shape)}")
+        with reduced_precision(self.precision if self.training else "float32", spectrograms.device):
+            return self._features(spectrograms).float()
+
+    def _features(self, spectrograms):
         shared = self.shared(self.stem(spectrograms))
         outputs = []
         for task in range(2):
@@ -187,8 +193,8 @@ class MTSLVRObjective(nn.Module):
 
     def forward(self, encoder, clips, chosen, generator):
         device = self.contrast[0].weight.device
-        waveform, labels = self.views(clips, chosen, generator)
-        contrasted, predicting = encoder.embed(waveform.to(device)).split(encoder.d_task, dim=1)
+        waveform, labels = (x.to(device, non_blocking=True) for x in self.views(clips, chosen, generator))
+        contrasted, predicting = encoder.embed(waveform).split(encoder.d_task, dim=1)
         anchors, positives = self.contrast(contrasted).chunk(2)
-        prediction = F.binary_cross_entropy_with_logits(self.prediction(predicting), labels.to(device))
+        prediction = F.binary_cross_entropy_with_logits(self.prediction(predicting), labels)
         return nt_xent(anchors, positives, _TEMPERATURE) + prediction

@@ -28,6 +28,9 @@ class Preset:
 
     name: str = "paper"
 
+    # Arithmetic of encoders in training; weights, front end, losses and everything at test are float32
+    precision: str = "auto"  # "float32" (P), "bfloat16", or "auto": bfloat16 where it is fast; O
+
     # Clip preparation
     sample_rate: int = 20_000  # Hz; P
     n_samples: int = 30_225  # samples of one crop, 1.51 s; P
@@ -118,7 +121,7 @@ class Preset:
 PRESETS = {
     "paper": Preset(),
     "quick": Preset(
-        name="quick",
+        name="quick", precision="float32",
         max_stretch=1.05, n_mels=32, floor_db=-80.0, standardise=True,
         widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), n_layers=2, d_state=16, dt_min=0.01, dt_max=0.3,
         pool="group", pretrain_epochs=40, pretrain_batch=32, pretrain_lr=2e-3, pretrain_warmup=0.1,
@@ -130,6 +133,7 @@ PRESETS = {
 }
 
 _CHOICES = {
+    "precision": ("auto", "float32", "bfloat16"),
     "stft_window": ("rectangular", "hann"),
     "pool": ("unlabelled", "group", "all"),
     "protocol": ("transductive", "inductive-clip", "inductive-recording"),

@@ -45,7 +45,23 @@ class S4DKernel(nn.Module):
         return dt_A, (dt_A.exp() - 1) / A
 
     def forward(self, length):
-        """Kernel K[l] = 2 Re sum_n C_n B_bar_n exp(dt_A_n)^l; real, (d_model, length)."""
+        """Kernel K[l] = 2 Re sum_n C_n B_bar_n exp(dt_A_n)^l; real, (d_model, length).
+
+        The powers are not written out: l = row * width + column splits exp(dt_A l) into two factors, so that about
+        2 sqrt(length) exponentials per state and one real matrix product make the kernel, already in its order.
+        """
+        dt_A, B_bar = self.discretise()
+        weights = 2 * torch.view_as_complex(self.C) * B_bar
+        width = math.isqrt(length - 1) + 1
+        column = torch.arange(width, device=dt_A.device, dtype=self.C.dtype)[:, None]
+        row = width * torch.arange(math.ceil(length / width), device=dt_A.device, dtype=self.C.dtype)[:, None]
+        rows = weights[:, None] * powers(dt_A[:, None], row)  # (d_model, rows, d_state / 2)
+        columns = powers(dt_A.conj()[:, None], column)  # conjugate: Re(a b) is the dot product of a and b*
+        parts = [torch.view_as_real(factor).flatten(2) for factor in (rows, columns)]  # (d_model, ..., d_state)
+        return torch.bmm(parts[0], parts[1].mT).flatten(1)[:, :length]
+
+    def vandermonde(self, length):
+        """The same kernel as its formula is written: every power of every state in memory, then one sum."""
         dt_A, B_bar = self.discretise()
         weights = torch.view_as_complex(self.C) * B_bar
         steps = torch.arange(length, device=dt_A.device)
@@ -84,8 +100,21 @@ class S4D(nn.Module):
     def forward(self, u):
         if u.ndim != 3 or u.shape[1] != self.d_model:
             raise ValueError(f"expected (batch, d_model={self.d_model}, frames), got {tuple(u.shape)}")
-        y = causal_convolution(u, self.kernel(u.shape[2])) + self.D[:, None] * u
-        return self.output_linear(self.dropout(F.gelu(y)))
+        with torch.autocast(u.device.type, enabled=False):  # phases need all the digits of single precision
+            kernel = with_skip(self.kernel(u.shape[2]), self.D)
+            y = causal_convolution(u.to(kernel.dtype), kernel)
+        return self.mix(y)
+
+    def mix(self, y):
+        """What follows the state space, frame by frame: real, (batch, d_model, frames) -> same shape.
+
+        The 1 x 1 convolution is done as one matrix product over all positions. Its result lies in memory as
+        (batch, frames, d_model), which is what a LayerNorm over the channels wants.
+        """
+        y = self.dropout(F.gelu(y)).transpose(1, 2)
+        convolution, gate = self.output_linear
+        mixed = F.linear(y.reshape(-1, self.d_model), convolution.weight[:, :, 0], convolution.bias)
+        return F.glu(mixed, dim=1).view(y.shape).transpose(1, 2)
 
     def initial_state(self, batch):
         """The empty memory: complex zeros, (batch, d_model, d_state / 2)."""
@@ -103,21 +132,69 @@ class S4D(nn.Module):
         dt_A, B_bar = self.kernel.discretise()
         state = dt_A.exp() * state + B_bar * u_t[..., None]
         y = 2 * (torch.view_as_complex(self.kernel.C) * state).sum(-1).real + self.D * u_t
-        return self.output_linear(self.dropout(F.gelu(y)[..., None])).squeeze(-1), state
+        return self.mix(y[..., None]).squeeze(-1), state
 
     def special_parameters(self):
         """Parameters that train with a small learning rate and no weight decay: step sizes and poles."""
         return [self.kernel.log_dt, self.kernel.log_A_real, self.kernel.A_imag]
 
 
+def powers(dt_A, steps):
+    """exp(dt_A steps) in real arithmetic: on a CPU several times as fast as PyTorch's complex exp.
+
+    Args:
+        dt_A: complex; steps: real; their shapes broadcast.
+    Taught in: 03_s4d.
+    """
+    size, angle = (dt_A.real * steps).exp(), dt_A.imag * steps
+    return torch.complex(size * angle.cos(), size * angle.sin())
+
+
+def with_skip(kernel, D):
+    """The kernel of the state space and of the way around it: D u is a kernel that has one value, at lag 0.
+
+    Args:
+        kernel: real, (d_model, length).
+        D: real, (d_model,).
+    Returns:
+        real, (d_model, length).
+    Taught in: 03_s4d.
+    """
+    return kernel + F.pad(D[:, None], (0, kernel.shape[1] - 1))
+
+
 def causal_convolution(u, kernel):
-    """y[l] = sum_{j <= l} kernel[l - j] u[j], by an FFT twice as long so that nothing wraps around.
+    """y[l] = sum_{j <= l} kernel[l - j] u[j]: by a matrix for many short sequences, by FFT for few or long ones.
+
+    A matrix has to be written for every channel, which pays only if enough sequences share it. The border is where
+    both take the same time, forward and backward, on two cores; see ``benchmarks/s4d_speed.py --profile``.
 
     Args:
         u: real, (batch, d_model, length).
         kernel: real, (d_model, length).
     Returns:
         y: real, (batch, d_model, length).
+    Taught in: 03_s4d.
+    """
+    batch, _, length = u.shape
+    return (toeplitz_convolution if length <= min(2 * batch, 200) else fft_convolution)(u, kernel)
+
+
+def toeplitz_convolution(u, kernel):
+    """``causal_convolution`` as one matrix product per channel; cost grows with the square of the length.
+
+    The matrix holds kernel[j - i] in row i, column j, so that the rows of u, one per clip, multiply it from the left.
+
+    Taught in: 03_s4d.
+    """
+    length = u.shape[-1]
+    matrix = F.pad(kernel, (length - 1, 0)).unfold(1, length, 1).flip(1)  # (d_model, length, length)
+    return torch.bmm(u.transpose(0, 1).contiguous(), matrix).transpose(0, 1)
+
+
+def fft_convolution(u, kernel):
+    """``causal_convolution`` as a product of spectra, twice as long so that nothing wraps around.
+
     Taught in: 03_s4d.
     """
     length = u.shape[-1]

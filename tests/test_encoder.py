@@ -1,10 +1,13 @@
+import copy
+
 import pytest
 import torch
+from torch.nn import functional as F
 
 from acssm_lib.encoder import AcousticSSM, AdaptedCNN, KernelZeroed, count_parameters, parameter_groups, pick_device
 from acssm_lib.presets import preset
-from acssm_lib.resnet import FrequencyResNet
-from acssm_lib.training import save_weights
+from acssm_lib.resnet import FrequencyResNet, ResidualBlock
+from acssm_lib.training import reduced_precision, save_weights
 
 
 def test_parameter_counts_at_paper_size():
@@ -36,6 +39,40 @@ def test_a_frame_s_output_depends_on_that_frame_alone():
     difference = (network(changed) - network(spectrograms)).abs().amax(dim=(0, 1))
     assert difference[7] > 1e-3
     assert difference[torch.arange(20) != 7].max() == 0
+
+
+def gradients(network, spectrograms):
+    """Features and the gradient of every weight, as one vector each, in double precision."""
+    features = network.stages(network.stem(spectrograms)).mean(dim=2)
+    weights = torch.linspace(-1, 1, features[0].numel(), dtype=features.dtype).view(features[0].shape)
+    (features * weights).sum().backward()
+    return [features.detach().flatten().double(), torch.cat([p.grad.flatten().double() for p in network.parameters()])]
+
+
+@pytest.mark.parametrize("widths, frames", [((4, 8), 9), ((8, 16), 59), ((8, 16, 32), 60), ((12, 16), 31)])
+@pytest.mark.parametrize("precision, near", [("float32", 1e-3), ("bfloat16", 0.1)])
+def test_channels_innermost_change_neither_features_nor_gradients(widths, frames, precision, near):
+    """Odd numbers of frames and few channels: where processors' libraries have gone wrong."""
+    torch.manual_seed(0)
+    network = FrequencyResNet(widths=widths, blocks=(1,) * len(widths))
+    assert all(module.weight.is_contiguous(memory_format=torch.channels_last) for module in network.modules()
+               if isinstance(module, torch.nn.Conv2d))
+    spectrograms = torch.randn(6, 3, 32, frames)
+    exact = copy.deepcopy(network).double().to(memory_format=torch.contiguous_format)
+    wanted = gradients(exact, spectrograms.double())
+    with reduced_precision(precision, "cpu"):
+        assert torch.equal(network(spectrograms), copy.deepcopy(network)(spectrograms.clone()))
+        got = gradients(network, spectrograms.contiguous(memory_format=torch.channels_last))
+    for a, b in zip(got, wanted):
+        assert (a - b).norm() < near * b.norm()
+
+
+def test_a_shortcut_reads_the_bands_that_a_stride_of_two_reads():
+    torch.manual_seed(0)
+    block, x = ResidualBlock(4, 8, stride=2).eval(), torch.randn(2, 4, 9, 5)
+    strided = F.conv2d(x, block.shortcut[0].weight, stride=(2, 1))
+    y = block.norm2(block.conv2(F.relu(block.norm1(block.conv1(x)))))
+    torch.testing.assert_close(block(x), F.relu(y + block.shortcut[1](strided)))
 
 
 def test_shuffled_frames_change_the_ssm_but_not_the_cnn(tiny):

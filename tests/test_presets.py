@@ -12,6 +12,7 @@ def test_paper_is_the_published_setting():
     assert (paper.widths, paper.blocks, paper.n_layers, paper.d_state) == ((64, 128, 256, 512), (2, 2, 2, 2), 6, 64)
     assert (paper.pretrain_epochs, paper.pretrain_batch, paper.pretrain_lr, paper.temperature) == (500, 64, 1e-4, 0.2)
     assert (paper.n_shot, paper.finetune_epochs, paper.finetune_lr, paper.finetune_batch) == (5, 50, 0.006, 4)
+    assert (paper.precision, PRESETS["quick"].precision) == ("auto", "float32")
     assert (paper.floor_db, paper.standardise, paper.pool, paper.test_crops) == (None, False, "unlabelled", 1)
 
 
@@ -31,6 +32,7 @@ def test_text_from_the_command_line_becomes_the_field_s_type():
     ({"standardise": "yes"}, "standardise='yes'"),
     ({"pool": "everything"}, "unlabelled, group, all"),
     ({"n_shot": None}, "n_shot=None"),
+    ({"precision": "half"}, "auto, float32, bfloat16"),
 ])
 def test_a_wrong_setting_is_refused_with_its_name(overrides, words):
     with pytest.raises(ValueError, match=words):

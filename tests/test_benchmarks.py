@@ -1,0 +1,71 @@
+"""The plain side of every benchmark computes what the library computes."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from acssm_lib.clips import Clips
+from acssm_lib.encoder import AcousticSSM
+from acssm_lib.features import SpectrogramStack
+from acssm_lib.presets import preset
+from acssm_lib.training import seeded
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """The module ``benchmarks/plain.py``."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
+    import plain
+    yield plain
+    del sys.modules["plain"]
+
+
+def noise(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("stretch", [0.8, 1.0, 1.25])
+def test_views_clip_by_clip(plain, stretch):
+    waveforms = [(2000 * noise(length)).to(torch.int16) for length in (9000, 6001, 12_345)]
+    n_samples = 4096
+    starts = [-n_samples // 2, 300, int(12_345 * stretch) - n_samples // 2]  # before, inside of and beyond its clip
+    got = plain.views([waveform.numpy() for waveform in waveforms], [stretch] * 3, starts, n_samples)
+    stretches = torch.full((3,), stretch, dtype=torch.float64)
+    wanted = Clips(waveforms).cut(torch.arange(3), torch.tensor(starts), stretches, n_samples)
+    assert got.shape == wanted.shape == (3, n_samples) and got.abs().max() > 0.05
+    torch.testing.assert_close(got, wanted, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("window, floor_db", [("rectangular", None), ("hann", -80.0)])
+def test_spectrograms_clip_by_clip(plain, window, floor_db):
+    front_end = SpectrogramStack(n_mels=32, stft_window=window, floor_db=floor_db)
+    waveform = 0.1 * noise(3, 8000)
+    front_end.standardise(waveform)
+    got, wanted = plain.spectrogram_stack(waveform, front_end), front_end(waveform)
+    torch.testing.assert_close(got[:, :2], wanted[:, :2], atol=2e-3, rtol=0)
+    turned = (got[:, 2] - wanted[:, 2]).abs() * front_end.deviation[2]
+    assert torch.minimum(turned, 2 * np.pi - turned).max() < 2e-3  # an angle may jump from pi to -pi
+
+
+def test_kernel_by_all_powers(plain):
+    with seeded(0):
+        kernel = AcousticSSM(preset("quick")).sequence.layers[0].kernel
+    torch.testing.assert_close(plain.kernel(kernel, 77), kernel(77), atol=1e-4, rtol=1e-4)
+
+
+def test_encoder_and_its_gradients(plain):
+    config = preset("quick", n_mels=16, widths=(4, 8), blocks=(1, 1), d_state=4, dropout=0.0)
+    with seeded(0):
+        encoder = AcousticSSM(config).train()
+    copied = plain.PlainEncoder(encoder).train()
+    assert all(value.is_contiguous() for value in copied.encoder.cnn.parameters())
+    waveform, weights = 0.1 * noise(4, 8000), noise(4, 8)
+    embeddings = [module.embed(waveform) for module in (copied, encoder)]
+    for embedding in embeddings:
+        (embedding * weights).sum().backward()
+    torch.testing.assert_close(*embeddings, atol=1e-4, rtol=1e-4)
+    for (name, one), other in zip(copied.encoder.named_parameters(), encoder.parameters()):
+        assert (one.grad - other.grad).norm() <= 1e-3 * other.grad.norm() + 1e-4, name

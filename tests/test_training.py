@@ -1,0 +1,142 @@
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from acssm_lib.contrastive import SegmentPairs, pretrain
+from acssm_lib.encoder import AcousticSSM, AdaptedCNN, KernelZeroed
+from acssm_lib.mt_slvr import SplitResNet
+from acssm_lib.training import computing_precision, reduced_precision, seeded, train
+
+
+def build(kind, config):
+    with seeded(0):
+        return kind(config)
+
+
+@pytest.mark.parametrize("able, resolved", [({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16"),
+                                            ({"avx512_f": True, "avx512_bf16": False}, "float32"), ({}, "float32")])
+def test_auto_is_bfloat16_only_where_the_processor_multiplies_it(monkeypatch, able, resolved):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert computing_precision("auto", "cpu") == resolved
+    assert computing_precision("float32", "cpu") == "float32"
+    assert computing_precision("bfloat16", torch.device("cpu")) == "bfloat16"
+    assert computing_precision("auto", "mps") == "float32"
+
+
+@pytest.mark.parametrize("emulated", [True, False])
+def test_auto_on_an_older_gpu_is_float32(monkeypatch, emulated):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or
+                        not emulated)
+    assert computing_precision("auto", "cuda") == ("float32" if emulated else "bfloat16")
+
+
+def test_products_are_rounded_inside_the_context_only():
+    a, b = torch.randn(2, 40, 40, generator=torch.Generator().manual_seed(0))
+    exact = a @ b
+    with reduced_precision("float32", "cpu"):
+        assert torch.equal(a @ b, exact)
+    with reduced_precision("bfloat16", "cpu"):
+        rounded = a @ b
+    assert rounded.dtype == torch.bfloat16
+    difference = (rounded.float() - exact).norm() / exact.norm()
+    assert 1e-4 < difference < 1e-2
+
+
+@pytest.mark.parametrize("kind", [AcousticSSM, AdaptedCNN, KernelZeroed, SplitResNet])
+def test_bfloat16_training_is_close_to_float32_and_the_rest_is_float32(tiny, kind):
+    spectrograms = torch.randn(8, 3, tiny.n_mels, 12, generator=torch.Generator().manual_seed(0))
+    target = torch.randn(kind(tiny).d_model, generator=torch.Generator().manual_seed(1))
+    exact = build(kind, replace(tiny, dropout=0.0)).train()
+    rounded = build(kind, replace(tiny, dropout=0.0, precision="bfloat16")).train()
+    features, gradients = [], []
+    for encoder in (exact, rounded):
+        features.append(encoder(spectrograms))
+        features[-1].mean(dim=2).matmul(target).square().sum().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in encoder.parameters() if p.requires_grad]))
+    assert features[1].dtype == gradients[1].dtype == torch.float32
+    assert {value.dtype for value in rounded.state_dict().values()} <= {torch.float32, torch.int64}
+    for exactly, roughly in (features, gradients):
+        assert 1e-4 < (roughly - exactly).norm() / exactly.norm() < 0.1
+
+    rounded.load_state_dict(exact.state_dict())
+    assert torch.equal(rounded.eval()(spectrograms), exact.eval()(spectrograms))  # a test never rounds
+
+
+def test_pretraining_and_its_resumption_in_bfloat16(tiny, bank, tmp_path):
+    config = replace(tiny, precision="bfloat16")
+    file = tmp_path / "pretraining.ckpt"
+
+    def losses(stop=None):
+        class Stopping(SegmentPairs):
+            steps = 0
+
+            def forward(self, *arguments):
+                Stopping.steps += 1
+                if Stopping.steps == stop:
+                    raise KeyboardInterrupt
+                return super().forward(*arguments)
+        Stopping.__name__ = "SegmentPairs"
+        return pretrain(build(AcousticSSM, config), bank, range(12), config, seed=0, objective=Stopping,
+                        checkpoint=file, save_every_s=0, progress=False).losses
+
+    unbroken = losses()
+    file.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        losses(stop=5)
+    assert losses() == unbroken
+    exact = pretrain(build(AcousticSSM, tiny), bank, range(12), tiny, seed=0, progress=False).losses
+    assert unbroken != exact and unbroken == pytest.approx(exact, abs=0.2)
+
+
+def test_fused_adamw_is_adamw_with_channels_innermost_too(tiny):
+    encoders = [build(AdaptedCNN, tiny)]
+    encoders.append(copy.deepcopy(encoders[0]))
+    spectrograms = torch.randn(8, 3, tiny.n_mels, 12, generator=torch.Generator().manual_seed(0))
+    for encoder, fused in zip(encoders, (True, False)):
+        assert encoder.cnn.stem[0].weight.is_contiguous(memory_format=torch.channels_last)
+        optimiser = torch.optim.AdamW(encoder.parameters(), 1e-3, weight_decay=0.1, eps=1e-2, fused=fused)
+        train(lambda step: encoder(spectrograms).square().mean(), {"encoder": encoder}, optimiser, lambda step: 1.0, 3,
+              torch.Generator(), 0, progress=False)
+    for one, other in zip(*(encoder.parameters() for encoder in encoders)):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+class NoReadBack(TorchDispatchMode):
+    """Raises at every operation that would make the host wait for a device."""
+
+    waiting = {"_local_scalar_dense", "nonzero", "equal", "masked_select", "is_nonzero", "_unique2", "unique_dim",
+               "unique_consecutive", "repeat_interleave.Tensor"}
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        name = str(function).removeprefix("aten.")
+        by_mask = name.startswith(("index.", "index_put")) and any(
+            index is not None and index.dtype == torch.bool for index in arguments[1])
+        if by_mask or name in self.waiting or name.split(".")[0] in self.waiting:
+            raise AssertionError(f"{name} would wait for the device")
+        return function(*arguments, **(keywords or {}))
+
+
+@pytest.mark.parametrize("read_back", [lambda x: x.sum().item(), lambda x: x[x > 0], lambda x: bool(x.sum() > 0),
+                                       lambda x: x.nonzero(), lambda x: torch.equal(x, x), lambda x: x.unique()])
+def test_the_watch_sees_every_way_to_wait(read_back):
+    with NoReadBack(), pytest.raises(AssertionError, match="would wait"):
+        read_back(torch.arange(3.0))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_step_reads_nothing_back_from_the_device(tiny, bank, precision):
+    """From the views on; where to cut these is decided on the host, which may look at its own numbers."""
+    config = replace(tiny, precision=precision)
+    encoder = build(AcousticSSM, config).train()
+    objective = SegmentPairs(encoder, config)
+    optimiser = torch.optim.AdamW([*encoder.parameters(), *objective.parameters()], fused=True)
+    waveform = objective.views(bank, torch.arange(4), torch.Generator().manual_seed(0))
+    objective.views = lambda *_: waveform
+    before = encoder.cnn.stem[0].weight.clone()
+    with NoReadBack():
+        objective(encoder, None, None, None).backward()
+        optimiser.step()
+    assert not torch.equal(encoder.cnn.stem[0].weight, before)
