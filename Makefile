@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both create the environment in .venv the first time.
-.PHONY: demo test test-browser lab notebooks student tables figures lock clean
+.PHONY: demo test test-browser lab notebooks student tables figures bench scaling lock clean
 PYTHON ?= python3
 RUNS ?= runs/demo
 # The stamp's name changes with the requirements, so a second call installs nothing and an edited pin installs again.
@@ -11,13 +11,13 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
 
 # Mode "natural" shows what pre-training is worth, mode "order" what the state-space layers are worth. Order is learned
-# after a plateau, so its fine-tuning is longer and less timid, for every method alike. Longest run first: two at a time.
-DEMO := reproduce --dataset synthetic-frogs --preset quick --out $(RUNS) --jobs 2 \
-        --methods acoustic-ssm1,adapted-cnn,supervised,mel-stats
+# after a plateau, so its fine-tuning is longer and less timid, for every method alike. A quick run comes first, so that
+# there is news soon, then the longest first, so that no core waits for the last one; one batch for the same reason.
+DEMO := reproduce --dataset synthetic-frogs --preset quick --out $(RUNS) --jobs 2 --groups natural,order \
+        --methods mel-stats,acoustic-ssm1,adapted-cnn,supervised --set order:pretrain_epochs=20 order:n_episodes=3 \
+        order:finetune_epochs=12 order:finetune_encoder_lr=0.003 order:finetune_ssm_lr=0.003
 demo: $(STAMP)
-	.venv/bin/acssm $(DEMO) --groups natural
-	.venv/bin/acssm $(DEMO) --groups order \
-	    --set pretrain_epochs=20 finetune_epochs=12 finetune_encoder_lr=0.003 finetune_ssm_lr=0.003 n_episodes=3
+	.venv/bin/acssm $(DEMO)
 	.venv/bin/acssm report $(RUNS) > /dev/null
 	@echo
 	@echo "Percent of clips named right, with five labelled clips per class; SYNTHETIC calls. ± is half of a 95 % interval over"
@@ -77,6 +77,15 @@ figures: $(STAMP)
 	cp build/report/esc50_quick_transductive_accuracy.png build/report/esc50_quick_transductive_shots.png figures/
 	cp build/report/synthetic-frogs_quick_transductive_confusion.png figures/demo_confusion.png
 	ACSSM_SCREENSHOTS=figures $(MAKE) test-browser
+
+# Fast against plain, every row measured now; about 12 minutes on two cores that do nothing else. The README quotes the
+# files. A GPU has a benchmark of its own: .venv/bin/python benchmarks/pretraining_speed.py --device cuda
+bench: $(STAMP)
+	.venv/bin/python benchmarks/bench.py --json figures/bench.json
+
+# Cost against length, clips, batch, widths and runs at a time.
+scaling: $(STAMP)
+	.venv/bin/python benchmarks/scaling.py --figure figures/scaling.png --json figures/scaling.json
 
 # Pins for every platform, without naming an index: see constraints.txt.
 lock:

@@ -109,8 +109,9 @@ def _add_reproduce(commands):
     reproduce.add_argument("--protocol", type=_one_of("protocol", PROTOCOLS), metavar="NAME",
                            help=f"what pre-training may hear of the queries: {', '.join(PROTOCOLS)}; "
                            "the same as --set protocol=NAME")
-    reproduce.add_argument("--set", action="extend", nargs="+", default=[], metavar="FIELD=VALUE",
-                           help="change fields of the preset, as in n_layers=4 widths=16,32")
+    reproduce.add_argument("--set", action="extend", nargs="+", default=[], metavar="[GROUP:]FIELD=VALUE",
+                           help="change fields of the preset, as in n_layers=4 widths=16,32; "
+                           "in one group alone, as in G1:n_layers=4")
     reproduce.add_argument("--out", required=True, type=Path, metavar="RUNS", help="folder of the results")
     reproduce.add_argument("--weights", action="append", default=[], metavar="[METHOD=]PATH",
                            help="downloaded file of an embedder, where `acssm data weights` did not put it")
@@ -133,25 +134,31 @@ def _add(commands, name, function, summary, more=""):
 
 
 def _reproduce(args):
-    settings, overrides = _settings(args.preset, _with_protocol(args.set, args.protocol))
+    assignments = _by_group(_with_protocol(args.set, args.protocol))
+    settings = {group: _settings(args.preset, assignments[None] + (of_group if group else []))
+                for group, of_group in assignments.items()}
     _check_paths(args)
     where = _where(args)
 
+    for method in args.methods:
+        _require("method", method, METHOD_NAMES)
+
     from acssm_lib import datasets, runner
-    from acssm_lib.methods import METHODS
     from acssm_lib.runs import RunConflict, plan
 
-    for method in args.methods:
-        _require("method", method, METHODS)
     weights = _weights(args.methods, args.weights)
-    dataset = datasets.load(args.dataset, args.data, preset=settings)
+    dataset = datasets.load(args.dataset, args.data, preset=settings[None][0])
     groups = args.groups or dataset.default_groups
-    groups = list(dataset.groups) if groups == ["all"] else groups
+    groups = list(dict.fromkeys(dataset.groups if groups == ["all"] else groups))
     for group in groups:
         _require("group", group, dataset.groups)
+    for group in set(settings) - {None}:
+        _require("group in --set", group, groups)
+    runs = []
     for group in groups:
-        datasets.require_shots(dataset, group, settings.n_shot)
-    runs = plan(args.dataset, groups, args.methods, args.seeds, args.preset, overrides, args.data, weights)
+        chosen, overrides = settings.get(group, settings[None])
+        datasets.require_shots(dataset, group, chosen.n_shot)
+        runs += plan(args.dataset, [group], args.methods, args.seeds, args.preset, overrides, args.data, weights)
     try:
         with _terminated_is_ctrl_c():
             failures = runner.reproduce(runs, args.out, notebook=args.notebook, **where)
@@ -166,9 +173,18 @@ def _with_protocol(assignments, protocol):
         return assignments
     for assignment in assignments:
         field, _, value = assignment.partition("=")
-        if field == "protocol" and value != protocol:
+        if field.rpartition(":")[2] == "protocol" and value != protocol:
             raise BadArguments(f"--protocol {protocol} and --set {assignment} contradict each other; leave one out")
     return [*assignments, f"protocol={protocol}"]
+
+
+def _by_group(assignments):
+    """group -> its assignments, None -> those that hold in every group."""
+    found = {None: []}
+    for assignment in assignments:
+        group, colon, _ = assignment.partition("=")[0].rpartition(":")
+        found.setdefault(group if colon else None, []).append(assignment.removeprefix(group + colon))
+    return found
 
 
 def _where(args):

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from acssm_lib.fewshot import FineTuning, embed, evaluate
+from acssm_lib.fewshot import CropFeatures, FineTuning, embed, evaluate
 from acssm_lib.methods import MelStatistics
 from acssm_lib.readout import LogisticReadout, NearestMean
 from acssm_lib.records import supports_digest
 from acssm_lib.statistics import mean_interval
+from acssm_lib.training import computing_precision
 
 CURVE_DRAWS = 100  # support draws at the other shots of the curve, at most
 
@@ -36,10 +37,11 @@ def measure(encoder, data, split, config, seed, *, checkpoint=None, device=None,
     """
     group = (data.labels, data.sources, data.names)
     measured = {}
-    embedding, shuffled = _embeddings(encoder, data, config)
+    features = None if encoder is None else CropFeatures(encoder, data.clips, config)  # of the test crops, for all uses
+    embedding, shuffled = _embeddings(encoder, data, config, features)
     logistic, frames = LogisticReadout(embedding, shuffled=shuffled), shuffled is not None
     if encoder is not None and config.finetuning:
-        learner = FineTuning(encoder, data.clips, config, device=device, progress=False)
+        learner = FineTuning(encoder, data.clips, config, features=features, device=device, progress=False)
         measured["finetuned", config.n_shot] = evaluate(learner, *group, config, seed, split=split, shuffled=frames,
                                                         checkpoint=checkpoint, progress=progress)
     n_frozen = config.n_frozen_episodes if config.pool == "group" else config.n_episodes
@@ -57,15 +59,15 @@ def measure(encoder, data, split, config, seed, *, checkpoint=None, device=None,
     return measured
 
 
-def _embeddings(encoder, data, config):
+def _embeddings(encoder, data, config, features):
     """Of every clip, in time and with shuffled frames (None without frames); rows outside of the group are zero."""
     members = np.flatnonzero(data.labels >= 0)
     if encoder is None:
         return _rows(MelStatistics(data.clips, config).features(members), members, len(data.labels)), None
-    in_time = _rows(embed(encoder, data.clips, members, config), members, len(data.labels))
+    in_time = _rows(embed(encoder, data.clips, members, config, None, features), members, len(data.labels))
     if not getattr(encoder, "has_frames", True):
         return in_time, None
-    return in_time, _rows(embed(encoder, data.clips, members, config, shuffle_seed=0), members, len(data.labels))
+    return in_time, _rows(embed(encoder, data.clips, members, config, 0, features), members, len(data.labels))
 
 
 def _rows(values, members, n_clips):
@@ -137,6 +139,7 @@ def run_record(*, dataset, group, method, seed, config, overrides, data, measure
         "pretraining": _pretraining(pretrainings, config),
         "finetuning": {"seconds": float(sum(draw["seconds"] for draw in draws))}, "parameters": parameters,
         "overrides": overrides, "settings": config.as_dict(), "device": str(device),
+        "precision": computing_precision(config.precision, device),
         "versions": {"acssm_lib": importlib.metadata.version("acoustic-ssm"), "torch": torch.__version__,
                      "numpy": np.__version__, "python": platform.python_version()}}
 

@@ -14,6 +14,7 @@ from acssm_lib.features import SpectrogramStack
 from acssm_lib.mn04 import MobileNet
 from acssm_lib.mt_slvr import MTSLVRObjective, SplitResNet
 from acssm_lib.presets import EMBEDDER_NAMES
+from acssm_lib.readout import FewShotLogistic
 from acssm_lib.speech_models import WaveformTransformer
 from acssm_lib.tera import MelTransformer
 from acssm_lib.training import seeded
@@ -110,13 +111,8 @@ class MelStatistics:
         return self.cache[index]
 
     def fit(self, indices, labels, seed, checkpoint=None):
-        from sklearn.linear_model import LogisticRegression  # here: four seconds that the other methods save
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-
-        self.model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, random_state=seed))
-        self.model.fit(self.features(indices), labels)
+        self.model = FewShotLogistic().fit(self.features(indices), labels)
         return self
 
     def predict(self, indices):
-        return self.model.predict_proba(self.features(indices))
+        return self.model.predict(self.features(indices))

@@ -7,7 +7,6 @@ Tensors and arrays are both welcome.
 
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from acssm_lib.files import write_atomically
@@ -20,6 +19,9 @@ METHOD_COLOURS = {
     "acoustic-ssm2-noise": "#A6761D", "byol-a": "#000000", "mn04": "#DDCC77", "tera": "#999933", "mockingjay": "#332288",
     "wav2vec2": "#882255", "hubert": "#D55E00",
 }
+# Of classes: the palette that seaborn calls "colorblind", as values, since importing it takes longer than the figure.
+CLASS_COLOURS = ("#0173B2", "#DE8F05", "#029E73", "#D55E00", "#CC78BC", "#CA9161", "#FBAFE4", "#949494", "#ECE133",
+                 "#56B4E9")
 OTHER_COLOUR = "#A0522D"  # a method this list does not know
 CHANNELS = (  # of a spectrogram stack: name with unit, colour map, limits
     ("Log-mel power (dB)", "magma", None),
@@ -200,11 +202,10 @@ def embedding(points, labels, classes, ax=None, highlight=None, title=None):
     if points.shape != (len(labels), 2):
         raise ValueError(f"expected points (n, 2) and labels (n,), got {points.shape} and {labels.shape}")
     ax = _axis(ax, 6.4, 4.4)
-    colours = sns.color_palette("colorblind", 10)
     for label in np.unique(labels):
         chosen = points[labels == label]
         style = ({"color": "#BBBBBB", "marker": ".", "label": "unlabelled", "zorder": 1} if label < 0 else
-                 {"color": colours[label % 10], "marker": _MARKERS[label % 8], "label": classes[label]})
+                 {"color": CLASS_COLOURS[label % 10], "marker": _MARKERS[label % 8], "label": classes[label]})
         ax.scatter(*chosen.T, s=30, linewidths=0.4, edgecolors="white", **style)
     if highlight is not None:
         ax.scatter(*points[_array(highlight, 1, "highlight (n,)")].T, s=95, facecolors="none", edgecolors=_INK,

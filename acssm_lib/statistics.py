@@ -8,7 +8,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 
 class Estimate(NamedTuple):
@@ -58,6 +58,8 @@ def mean_interval(values, n_query=None, limits=(0.0, 1.0)):
     if len(values) > 1:
         low, high = estimate.low, estimate.high
     elif n_query:
+        from scipy import stats  # here: one draw is rare, and importing it takes seconds
+
         low, high = stats.binomtest(round(estimate.mean * n_query), n_query).proportion_ci(method="wilson")
     else:
         return estimate.mean, None
@@ -129,10 +131,10 @@ def _strata(sets):
 
 def _student(mean, error, freedom, n):
     if error > 0:
-        p = float(2 * stats.t.sf(abs(mean) / error, freedom))
+        p = float(2 * special.stdtr(freedom, -abs(mean) / error))
     else:
         p = 0.0 if mean else 1.0  # every value the same
-    return Estimate(mean, float(stats.t.ppf(0.975, freedom) * error), p, n)
+    return Estimate(mean, float(special.stdtrit(freedom, 0.975) * error), p, n)
 
 
 def holm(p):

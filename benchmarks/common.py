@@ -74,6 +74,9 @@ def in_own_process(code, *arguments, environment=None):
 
 def peak_memory_mib():
     """Largest resident memory of this process so far, MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux: ru_maxrss would begin with what the parent had when it started this process
+        return int(re.search(r"VmHWM:\s+(\d+)", status.read_text()).group(1)) / 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 1024)
 

@@ -55,7 +55,6 @@ def library(monkeypatch):
     stand_in("weights", find=find, describe=lambda: "name  MB", WEIGHTS=dict.fromkeys(EMBEDDER_NAMES),
              download=lambda name, to=None: seen.calls.setdefault("weights", []).append((name, to)))
     stand_in("datasets", load=load, require_shots=require_shots)
-    stand_in("methods", METHODS=dict.fromkeys(METHOD_NAMES))
     stand_in("results", write_report=write_report)
     stand_in("data_check", check=lambda path, n_shot: seen.problems,
              format_report=lambda problems: f"{len(problems)} problems")
@@ -89,6 +88,12 @@ def test_arguments_reach_the_runs_as_typed_values(library, tmp_path):
     assert call["runs"][0].data == str(tmp_path)
 
 
+def test_a_setting_of_one_group_stays_there_and_wins_over_the_common_one(library):
+    assert cli.main(frogs("--set", "order:n_layers=4", "n_layers=3", "d_state=8", "--methods", "supervised")) == 0
+    assert {run.group: run.overrides for run in library.calls["reproduce"]["runs"]} == {
+        "G1": {"n_layers": 3, "d_state": 8}, "order": {"n_layers": 4, "d_state": 8}}
+
+
 @pytest.mark.parametrize("words, expected", [
     (frogs("--groups", "G1,ordre"), "unknown group 'ordre' (did you mean 'order'?)"),
     (frogs("--methods", "mel-stat"), "unknown method 'mel-stat' (did you mean 'mel-stats'?)"),
@@ -97,6 +102,10 @@ def test_arguments_reach_the_runs_as_typed_values(library, tmp_path):
     (frogs("--set", "n_layers=many"), "n_layers='many'"),
     (frogs("--set", "n_layers"), "--set n_layers: expected FIELD=VALUE"),
     (frogs("--set", "name=mine"), "--preset"),
+    (frogs("--set", "ordre:n_layers=4"), "unknown group in --set 'ordre' (did you mean 'order'?)"),
+    (frogs("--set", "G2:n_layers=4", "--groups", "G1"), "unknown group in --set 'G2'"),
+    (frogs("--set", "order:n_layer=4"), "did you mean 'n_layers'?"),
+    (frogs("--protocol", "transductive", "--set", "G1:protocol=inductive-clip"), "contradict each other"),
     (frogs("--data", "."), "synthetic-frogs is made on the spot"),
     (frogs("--seeds", "0,-1"), "got '0,-1'"),
     (frogs("--jobs", "0"), "got '0'"),

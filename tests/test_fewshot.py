@@ -8,7 +8,8 @@ import torch
 from acssm_lib.clips import Clips
 from acssm_lib.contrastive import pretrain
 from acssm_lib.encoder import AcousticSSM, count_parameters
-from acssm_lib.fewshot import Classifier, FineTuning, embed, evaluate, finetune, predict, shuffle_frames
+from acssm_lib.fewshot import (Classifier, CropFeatures, FineTuning, embed, evaluate, finetune, predict,
+                               shuffle_frames)
 from acssm_lib.methods import METHODS, MelStatistics, build_encoder
 from acssm_lib.presets import EMBEDDER_NAMES, METHOD_NAMES, preset
 from acssm_lib.protocols import Split
@@ -186,3 +187,29 @@ def test_evaluation_on_a_split_asks_its_queries_and_labels_its_support(tiny):
                      shuffled=True, progress=False)
     assert asked == [[0, 4, 8]] * 4 and {draw["n_query"] for draw in draws} == {3}
     assert all(draw["accuracy"] == 1 and draw["shuffled"]["accuracy"] == 0 for draw in draws)
+
+
+@pytest.mark.parametrize("most_mib, kept", [(512, 12), (0.02, 0), (0, 0)])  # all of them take 0.04 MiB
+def test_kept_features_are_those_of_a_fresh_front_end(bank, tiny, most_mib, kept):
+    encoder, other = build(tiny).eval(), build(tiny).eval()
+    features, cut = CropFeatures(encoder, bank, tiny, most_mib), []
+    encoder.front_end.register_forward_hook(lambda module, inputs, output: cut.append(len(inputs[0])))
+    for asked in ([3, 1, 8], [8, 8, 0], range(12)):
+        for seed in (None, 7):
+            torch.testing.assert_close(embed(encoder, bank, asked, tiny, seed, features),
+                                       embed(other, bank, asked, tiny, seed), rtol=1e-5, atol=1e-5)
+    assert len(features.kept) == kept and features.size <= most_mib * 2**20
+    assert sum(cut) == 2 * 12 if kept else sum(cut) > 2 * 12  # two crops per clip
+
+
+def test_features_are_kept_from_draw_to_draw(bank, tiny):
+    encoder, cut = build(tiny), []
+    learner = FineTuning(encoder, bank, tiny, progress=False)
+    encoder.front_end.register_forward_hook(lambda module, inputs, output: cut.append(len(inputs[0])))
+    for draw in (0, 1):
+        learner.fit(np.arange(0, 12, 2), LABELS[::2], draw)
+        trained = sum(cut)
+        answers = learner.predict(np.arange(12), shuffle_seed=5)
+        assert sum(cut) - trained == (2 * 12 if draw == 0 else 0)
+        fresh = predict(learner.classifier, bank, np.arange(12), tiny, shuffle_seed=5)
+        assert np.allclose(answers, fresh, atol=1e-5)

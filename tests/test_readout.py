@@ -3,10 +3,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from acssm_lib.fewshot import evaluate
 from acssm_lib.methods import MelStatistics
-from acssm_lib.readout import LogisticReadout, NearestMean
+from acssm_lib.readout import FewShotLogistic, LogisticReadout, NearestMean
 
 LABELS = np.repeat([0, 1, 2], 20)
 READOUTS = [LogisticReadout, NearestMean]
@@ -86,6 +89,18 @@ def test_a_fit_leaves_the_embeddings_as_they_are(readout):
     before = points.copy()
     readout(points).fit(support, LABELS[support], 0).predict(query)
     assert np.array_equal(points, before)
+
+
+@pytest.mark.parametrize("d, C", [(3, 1.0), (60, 1.0), (60, 0.01)])  # fewer and more coordinates than samples
+def test_in_the_span_of_the_samples_logistic_regression_is_the_same(d, C):
+    support, query = every_fourth()
+    points = blobs(spread=1.5, d=d)
+    everywhere = make_pipeline(StandardScaler(), LogisticRegression(C=C, solver="newton-cholesky", tol=1e-10))
+    wanted = everywhere.fit(points[support], LABELS[support]).predict_proba(points[query])
+    few = FewShotLogistic(C).fit(points[support], LABELS[support])
+    assert few.directions.shape == (d, min(d, len(support)))
+    assert np.allclose(few.predict(points[query]), wanted, atol=1e-5)
+    assert wanted.max(1).min() < 0.8  # some are unsure: the comparison says something
 
 
 def test_a_stronger_penalty_makes_answers_less_sure():

@@ -359,6 +359,18 @@ def test_settings_are_compared_again_under_the_lock(tmp_path):
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
+def test_the_page_of_a_run_loads_no_tables_and_no_statistics_package():
+    page = json.loads(runner.find_notebook().read_text(encoding="utf-8"))
+    code = ["".join(cell["source"]) for cell in page["cells"] if cell["cell_type"] == "code"]
+    lines = "\n".join(code).splitlines()
+    imports = [line for line in lines if line.startswith(("import ", "from "))]
+    assert "import torch" in imports
+    program = "\n".join([*imports, "import sys", "print(*sys.modules)"])
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "acssm_lib.measure" in loaded
+    assert not {"pandas", "seaborn", "sklearn", "scipy.stats", "scipy.signal"}.intersection(loaded)
+
+
 def wait_until(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():

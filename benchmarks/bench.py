@@ -1,0 +1,58 @@
+"""The whole table, fast against plain, on this machine: ``make bench``, or ``python benchmarks/bench.py --only s4d``.
+
+Every topic is a script of its own and runs in a process of its own, one after the other. The result is also written
+as JSON with the machine's name, for the README and for comparing machines.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from common import Row, machine, show
+
+TOPICS = ("front_end", "s4d", "pretraining", "bank", "few_shot", "demo")
+HERE = Path(__file__).parent
+
+
+def rows_of(topic):
+    """The rows that a topic's script measures; what it prints on the way goes to the screen.
+
+    Raises:
+        subprocess.CalledProcessError: the script failed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.json"
+        subprocess.run([sys.executable, HERE / f"{topic}_speed.py", "--json", path], check=True, cwd=HERE.parent)
+        return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=TOPICS, default=TOPICS, metavar="TOPIC",
+                        help=f"of {', '.join(TOPICS)} (default: all)")
+    parser.add_argument("--json", type=Path, help="where to write the table as JSON")
+    args = parser.parse_args()
+    about = machine()
+    print(", ".join(f"{key} {value}" for key, value in about.items() if value), flush=True)
+    started, rows = time.monotonic(), []
+    for topic in args.only:
+        print(f"\n{topic}", flush=True)
+        rows += rows_of(topic)
+    minutes = (time.monotonic() - started) / 60
+    print(f"\nAll of it, {minutes:.1f} minutes", flush=True)
+    show(rows)
+    if args.json:
+        record = {"date": datetime.date.today().isoformat(), "machine": about, "minutes": round(minutes, 1),
+                  "rows": [dataclasses.asdict(row) for row in rows]}
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

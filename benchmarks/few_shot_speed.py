@@ -1,0 +1,173 @@
+"""Fine-tuning of one episode and the frozen readout of 600 draws: ``python benchmarks/few_shot_speed.py``.
+
+The episode is one support draw of the synthetic frogs with preset ``quick``: 25 labelled clips, 40 crops of each, five
+epochs; then every query is asked twice, in time and with shuffled frames. The plain side cuts a crop, makes its
+spectrograms and sends it through the whole network wherever a crop is needed, in every epoch and for each question
+anew. The readout is logistic regression on 512 coordinates of 200 generated clips, asked twice as well.
+"""
+
+import argparse
+import cProfile
+import pstats
+import time
+
+import common
+import numpy as np
+import plain
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch.nn import functional as F
+
+from acssm_lib.datasets import load
+from acssm_lib.encoder import parameter_groups
+from acssm_lib.episodes import sample_episode
+from acssm_lib.experiment import load_group
+from acssm_lib.fewshot import Classifier, FineTuning, evaluate, shuffle_frames
+from acssm_lib.methods import build_encoder
+from acssm_lib.presets import preset
+from acssm_lib.readout import LogisticReadout
+from acssm_lib.training import cosine_factor
+
+
+class PlainFineTuning:
+    """A learner that knows no short cut; the same network, crops, batches and learning rates as ``FineTuning``."""
+
+    def __init__(self, encoder, clips, config):
+        self.encoder, self.clips, self.config = encoder, clips, config
+
+    def spectrograms(self, index, crop, n_crops):
+        """Of one crop of one clip, (1, 3, n_mels, frames), from the waveform."""
+        samples = self.clips.waveform(index).numpy() * 32768
+        pad = self.config.n_samples // 2
+        start = (len(samples) + 2 * pad - self.config.n_samples) // (n_crops - 1) * crop - pad
+        waveform = plain.views([samples], [1.0], [start], self.config.n_samples)
+        return plain.spectrogram_stack(waveform, self.encoder.front_end)
+
+    def fit(self, indices, labels, seed):
+        config, crops, network = self.config, self.config.finetune_crops, plain.PlainEncoder(self.encoder)  # a copy
+        torch.manual_seed(seed)
+        self.classifier = Classifier(network, 5, config.head_width, config.head_dropout).train()
+        groups = parameter_groups(network.encoder, config.finetune_encoder_lr, config.finetune_weight_decay,
+                                  config.finetune_ssm_lr, network.encoder.special_parameters())
+        groups += parameter_groups(self.classifier.head, config.finetune_lr, config.finetune_weight_decay, 0)
+        optimiser, rates = torch.optim.AdamW(groups), [group["lr"] for group in groups]
+        for epoch in range(config.finetune_epochs):
+            for group, rate in zip(optimiser.param_groups, rates):
+                group["lr"] = rate * cosine_factor(epoch, config.finetune_epochs)
+            for batch in torch.randperm(len(indices) * crops).split(config.finetune_batch):
+                x = torch.cat([self.spectrograms(indices[n // crops], n % crops, crops) for n in batch.tolist()])
+                loss = F.cross_entropy(self.classifier(x), torch.as_tensor(labels)[batch // crops])
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+        return self
+
+    @torch.no_grad()
+    def predict(self, indices, shuffle_seed=None):
+        self.classifier.eval()
+        crops, probabilities = self.config.test_crops, []
+        for index in indices:
+            x = torch.cat([self.spectrograms(index, crop, crops) for crop in range(crops)])
+            if shuffle_seed is not None:
+                x = shuffle_frames(x, torch.Generator().manual_seed(shuffle_seed))
+            probabilities.append(self.classifier(x).softmax(1).mean(0))
+        return torch.stack(probabilities).numpy()
+
+
+class PlainLogistic(LogisticReadout):
+    """A scikit-learn pipeline on all coordinates, made anew for every draw."""
+
+    def fit(self, indices, labels, seed, checkpoint=None):
+        pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        self.pipeline = pipeline.fit(self.embedding[indices], labels)
+
+    def predict(self, indices, shuffle_seed=None):
+        return self.pipeline.predict_proba((self.embedding if shuffle_seed is None else self.shuffled)[indices])
+
+
+def episode_learners():
+    """Both learners, and a function that runs the episode with one of them: -> (seconds, accuracy)."""
+    config = preset("quick")
+    data = load_group(load("synthetic-frogs", None, preset=config), "natural", config, 0, progress=False)
+    encoder = build_encoder("acoustic-ssm1", data.clips, np.arange(len(data.labels)), config, 0).eval()
+    episode = sample_episode(data.labels, 5, config.n_shot, 0)
+
+    def run(learner):
+        started = time.perf_counter()
+        learner.fit(episode.support, data.labels[episode.support], 0)
+        answers = learner.predict(episode.query).argmax(1)
+        learner.predict(episode.query, shuffle_seed=0)
+        return time.perf_counter() - started, (answers == data.labels[episode.query]).mean()
+
+    ours = lambda: FineTuning(encoder, data.clips, config, progress=False)  # new: nothing is kept from the last time
+    return PlainFineTuning(encoder, data.clips, config), ours, run
+
+
+def finetuning():
+    """Row: one episode, the plain side once, ours before and after it."""
+    plain_learner, ours, run = episode_learners()
+    run(ours())  # imports
+    before, (plain_s, plain_accuracy), after = run(ours()), run(plain_learner), run(ours())
+    ours_s = (before[0] + after[0]) / 2
+    remark = (f"{plain_s / ours_s:.1f} times faster; from random weights, "
+              f"right answers {plain_accuracy:.3f} plain, {after[1]:.3f} ours")
+    return common.within("fine-tuning of one episode, quick", plain_s, ours_s, 5, "s", remark)
+
+
+def readout_learners(n_clips=200, d=512, n_draws=600):
+    """Both readouts of generated clips, and a function that asks one of them over all draws -> mean accuracy."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(n_clips) % 5
+    factors = generator.standard_normal((5, 8))[labels] + 0.7 * generator.standard_normal((n_clips, 8))
+    embedding = np.tanh(factors @ generator.standard_normal((8, d)) / 3)
+    in_time, shuffled = ((embedding + 0.3 * generator.standard_normal((n_clips, d))).astype(np.float32)
+                         for _ in range(2))
+    sources, names = [None] * n_clips, [f"clip {n}" for n in range(n_clips)]
+    config = preset("paper", pool="group", n_episodes=n_draws)
+
+    def run(readout):
+        draws = evaluate(readout, labels, sources, names, config, 0, shuffled=True, progress=False)
+        return np.mean([draw["accuracy"] for draw in draws])
+
+    return PlainLogistic(in_time, shuffled=shuffled), LogisticReadout(in_time, shuffled=shuffled), run
+
+
+def readout():
+    """Row: 600 draws of the logistic readout, in turns with the plain one."""
+    plain_learner, ours, run = readout_learners()
+    accuracy = {}
+    plain_s, ours_s = common.alternate(lambda: accuracy.update(plain=run(plain_learner)),
+                                       lambda: accuracy.update(ours=run(ours)), repeats=1)
+    remark = "right answers {plain:.4f} plain, {ours:.4f} ours (at the optimum of the same problem)".format(**accuracy)
+    return common.within("frozen readout of 600 draws, d = 512", plain_s, ours_s, 10, "s", remark)
+
+
+def profile():
+    """Where the time of our side goes: operators of the episode, functions of the readout."""
+    _, ours, run = episode_learners()
+    run(ours())  # imports
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as operators:
+        run(ours())
+    print(operators.key_averages().table(sort_by="self_cpu_time_total", row_limit=15, max_name_column_width=40))
+    _, ours, run = readout_learners(n_draws=100)
+    run(ours)  # imports
+    with cProfile.Profile() as functions:
+        run(ours)
+    pstats.Stats(functions).strip_dirs().sort_stats("tottime").print_stats(15)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", help="file for the rows")
+    parser.add_argument("--profile", action="store_true", help="print where our time goes instead")
+    args = parser.parse_args()
+    if args.profile:
+        profile()
+    else:
+        common.finish([finetuning(), readout()], args.json)
+
+
+if __name__ == "__main__":
+    main()

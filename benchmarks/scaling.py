@@ -1,0 +1,152 @@
+"""Cost against size, measured and plotted: ``python benchmarks/scaling.py --figure figures/scaling.png``.
+
+Six curves: length of a recording, clips in the bank, clips in a batch, widths of the network, and runs at a time. Every
+point is measured here; memory in a process of its own. `make scaling` writes figure and numbers for the README.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from matplotlib import pyplot as plt
+
+from acssm_lib.clips import Clips
+from acssm_lib.contrastive import SegmentPairs, pretrain
+from acssm_lib.encoder import AcousticSSM
+from acssm_lib.presets import PRESETS, preset
+from bank_speed import open_cost
+from common import alternate, in_own_process, machine
+
+SECONDS = (1.5, 5, 15, 60, 180, 600)  # length of a recording
+CLIPS = (100, 1_000, 10_000, 100_000)
+BATCHES = (2, 4, 8, 16, 32, 64)  # clips; two views each
+WIDTHS = (1, 2, 4, 8)  # times those of quick; 8 are the paper's
+JOBS = (1, 2, 4)
+
+
+_EMBED = """
+import json, sys, time
+import torch
+from acssm_lib.encoder import AcousticSSM
+from acssm_lib.presets import preset
+from common import peak_memory_mib
+name, seconds = sys.argv[1], float(sys.argv[2])
+torch.manual_seed(0)
+encoder = AcousticSSM(preset(name)).eval()
+waveform = 0.1 * torch.randn(1, int(seconds * encoder.front_end.sample_rate))
+with torch.no_grad():
+    encoder.embed(waveform[:, :30_225])
+    before, started = peak_memory_mib(), time.perf_counter()
+    encoder.embed(waveform)
+print(json.dumps({"seconds": time.perf_counter() - started, "mib": peak_memory_mib() - before}))
+"""
+
+
+def clip_length(name):
+    """Seconds and memory of embedding one recording of each length at once."""
+    return [in_own_process(_EMBED, name, seconds, environment={"PYTHONPATH": str(Path(__file__).parent)})
+            for seconds in SECONDS]
+
+
+def views_per_second(config, batch):
+    """Of pre-training steps with ``batch`` clips, everything included."""
+    generator = torch.Generator().manual_seed(0)
+    clips = Clips([(0.1 * torch.randn(100_000, generator=generator)).clamp(-1, 1) for _ in range(batch)])
+    torch.manual_seed(0)
+    encoder = AcousticSSM(config)
+    epochs = 4 if config.widths[0] > 16 else 12  # one step each
+    settings = dataclasses.replace(config, pretrain_batch=batch, pretrain_epochs=epochs)
+
+    def train():
+        pretrain(encoder, clips, range(batch), settings, seed=0, objective=SegmentPairs, progress=False)
+
+    return 2 * batch * epochs / alternate(train, repeats=1)[0]
+
+
+def widened(times):
+    """``quick`` with its widths multiplied."""
+    return preset("quick", widths=[times * width for width in PRESETS["quick"].widths])
+
+
+def runs_per_hour(jobs, runs=4):
+    """Finished runs of ``acssm reproduce`` on a shortened grid, start-up included."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-m", "acssm_lib.cli", "reproduce", "--dataset", "synthetic-frogs", "--groups",
+                        "natural", "--preset", "quick", "--methods", "acoustic-ssm1", "--seeds",
+                        ",".join(map(str, range(runs))), "--jobs", str(jobs), "--out", f"{folder}/runs", "--set",
+                        "pretrain_epochs=5", "n_episodes=1", "finetune_epochs=2", "n_frozen_episodes=20"],
+                       check=True, stdout=subprocess.DEVNULL, env=os.environ | {"ACSSM_CACHE": f"{folder}/cache"})
+        return 3600 * runs / (time.monotonic() - started)
+
+
+def measure():
+    """All curves, as plain numbers."""
+    def said(name, values):
+        print(f"{name}: {values}", flush=True)
+        return values
+
+    return {
+        "seconds": SECONDS, "clips": CLIPS, "batches": BATCHES, "widths": WIDTHS, "jobs": JOBS,
+        "clip_length": {name: said(f"clip length, {name}", clip_length(name)) for name in ("quick", "paper")},
+        "bank": said("clips in the bank", [open_cost(clips, 0.5) for clips in CLIPS]),
+        "batch": {name: said(f"batch, {name}", [views_per_second(PRESETS[name], batch) for batch in BATCHES
+                                                if name == "quick" or batch <= 32]) for name in ("quick", "paper")},
+        "width": said("widths", [views_per_second(widened(times), 16) for times in WIDTHS]),
+        "runs": said("runs at a time", [runs_per_hour(jobs) for jobs in JOBS])}
+
+
+def draw(measured, path):
+    """Six panels; thin grey lines are proportional to the size."""
+    fig, axes = plt.subplots(2, 3, figsize=(13, 7), layout="constrained")
+    (time_ax, memory_ax, bank_ax), (batch_ax, width_ax, runs_ax) = axes
+    for name, points in measured["clip_length"].items():
+        for ax, key in ((time_ax, "seconds"), (memory_ax, "mib")):
+            ax.loglog(measured["seconds"], [max(point[key], 1e-3) for point in points], "o-", label=name)
+    first = measured["clip_length"]["quick"][1]["seconds"] / measured["seconds"][1]
+    time_ax.loglog(measured["seconds"], [first * seconds for seconds in measured["seconds"]], color="0.7", lw=0.8)
+    time_ax.set(title="embedding one recording", xlabel="recording (s)", ylabel="s")
+    memory_ax.set(title="memory for it", xlabel="recording (s)", ylabel="MiB beyond the model")
+    for key, label in (("largest_mib", "largest resident"), ("anon_mib", "not backed by the file")):
+        bank_ax.semilogx(measured["clips"], [point[key] for point in measured["bank"]], "o-", label=label)
+    bank_ax.set(title="bank of clips, over 200 batches", xlabel="clips", ylabel="MiB more than before", ylim=(0, None))
+    for name, views in measured["batch"].items():
+        batch_ax.loglog(measured["batches"][:len(views)], views, "o-", label=name)
+    batch_ax.set(title="pre-training", xlabel="clips in a batch", ylabel="views per s")
+    width_ax.loglog(measured["widths"], measured["width"], "o-")
+    width_ax.set(title="pre-training, 16 clips in a batch", xlabel="widths (times those of quick)",
+                 ylabel="views per s")
+    runs_ax.plot(measured["jobs"], measured["runs"], "o-")
+    runs_ax.set(title="acssm reproduce, short runs", xlabel="runs at a time", ylabel="runs per hour", ylim=(0, None),
+                xticks=measured["jobs"])
+    for ax in (time_ax, memory_ax, bank_ax, batch_ax):
+        ax.legend()
+    fig.savefig(path, dpi=110)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--figure", type=Path, default=Path("build/scaling.png"), help="(default: %(default)s)")
+    parser.add_argument("--json", type=Path, help="where to keep the numbers")
+    args = parser.parse_args()
+    about = machine()
+    print(", ".join(f"{key} {value}" for key, value in about.items() if value), flush=True)
+    measured = measure()
+    for path in filter(None, (args.figure, args.json)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    draw(measured, args.figure)
+    if args.json:
+        record = {"date": datetime.date.today().isoformat(), "machine": about, **measured}
+        args.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
