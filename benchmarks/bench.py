@@ -20,15 +20,17 @@ TOPICS = ("front_end", "s4d", "pretraining", "bank", "few_shot", "demo")
 HERE = Path(__file__).parent
 
 
-def rows_of(topic):
+def rows_of(topic, more=()):
     """The rows that a topic's script measures; what it prints on the way goes to the screen.
 
+    Args:
+        more: further arguments of the script.
     Raises:
         subprocess.CalledProcessError: the script failed.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.json"
-        subprocess.run([sys.executable, HERE / f"{topic}_speed.py", "--json", path], check=True, cwd=HERE.parent)
+        subprocess.run([sys.executable, HERE / f"{topic}_speed.py", "--json", path, *more], check=True, cwd=HERE.parent)
         return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
 
 
@@ -37,13 +39,14 @@ def main():
     parser.add_argument("--only", nargs="+", choices=TOPICS, default=TOPICS, metavar="TOPIC",
                         help=f"of {', '.join(TOPICS)} (default: all)")
     parser.add_argument("--json", type=Path, help="where to write the table as JSON")
+    parser.add_argument("--runs", type=Path, help="an empty folder that the demo's results shall stay in")
     args = parser.parse_args()
     about = machine()
     print(", ".join(f"{key} {value}" for key, value in about.items() if value), flush=True)
     started, rows = time.monotonic(), []
     for topic in args.only:
         print(f"\n{topic}", flush=True)
-        rows += rows_of(topic)
+        rows += rows_of(topic, ["--runs", args.runs] if topic == "demo" and args.runs else [])
     minutes = (time.monotonic() - started) / 60
     print(f"\nAll of it, {minutes:.1f} minutes", flush=True)
     show(rows)

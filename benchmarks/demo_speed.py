@@ -55,11 +55,11 @@ def two_jobs():
     return faster("acssm reproduce, four short runs: --jobs 2 against 1", one, two, 1.7)
 
 
-def demo(profile):
+def demo(profile, keep):
     """Rows of ``make demo``: until the first accuracy is on the screen, and until the end."""
     first = None
     with tempfile.TemporaryDirectory() as name:
-        runs, started = Path(name) / "runs", time.monotonic()
+        runs, started = keep or Path(name) / "runs", time.monotonic()
         make = subprocess.Popen(["make", "demo", f"RUNS={runs}"], stdout=subprocess.PIPE, text=True, cwd=HERE.parent,
                                 env=environment(Path(name) / "cache"))
         for line in make.stdout:
@@ -93,11 +93,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--no-demo", action="store_true", help="only the first row")
     parser.add_argument("--profile", action="store_true", help="where the demo's time went; always, if it is too long")
+    parser.add_argument("--runs", type=Path, help="an empty folder that the demo's results shall stay in")
     parser.add_argument("--json", type=Path, help="where to write the rows")
     args = parser.parse_args()
     rows = [two_jobs()]
     if not args.no_demo:
-        rows += demo(args.profile)
+        rows += demo(args.profile, args.runs and args.runs.resolve())
     finish(rows, args.json)
 
 

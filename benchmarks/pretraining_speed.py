@@ -10,6 +10,7 @@ layers, head and loss, backward pass, optimiser. Plain is `plain.py` in float32.
 """
 
 import argparse
+import itertools
 import math
 import time
 
@@ -112,17 +113,23 @@ def curve(config, n_steps, batch, plainly, dropout_seed):
 
 
 def curve_row(config, n_steps=50, batch=4, smooth=10):
-    """Our losses against plain ones, beside plain ones against plain ones of another dropout seed."""
-    ours, wanted, other = (curve(config, n_steps, batch, *arguments)
-                           for arguments in ((False, 0), (True, 0), (True, 1)))
-    print("loss, every tenth step: plain", *(f"{loss:.2f}" for loss in wanted[::10]), "| ours",
-          *(f"{loss:.2f}" for loss in ours[::10]), "| plain, other dropout", *(f"{loss:.2f}" for loss in other[::10]))
-    off, noise = ((losses - wanted).unfold(0, smooth, 1).mean(1).abs() for losses in (ours, other))
-    return Row(f"loss curve, {n_steps} steps", f"±{noise.mean():.3f}", f"±{off.mean():.3f}",
-               float(noise.mean() / off.mean()), "within noise", bool(off.mean() <= noise.mean()),
-               f"mean distance from plain of means over {smooth} steps ({batch} clips, paper widths): ours, and plain "
-               f"with another dropout seed; largest {off.max():.3f} and {noise.max():.3f}; the loss goes from "
-               f"{wanted[:smooth].mean():.2f} to {wanted[-smooth:].mean():.2f}")
+    """How far our losses are from plain ones, beside how far plain ones are from each other: three dropout seeds."""
+    ours, *plain = (curve(config, n_steps, batch, *arguments)
+                    for arguments in ((False, 0), (True, 0), (True, 1), (True, 2)))
+    names = ("ours", *(f"plain, dropout seed {seed}" for seed in range(3)))
+    for name, losses in zip(names, (ours, *plain)):
+        print(f"loss, every fifth step, {name}:", *(f"{loss:.1f}" for loss in losses[::5]), flush=True)
+
+    def apart(one, other):
+        return float((one - other).unfold(0, smooth, 1).mean(1).abs().mean())
+
+    off = sum(apart(ours, losses) for losses in plain) / len(plain)
+    noise = [apart(one, other) for one, other in itertools.combinations(plain, 2)]
+    return Row(f"loss curve, {n_steps} steps", f"±{min(noise):.2f} to {max(noise):.2f}", f"±{off:.2f}",
+               max(noise) / off, "within noise", off <= max(noise),
+               f"mean distance of means over {smooth} steps ({batch} clips, paper widths): ours from three plain "
+               f"trainings, which differ in the seed of dropout, and these from each other; the loss goes from "
+               f"{plain[0][:smooth].mean():.1f} to {plain[0][-smooth:].mean():.1f}")
 
 
 def parts(config, batch, steps, device):

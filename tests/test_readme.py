@@ -1,5 +1,6 @@
 """The README's numbers are those of the committed records."""
 
+import json
 import re
 from pathlib import Path
 
@@ -54,3 +55,11 @@ def test_the_differences_that_the_text_names(records):
     wanted = [percent(sign * found.loc[key].difference, found.loc[key].half) for key, sign in named.items()]
     assert re.findall(r"-?[\d.]+ ± [\d.]+(?= |\)|,|\.)", text.replace("+", "")) == [
         *wanted[:8], *[cell[-1] for cell in rows_of("| method | fine-tuned") if cell[0] == "mt-slvr"], *wanted[8:]]
+
+
+def test_the_table_of_speed_is_that_of_the_stored_measurement():
+    stored = json.loads((ROOT / "figures" / "bench.json").read_text(encoding="utf-8"))
+    wanted = [[row["what"], row["plain"], row["ours"], f"{row['better']:.1f}x", row["reach"],
+               "yes" if row["reached"] else "**no**"] for row in stored["rows"]]
+    assert rows_of("| what | plain | ours | better |") == wanted
+    assert f"Measured {stored['date']}" in README
