@@ -20,6 +20,8 @@ CLAIMS = {  # (method, baseline) -> (what a positive difference shows, what a ne
                                     "the adapted CNN beats state-space layers without pre-training"),
     ("acoustic-ssm2", "acoustic-ssm1"): ("augmented views beat two segments as pre-training pairs",
                                          "two segments beat augmented views as pre-training pairs"),
+    **{(f"{name}-adapted", name): (f"more training on the pool helps {name}", f"more training on the pool hurts {name}")
+       for name in ("byol-a", "mn04")},
     ("acoustic-ssm2-noise", "acoustic-ssm2"): ("white noise beats time masking", "time masking beats white noise"),
     **{(name, other): (f"{name} beats {other}", f"{other} beats {name}")
        for other in ("mt-slvr", *EMBEDDER_NAMES) for name in ("acoustic-ssm1", "acoustic-ssm2")},

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from acssm_lib.augment import apply_plans, draw_plans
 from acssm_lib.clips import random_crops
-from acssm_lib.encoder import parameter_groups, pick_device
+from acssm_lib.encoder import embedding_width, parameter_groups, pick_device
 from acssm_lib.training import cosine_factor, seeded, train
 
 
@@ -74,7 +74,8 @@ def projection_head(d_model, d_projection, kind="prelu"):
     LayerNorm, tanh, which keeps similarities in a range where W ~ N(0, 0.05^2) starts near ln B. "batchnorm" is
     ours: linear, batch norm; it takes away what all clips share, which is most of an untrained embedding. With W at
     the identity its vectors have a squared length of about d_projection, so a temperature of d_projection / 10
-    compares to a cosine similarity at 0.1.
+    compares to a cosine similarity at 0.1. "mlp" is SimCLR's with a batch norm inside, for cosine similarities: linear
+    to the width of the embedding, batch norm, ReLU, linear.
 
     Taught in: 04_contrastive_pretraining.
     """
@@ -82,6 +83,9 @@ def projection_head(d_model, d_projection, kind="prelu"):
         return nn.Sequential(nn.Linear(d_model, d_model), nn.PReLU(d_model), nn.Linear(d_model, d_projection))
     if kind == "batchnorm":
         return nn.Sequential(nn.Linear(d_model, d_projection), nn.BatchNorm1d(d_projection))
+    if kind == "mlp":
+        return nn.Sequential(nn.Linear(d_model, d_model), nn.BatchNorm1d(d_model), nn.ReLU(),
+                             nn.Linear(d_model, d_projection))
     return nn.Sequential(nn.Linear(d_model, d_projection), nn.LayerNorm(d_projection), nn.Tanh())
 
 
@@ -92,7 +96,7 @@ class SegmentPairs(nn.Module):
     as one batch and returns the loss. Its head g and matrix W are trained along and dropped afterwards.
 
     Args:
-        encoder: only its ``d_model`` is used here.
+        encoder: only the length of its embeddings is used here.
         config: a ``Preset``.
     Taught in: 04_contrastive_pretraining.
     Source: paper section II, method 1.
@@ -101,7 +105,7 @@ class SegmentPairs(nn.Module):
     def __init__(self, encoder, config):
         super().__init__()
         self.config = config
-        self.head = projection_head(encoder.d_model, config.d_projection, config.projection)
+        self.head = projection_head(embedding_width(encoder), config.d_projection, config.projection)
         self.similarity = BilinearSimilarity(config.d_projection, config.bilinear_std, config.bilinear_diagonal)
 
     def views(self, clips, chosen, generator):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from acssm_lib.features import SpectrogramStack
+from acssm_lib.features import front_end
 from acssm_lib.resnet import FrequencyResNet
 from acssm_lib.s4d import S4D
 from acssm_lib.training import reduced_precision
@@ -54,17 +54,16 @@ class AcousticSSM(nn.Module):
         config: a ``Preset``; ``paper`` gives 7,402,176 parameters.
     Shapes:
         spectrograms (batch, 3, n_mels, frames) -> features (batch, d_model, frames).
-        ``embed``: waveform (batch, samples) -> (batch, d_model).
+        ``embed``: waveform (batch, samples) -> (batch, d_model), twice as wide with ``config.pooling`` "mean-std".
     Taught in: 03_s4d.
     Source: paper section II and figure 1; time mean from the authors' code.
     """
 
     def __init__(self, config):
         super().__init__()
-        self.front_end = SpectrogramStack(config.sample_rate, config.n_fft, config.hop_length, config.n_mels,
-                                          config.stft_window, config.floor_db)
-        self.cnn = FrequencyResNet(3, config.widths, config.blocks)
-        self.d_model, self.precision = config.widths[-1], config.precision
+        self.front_end = front_end(config)
+        self.cnn = FrequencyResNet(self.front_end.n_channels, config.widths, config.blocks)
+        self.d_model, self.pooling, self.precision = config.widths[-1], config.pooling, config.precision
         self.sequence = self.sequence_layers(config)
 
     def sequence_layers(self, config):
@@ -78,13 +77,45 @@ class AcousticSSM(nn.Module):
         return features.float()
 
     def embed(self, waveform):
-        """Waveform (batch, samples) to one vector per crop, (batch, d_model): the mean over time."""
-        return self(self.front_end(waveform)).mean(dim=2)
+        """Waveform (batch, samples) to one vector per crop: see ``summary``."""
+        return summary(self, self.front_end(waveform))
 
     def special_parameters(self):
         """Step sizes and poles of every S4D layer; see ``parameter_groups``."""
         return [parameter for module in self.modules() if isinstance(module, S4D)
                 for parameter in module.special_parameters()]
+
+
+def summary(encoder, spectrograms):
+    """One vector per crop: what ``over_time`` makes of an encoder's features, (batch, ``embedding_width(encoder)``).
+
+    Taught in: 04_contrastive_pretraining.
+    """
+    return over_time(encoder(spectrograms), _pooling(encoder))
+
+
+def over_time(features, pooling="mean"):
+    """Features (batch, d_model, frames) to their mean over time, (batch, d_model), "mean-std": and their deviation.
+
+    The deviation says how lively a feature is, which a mean hides: rain and a barking dog may have the same mean.
+
+    Taught in: 04_contrastive_pretraining.
+    Source: mean over time from the authors' code; statistics pooling from speaker recognition (Snyder et al. 2018).
+    """
+    mean = features.mean(dim=2)
+    return mean if pooling == "mean" else torch.cat([mean, features.std(dim=2, correction=0)], dim=1)
+
+
+def embedding_width(encoder):
+    """Length of the vector that ``summary`` makes of a crop.
+
+    Taught in: 04_contrastive_pretraining.
+    """
+    return encoder.d_model * (1 if _pooling(encoder) == "mean" else 2)
+
+
+def _pooling(encoder):
+    return getattr(encoder, "pooling", "mean")  # embedders have but one way
 
 
 class AdaptedCNN(AcousticSSM):
@@ -117,8 +148,9 @@ def _matched_widths(config):
         return tuple(round(width * last / config.widths[-1]) for width in config.widths)
 
     def size(last):
-        return count_parameters(FrequencyResNet(3, widths(last), config.blocks))
+        return count_parameters(FrequencyResNet(n_channels, widths(last), config.blocks))
 
+    n_channels = front_end(config).n_channels
     with torch.random.fork_rng(devices=[]):  # the counted networks draw initial weights of their own
         wanted = size(config.widths[-1]) + count_parameters(
             StateSpaceStack(config.widths[-1], config.n_layers, config.d_state))

@@ -16,9 +16,11 @@ from acssm_lib.contrastive import Pretraining, pretrain
 from acssm_lib.encoder import pick_device
 from acssm_lib.episodes import episode_seeds, sample_episode
 from acssm_lib.files import write_atomically
-from acssm_lib.methods import METHODS, build_encoder
+from acssm_lib.methods import METHODS, build_encoder, objective_of
+from acssm_lib.presets import EMBEDDER_NAMES
 from acssm_lib.protocols import pretraining_pool
 from acssm_lib.training import computing_precision
+from acssm_lib.weights import find
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,13 @@ def pretrained_encoder(method, data, config, seed, *, pool=None, device=None, pr
     model = build_encoder(method, data.clips, pool, config, seed, weights)
     if not METHODS[method].pretrained:
         return model.to(pick_device(device)).eval(), None
-    name = _fingerprint(method, data, pool, config, seed, device)
+    name = _fingerprint(method, data, pool, config, seed, device, weights)
     path = Path(folder or default_cache_dir() / "encoders") / f"{name}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
             checkpoint = path.with_suffix(".ckpt")
-            done = pretrain(model, data.clips, pool, config, seed, objective=METHODS[method].objective,
+            done = pretrain(model, data.clips, pool, config, seed, objective=objective_of(method, config),
                             checkpoint=checkpoint, device=device, progress=progress)
             kept = {"weights": {key: value.cpu() for key, value in model.state_dict().items()},
                     "losses": done.losses, "seconds": done.seconds}
@@ -114,12 +116,12 @@ def pretrained_encoder(method, data, config, seed, *, pool=None, device=None, pr
 
 # What a pre-training does not depend on, besides everything about fine-tuning and its head.
 _NOT_PRETRAINING = ("name", "pool", "protocol", "pool_size", "n_shot", "n_episodes", "n_frozen_episodes",
-                    "frozen_shots", "test_crops")
+                    "frozen_shots", "logistic_C", "test_crops")
 _PRETRAINING_MODULES = ("clips", "features", "resnet", "s4d", "encoder", "contrastive", "training", "methods",
-                        "augment", "mt_slvr")
+                        "augment", "mt_slvr", "spectrogram_views", "mn04", "byol_a")
 
 
-def _fingerprint(method, data, pool, config, seed, device):
+def _fingerprint(method, data, pool, config, seed, device, weights):
     """Hash of everything a pre-training depends on."""
     settings = {key: value for key, value in config.as_dict().items()
                 if key not in _NOT_PRETRAINING and not key.startswith(("finetun", "head_"))}
@@ -127,6 +129,8 @@ def _fingerprint(method, data, pool, config, seed, device):
     key = hashlib.sha256(json.dumps([method, settings, int(seed), pool.tolist(), torch.__version__,
                                      torch.get_num_threads()], sort_keys=True).encode())
     key.update(data.clips.digests().tobytes())
+    if method in EMBEDDER_NAMES:
+        key.update(find(method, weights).read_bytes())
     for name in _PRETRAINING_MODULES:
         key.update(code_of(Path(__file__).with_name(f"{name}.py")).encode())
     return key.hexdigest()[:32]

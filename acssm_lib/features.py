@@ -101,6 +101,8 @@ class SpectrogramStack(nn.Module):
     Source: paper section II; authors' code for windows, filters and logarithms.
     """
 
+    n_channels = 3
+
     def __init__(self, sample_rate=20_000, n_fft=1024, hop_length=512, n_mels=128,
                  stft_window="rectangular", floor_db=None):
         super().__init__()
@@ -114,8 +116,8 @@ class SpectrogramStack(nn.Module):
         self.register_buffer("filters", mel_filters(n_fft, n_mels, sample_rate).float(), persistent=False)
         self.blocks = filter_blocks(self.filters)
         # Identity until ``standardise`` has seen the pool; saved with the weights.
-        self.register_buffer("mean", torch.zeros(3, 1, 1))
-        self.register_buffer("deviation", torch.ones(3, 1, 1))
+        self.register_buffer("mean", torch.zeros(self.n_channels, 1, 1))
+        self.register_buffer("deviation", torch.ones(self.n_channels, 1, 1))
 
     def forward(self, waveform):
         return self.raw(waveform).sub_(self.mean).div_(self.deviation)
@@ -133,10 +135,14 @@ class SpectrogramStack(nn.Module):
             parts = waveform.split(_CACHED if waveform.device.type == "cpu" else len(waveform))
             return torch.cat([self._stack(part) for part in parts])
 
-    def _stack(self, waveform):
+    def _frames(self, waveform):
+        """(batch, frames, n_fft): overlapping pieces, the ends reflected."""
         half = self.n_fft // 2
-        edges = waveform[:, 1:half + 1].flip(1), waveform[:, -half - 1:-1].flip(1)  # reflected
-        frames = torch.cat([edges[0], waveform, edges[1]], dim=1).unfold(1, self.n_fft, self.hop_length)
+        edges = waveform[:, 1:half + 1].flip(1), waveform[:, -half - 1:-1].flip(1)
+        return torch.cat([edges[0], waveform, edges[1]], dim=1).unfold(1, self.n_fft, self.hop_length)
+
+    def _stack(self, waveform):
+        frames = self._frames(waveform)
         windowed = torch.fft.rfft(frames * self.hann)  # complex, (batch, frames, bins)
         plain = torch.fft.rfft(frames * self.window)
         power = (windowed * windowed.conj()).real
@@ -160,13 +166,41 @@ class SpectrogramStack(nn.Module):
         Ours, not the paper's: bands of very different level otherwise start training with values near -150.
         """
         stack = self.raw(waveform)
-        self.mean = stack.mean(dim=(0, 3))[..., None]  # (3, n_mels, 1)
+        self.mean = stack.mean(dim=(0, 3))[..., None]  # (channels, n_mels, 1)
         self.deviation = stack.std(dim=(0, 3))[..., None].clamp_min(1e-3)
         return self
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
-        # Statistics are (3, 1, 1) before standardise and (3, n_mels, 1) after: take the shape that was saved.
+        # Statistics are (channels, 1, 1) before standardise, (channels, n_mels, 1) after: take the shape that was saved.
         for name in ("mean", "deviation"):
             if prefix + name in state_dict:
                 setattr(self, name, torch.empty_like(state_dict[prefix + name], device=self.hann.device))
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+class LogMel(SpectrogramStack):
+    """The first channel alone: what preset ``best`` listens to. One transform instead of two.
+
+    Shapes:
+        waveform (batch, samples) or (samples,) -> (batch, 1, n_mels, frames).
+    Taught in: 04_contrastive_pretraining.
+    Source: ours; magnitude and phase of a frame change with every shift of the clip, and help no readout of ours.
+    """
+
+    n_channels = 1
+
+    def _stack(self, waveform):
+        spectra = torch.fft.rfft(self._frames(waveform) * self.hann)
+        power = self._mel((spectra * spectra.conj()).real[:, None])
+        log_mel = 10 * torch.log10(power + EPSILON)
+        return log_mel if self.floor_db is None else log_mel.clamp_min(self.floor_db)
+
+
+def front_end(config):
+    """``SpectrogramStack`` or ``LogMel``, as ``config.features`` says, with the settings of a ``Preset``.
+
+    Taught in: 04_contrastive_pretraining.
+    """
+    kind = LogMel if config.features == "log-mel" else SpectrogramStack
+    return kind(config.sample_rate, config.n_fft, config.hop_length, config.n_mels, config.stft_window,
+                config.floor_db)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from acssm_lib.clips import even_crops, random_crops, random_stretch
-from acssm_lib.encoder import parameter_groups, pick_device
+from acssm_lib.encoder import embedding_width, parameter_groups, pick_device, summary
 from acssm_lib.episodes import episode_seeds, shares_source
 from acssm_lib.files import write_json
 from acssm_lib.protocols import Split
@@ -33,12 +33,12 @@ class Classifier(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.head = nn.Sequential(
-            nn.Linear(encoder.d_model, head_width), nn.Dropout(head_dropout), nn.ReLU(),
+            nn.Linear(embedding_width(encoder), head_width), nn.Dropout(head_dropout), nn.ReLU(),
             nn.Linear(head_width, head_width), nn.Dropout(head_dropout), nn.ReLU(),
             nn.Linear(head_width, n_way))
 
     def forward(self, spectrograms):
-        return self.head(self.encoder(spectrograms).mean(dim=2))
+        return self.head(summary(self.encoder, spectrograms))
 
 
 def finetune(encoder, clips, indices, labels, config, seed, *, checkpoint=None, device=None, progress=True,
@@ -153,19 +153,30 @@ class CropFeatures:
         """Features of all test crops of some clips, int64 (clips,) -> (clips * test_crops, ...)."""
         new = [index for index in dict.fromkeys(indices.tolist()) if index not in self.kept]
         if new:
-            waveform = even_crops(self.clips, torch.tensor(new), self.config.n_samples, self.config.test_crops)
-            made = self.front_end(waveform.flatten(0, 1).to(self.device))
-            self.kept.update(zip(new, made.unflatten(0, (len(new), self.config.test_crops))))
-            self.size += made.nbytes
+            made = self._of_crops(new) if self.config.test_crops else [self._of_whole(index) for index in new]
+            self.kept.update(zip(new, made))
+            self.size += sum(features.nbytes for features in made)
         found = torch.cat([self.kept[index] for index in indices.tolist()])
         if self.size > self.most:
             self.kept, self.size = {}, 0
         return found
 
+    def _of_crops(self, indices):
+        """(clips, test_crops, ...)"""
+        waveform = even_crops(self.clips, torch.tensor(indices), self.config.n_samples, self.config.test_crops)
+        made = self.front_end(waveform.flatten(0, 1).to(self.device))
+        return made.unflatten(0, (len(indices), self.config.test_crops))
+
+    def _of_whole(self, index):
+        """(1, ...): as many frames as the clip has; one that is shorter than a frame is padded to it."""
+        waveform = self.clips.waveform(index)[None]
+        missing = max(0, self.config.n_fft - waveform.shape[1])
+        return self.front_end(F.pad(waveform, (0, missing)).to(self.device))
+
 
 @torch.no_grad()
 def embed(encoder, clips, indices, config, shuffle_seed=None, features=None):
-    """Clip embeddings, averaged over ``test_crops`` equally spaced crops (1: the centre crop).
+    """Clip embeddings, averaged over ``test_crops`` equally spaced crops (1: the centre, 0: the whole clip).
 
     Args:
         shuffle_seed: int to shuffle the frames of every crop in time, None to leave them.
@@ -175,13 +186,13 @@ def embed(encoder, clips, indices, config, shuffle_seed=None, features=None):
     Taught in: 05_few_shot_finetuning.
     """
     features = features or CropFeatures(encoder, clips, config, most_mib=0)
-    return _over_test_crops(encoder.eval(), lambda crops: encoder(crops).mean(dim=2), features, indices, config,
+    return _over_test_crops(encoder.eval(), lambda crops: summary(encoder, crops), features, indices, config,
                             shuffle_seed)
 
 
 @torch.no_grad()
 def predict(classifier, clips, indices, config, shuffle_seed=None, features=None):
-    """Class probabilities of clips, averaged over ``test_crops`` equally spaced crops (1: the centre crop).
+    """Class probabilities of clips, averaged over ``test_crops`` equally spaced crops (1: the centre, 0: the whole clip).
 
     Args:
         shuffle_seed: int to shuffle the frames of every crop in time, None to leave them.
@@ -199,10 +210,12 @@ def _over_test_crops(module, function, features, indices, config, shuffle_seed):
     """Mean of ``function`` (features -> (batch, d)) of ``module`` over the test crops of each clip."""
     device, parts = next(module.parameters()).device, []
     generator = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
-    for some in torch.as_tensor(indices).split(max(1, 64 // config.test_crops)):
-        crops = features(some).to(device)  # (clips * test_crops, ...)
+    n_crops = max(1, config.test_crops)
+    at_once = max(1, 64 // n_crops) if config.test_crops else 1  # whole clips differ in length
+    for some in torch.as_tensor(indices).split(at_once):
+        crops = features(some).to(device)  # (clips * n_crops, ...)
         values = function(crops if generator is None else shuffle_frames(crops, generator))
-        parts.append(values.unflatten(0, (len(some), config.test_crops)).mean(1))
+        parts.append(values.unflatten(0, (len(some), n_crops)).mean(1))
     return torch.cat(parts).cpu()
 
 

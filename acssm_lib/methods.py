@@ -15,6 +15,7 @@ from acssm_lib.mn04 import MobileNet
 from acssm_lib.mt_slvr import MTSLVRObjective, SplitResNet
 from acssm_lib.presets import EMBEDDER_NAMES
 from acssm_lib.readout import FewShotLogistic
+from acssm_lib.spectrogram_views import SegmentViews, SpectrogramViews
 from acssm_lib.speech_models import WaveformTransformer
 from acssm_lib.tera import MelTransformer
 from acssm_lib.training import seeded
@@ -50,12 +51,25 @@ METHODS = {
     "acoustic-ssm2": Method(AcousticSSM, AugmentedPairs, "AcousticSSM, pre-trained on two augmentations of a segment"),
     "acoustic-ssm2-noise": Method(AcousticSSM, NoisyPairs, "the same with white noise in place of time masking"),
     "byol-a": Method(BYOLA, None, "BYOL-A, from AudioSet"),
+    "byol-a-adapted": Method(BYOLA, SegmentViews, "BYOL-A, its training continued on segments of the pool"),
     "mn04": Method(MobileNet, None, "EfficientAT mn04, from AudioSet and its labels"),
+    "mn04-adapted": Method(MobileNet, SegmentViews, "EfficientAT mn04, trained further on segments of the pool"),
     "tera": Method(MelTransformer, None, "TERA, from LibriSpeech"),
     "mockingjay": Method(MelTransformer, None, "Mockingjay, from LibriSpeech"),
     "wav2vec2": Method(WaveformTransformer, None, "wav2vec 2.0 Base, from LibriSpeech"),
     "hubert": Method(WaveformTransformer, None, "HuBERT Base, from LibriSpeech"),
 }
+
+
+def objective_of(method, config):
+    """Class of the objective that a method is pre-trained with: ``config.views`` replaces ``SegmentPairs``.
+
+    Taught in: 04_contrastive_pretraining.
+    """
+    objective = METHODS[method].objective
+    if objective is not SegmentPairs:
+        return objective
+    return {"pair": SegmentPairs, "segments": SegmentViews, "spectrogram": SpectrogramViews}[config.views]
 
 
 def build_encoder(method, clips, pool, config, seed, weights=None):

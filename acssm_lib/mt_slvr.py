@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from acssm_lib.augment import AUGMENTATIONS, apply_plans, draw_plans
 from acssm_lib.clips import random_crops
-from acssm_lib.features import SpectrogramStack
+from acssm_lib.features import front_end
 from acssm_lib.training import reduced_precision
 
 _TEMPERATURE = 0.07  # of the cosine similarities; ``Preset.temperature`` belongs to the bilinear ones
@@ -49,9 +49,8 @@ class SplitResNet(nn.Module):
             raise ValueError(f"{len(widths)} widths but {len(blocks)} block counts; give one of each per stage")
         if list(widths) != sorted(widths):
             raise ValueError(f"widths={widths}: shortcuts append channels, so no stage may be narrower than the last")
-        self.front_end = SpectrogramStack(config.sample_rate, config.n_fft, config.hop_length, config.n_mels,
-                                          config.stft_window, config.floor_db)
-        self.stem = nn.Sequential(nn.Conv2d(3, widths[0], 7, stride=2, padding=3, bias=False),
+        self.front_end = front_end(config)
+        self.stem = nn.Sequential(nn.Conv2d(self.front_end.n_channels, widths[0], 7, stride=2, padding=3, bias=False),
                                   nn.BatchNorm2d(widths[0]), nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1))
         self.shared = nn.Sequential(*(_AdapterBlock(widths[0], widths[0], 1, n_tasks=1) for _ in range(blocks[0])))
         self.split = nn.ModuleList()

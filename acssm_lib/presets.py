@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 
 # Every method by name, in the order of tables and of `acssm reproduce`; ``methods.METHODS`` says what each is.
-EMBEDDER_NAMES = ("byol-a", "mn04", "tera", "mockingjay", "wav2vec2", "hubert")  # these need a file of downloaded weights
+EMBEDDER_NAMES = ("byol-a", "byol-a-adapted", "mn04", "mn04-adapted", "tera", "mockingjay", "wav2vec2",
+                  "hubert")  # these need a file of downloaded weights
 METHOD_NAMES = ("mel-stats", "supervised", "adapted-cnn", "matched-cnn", "kernel-zeroed", "mt-slvr",
                 "acoustic-ssm1", "acoustic-ssm2", "acoustic-ssm2-noise") + EMBEDDER_NAMES
 
@@ -38,6 +39,7 @@ class Preset:
     trim_level: int = 0  # 16-bit counts; quieter ends of a clip are cut, 0 cuts exact zeros; [19]
 
     # Front end
+    features: str = "stack"  # log-mel, magnitude and phase (P), or "log-mel" alone; O in best
     n_fft: int = 1024  # samples; P
     hop_length: int = 512  # samples, 25.6 ms; P
     n_mels: int = 128  # bands; P
@@ -54,6 +56,7 @@ class Preset:
     dt_max: float = 0.1
     dropout: float = 0.01  # inside and after each S4D layer; C
     prenorm: bool = False  # layer norm before the S4D layer instead of after the sum; C
+    pooling: str = "mean"  # over time (C), or "mean-std": mean and standard deviation; O in best
 
     # Contrastive pre-training
     pool: str = "unlabelled"  # "unlabelled": the group less its support, "group": all of the group, "all": all groups
@@ -62,12 +65,21 @@ class Preset:
     pretrain_lr: float = 1e-4  # P
     pretrain_weight_decay: float = 1e-3  # not on the state-space parameters; C
     pretrain_warmup: float = 0.0  # share of the steps with a rising learning rate; O in quick
-    projection: str = "prelu"  # "prelu" (P), "layernorm" (COLA) or "batchnorm" (O): see contrastive.projection_head
+    projection: str = "prelu"  # "prelu" (P), "layernorm" (COLA), "batchnorm", "mlp" (O): see projection_head
     d_projection: int = 256  # C
     bilinear_std: float = 1.0  # standard deviation of W at the start; C
     bilinear_diagonal: float = 0.0  # added to W's diagonal at the start; O in quick
     temperature: float = 0.2  # C (equation 4 has none)
     symmetric: bool = False  # add the positive-to-anchor term; O
+
+    # Views in place of the pair of acoustic-ssm1, contrasted by cosine: see spectrogram_views; all O
+    views: str = "pair"  # two segments (P), "segments": n_views of them, or "spectrogram": changed on the spectrogram
+    n_views: int = 4  # of each clip and step
+    mel_shift: float = 4.0  # bands, largest shift up or down
+    gain_db: float = 20.0  # largest gain, up or down
+    equaliser_db: float = 6.0  # standard deviation of a smooth curve over the bands
+    masked_span: float = 0.3  # widest masked span of bands, of frames two thirds of it, share of the view
+    mix_max: float = 0.0  # most of another clip's power that is mixed in, share
 
     # Augmentations of acoustic-ssm2 and mt-slvr
     pitch_semitones: float = 15.0  # largest shift, up or down; C
@@ -95,11 +107,12 @@ class Preset:
     finetune_weight_decay: float = 1e-3  # C
     head_width: int = 128  # C
     head_dropout: float = 0.1  # C
-    test_crops: int = 1  # 1: the centre crop (C); more: equally spaced crops, averaged ([19] has 10)
+    test_crops: int = 1  # 1: the centre crop (C); more: equally spaced, averaged ([19] has 10); 0: the whole clip (O)
     finetuning: bool = True  # False: frozen readouts only
 
     # Readouts of the frozen encoder
     n_frozen_episodes: int = 600  # support draws; the first n_episodes are those of the fine-tuning; O
+    logistic_C: float = 1.0  # of the logistic regression, inverse strength of its penalty; O
     frozen_shots: tuple[int, ...] = (1, 2, 5, 10)  # labelled clips per class of the curve over shots; O
 
     def as_dict(self):
@@ -130,6 +143,15 @@ PRESETS = {
         finetune_optimiser="adamw", finetune_lr=3e-3, finetune_encoder_lr=1e-3, test_crops=4,
         n_frozen_episodes=200,
     ),
+    "best": Preset(
+        name="best", n_samples=39_424, max_stretch=1.2, features="log-mel", n_mels=64, floor_db=-80.0, standardise=True,
+        widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1), n_layers=2, d_state=16, dt_min=0.01, dt_max=0.3, dropout=0.05,
+        prenorm=True, pooling="mean-std", pool="group", pretrain_epochs=150, pretrain_lr=2e-3, pretrain_warmup=0.2,
+        projection="mlp", d_projection=128, temperature=0.1, views="spectrogram",
+        n_episodes=20, finetune_epochs=5, finetune_batch=32, finetune_crops=20, finetune_stretch=1.0,
+        finetune_optimiser="adamw", finetune_lr=3e-3, finetune_encoder_lr=1e-3, test_crops=0, finetuning=False,
+        logistic_C=0.1,
+    ),
 }
 
 _CHOICES = {
@@ -137,7 +159,10 @@ _CHOICES = {
     "stft_window": ("rectangular", "hann"),
     "pool": ("unlabelled", "group", "all"),
     "protocol": ("transductive", "inductive-clip", "inductive-recording"),
-    "projection": ("prelu", "layernorm", "batchnorm"),
+    "projection": ("prelu", "layernorm", "batchnorm", "mlp"),
+    "features": ("stack", "log-mel"),
+    "pooling": ("mean", "mean-std"),
+    "views": ("pair", "segments", "spectrogram"),
     "finetune_optimiser": ("sgd", "adamw"),
 }
 

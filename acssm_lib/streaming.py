@@ -13,7 +13,7 @@ Symbols: dt_A, B_bar, C (d_model, d_state / 2) as in ``s4d``; s (batch, d_model,
 import torch
 from torch.nn import functional as F
 
-from acssm_lib.encoder import StateSpaceStack
+from acssm_lib.encoder import StateSpaceStack, over_time
 from acssm_lib.s4d import causal_convolution, powers, with_skip
 
 
@@ -161,7 +161,7 @@ def crop_embeddings(encoder, blocks, window, step):
         features = encoder.cnn(spectrograms)
         held = (features if held is None else torch.cat([held, features], dim=2))[..., -window:]
         if held.shape[2] == window:
-            yield encoder.sequence(held).mean(dim=2)[0]
+            yield over_time(encoder.sequence(held), encoder.pooling)[0]
 
 
 def _only_in_eval_mode(encoder):

@@ -209,6 +209,7 @@ def load_strictly(module, tensors, what):
 
 
 def _entry(name):
+    name = name.removesuffix("-adapted")  # starts from the same file
     if name not in WEIGHTS:
         raise DataError(f"no published weights for {name!r}; there are {', '.join(WEIGHTS)}")
     return WEIGHTS[name]

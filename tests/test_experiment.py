@@ -55,7 +55,8 @@ def test_the_fingerprint_of_a_pretraining_follows_the_samples_and_not_where_they
     data = load_group(FROGS, "order", config, 0, progress=False)
 
     def of(clips):
-        return _fingerprint("acoustic-ssm1", dataclasses.replace(data, clips=clips), np.arange(30), config, 0, "cpu")
+        return _fingerprint("acoustic-ssm1", dataclasses.replace(data, clips=clips), np.arange(30), config, 0, "cpu",
+                            None)
 
     waveforms = [data.clips.waveform(clip) for clip in range(30)]
     assert of(Clips(waveforms)) == of(data.clips)
