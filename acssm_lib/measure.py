@@ -13,6 +13,7 @@ from acssm_lib.readout import LogisticReadout, NearestMean
 from acssm_lib.records import supports_digest
 from acssm_lib.statistics import mean_interval
 from acssm_lib.training import computing_precision
+from acssm_lib.transduction import SeededClusters
 
 CURVE_DRAWS = 100  # support draws at the other shots of the curve, at most
 
@@ -31,7 +32,7 @@ def measure(encoder, data, split, config, seed, *, checkpoint=None, device=None,
         checkpoint: folder in which finished draws of the fine-tuning are kept.
     Returns:
         dict: (readout, n_shot) -> list of draws as from ``evaluate``; readouts "finetuned", "logistic",
-        "nearest-mean", and "logistic" at every other number of ``config.frozen_shots`` that the classes allow.
+        "nearest-mean", "clusters" (which also hears the unlabelled clips), and "logistic" at every other number of ``config.frozen_shots`` that the classes allow.
     Taught in: 08_reproduce_group.
     Source: paper section III (fine-tuning); frozen readouts and controls are ours.
     """
@@ -39,7 +40,7 @@ def measure(encoder, data, split, config, seed, *, checkpoint=None, device=None,
     measured = {}
     features = None if encoder is None else CropFeatures(encoder, data.clips, config)  # of the test crops, for all uses
     embedding, shuffled = _embeddings(encoder, data, config, features)
-    logistic, frames = LogisticReadout(embedding, shuffled=shuffled), shuffled is not None
+    logistic, frames = LogisticReadout(embedding, config.logistic_C, shuffled), shuffled is not None
     if encoder is not None and config.finetuning:
         learner = FineTuning(encoder, data.clips, config, features=features, device=device, progress=False)
         measured["finetuned", config.n_shot] = evaluate(learner, *group, config, seed, split=split, shuffled=frames,
@@ -51,6 +52,8 @@ def measure(encoder, data, split, config, seed, *, checkpoint=None, device=None,
     heard = np.intersect1d(split.pool, np.flatnonzero(data.labels >= 0))
     measured["nearest-mean", config.n_shot] = evaluate(NearestMean(embedding, heard), *group, frozen, seed, split=split,
                                                        progress=False)
+    measured["clusters", config.n_shot] = evaluate(SeededClusters(embedding, heard), *group, frozen, seed, split=split,
+                                                   progress=False)
     smallest = np.bincount(data.labels[split.support]).min()
     for n_shot in config.frozen_shots:
         if n_shot != config.n_shot and n_shot < smallest:

@@ -13,7 +13,7 @@ from acssm_lib.files import write_json
 from acssm_lib.presets import METHOD_NAMES
 
 PROTOCOLS = ("transductive", "inductive-clip", "inductive-recording")
-READOUTS = ("finetuned", "logistic", "nearest-mean")
+READOUTS = ("finetuned", "logistic", "nearest-mean", "clusters")
 _FRACTION = "a number from 0 to 1"
 _SCHEMA = {  # key -> what its value must be; a dict or a list of one dict nests
     "schema": int, "dataset": str, "group": str, "classes": list, "method": str, "preset": str, "seed": int,

@@ -8,7 +8,8 @@ from acssm_lib.presets import EMBEDDER_NAMES
 from acssm_lib.records import method_rank
 
 READOUT_NAMES = {"finetuned": "Fine-tuned", "logistic": "Frozen, logistic regression",
-                 "nearest-mean": "Frozen, nearest class mean"}
+                 "nearest-mean": "Frozen, nearest class mean",
+                 "clusters": "Frozen, clusters that start at the labels and hear the unlabelled clips"}
 
 
 def plus_minus(mean, half, sign=""):

@@ -76,7 +76,8 @@ def test_an_embedder_from_a_file_never_hears_a_query_of_its_own(recordings, tmp_
     assert metrics["protocol"] == "inductive-clip" and metrics["pretraining"]["saw_query_clips"] is False
     assert {draw["n_query"] for draw in metrics["episodes"]} == {12}  # five splits ask every clip once
     assert {(entry["name"], entry["shuffled"]) for entry in metrics["readouts"]} == {
-        ("finetuned", True), ("logistic", False), ("logistic", True), ("nearest-mean", False)}
+        ("finetuned", True), ("logistic", False), ("logistic", True), ("nearest-mean", False),
+        ("clusters", False)}
 
 
 def test_check_lists_every_bad_file(recordings, tmp_path, capfd):

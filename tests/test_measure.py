@@ -32,9 +32,10 @@ def test_every_readout_is_measured_on_the_same_draws(data, config, tmp_path):
     split, = splits(data, config, 0)
     encoder = build_encoder("supervised", data.clips, split.pool, config, 0).eval()
     measured = measure(encoder, data, split, config, 0, checkpoint=tmp_path, progress=False)
-    assert list(measured) == [("finetuned", 2), ("logistic", 2), ("nearest-mean", 2), ("logistic", 1), ("logistic", 3)]
-    assert [len(draws) for draws in measured.values()] == [2, 5, 5, 5, 5]
-    for key in (("logistic", 2), ("nearest-mean", 2)):
+    assert list(measured) == [("finetuned", 2), ("logistic", 2), ("nearest-mean", 2), ("clusters", 2), ("logistic", 1),
+                              ("logistic", 3)]
+    assert [len(draws) for draws in measured.values()] == [2, 5, 5, 5, 5, 5]
+    for key in (("logistic", 2), ("nearest-mean", 2), ("clusters", 2)):
         assert [draw["support"] for draw in measured[key][:2]] == [draw["support"] for draw in measured["finetuned", 2]]
     assert all(0 <= draw["shuffled"]["accuracy"] <= 1 for draw in measured["finetuned", 2] + measured["logistic", 2])
 
