@@ -51,7 +51,7 @@ $(STAMP):
 	@echo "Creating the environment in .venv (once; several GB with the GPU build of torch, a few minutes) ..."
 	@if command -v uv >/dev/null; then \
 	    uv venv -q --allow-existing --python $(PYTHON) .venv && \
-	    uv pip install -q --python .venv/bin/python -e '.[dev]' -c constraints.txt; \
+	    uv pip install -q --compile-bytecode --python .venv/bin/python -e '.[dev]' -c constraints.txt; \
 	else \
 	    $(PYTHON) -m venv .venv && .venv/bin/python -m pip install -q -e '.[dev]' -c constraints.txt; \
 	fi

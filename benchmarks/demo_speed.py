@@ -21,7 +21,7 @@ from acssm_lib.experiment import load_group
 from acssm_lib.presets import PRESETS
 
 GROUPS, METHODS = ("natural", "order"), "acoustic-ssm1,supervised"
-SHORTENED = ("pretrain_epochs=5", "n_episodes=1", "n_frozen_episodes=50")
+SHORTENED = ("pretrain_epochs=3", "finetune_epochs=2", "n_episodes=1", "n_frozen_episodes=50")
 DEMO_S, FIRST_S = 240, 60
 PARTS = {"imports": "import torch\n", "pre-training": "def shelf(", "measuring": "measure(encoder,"}  # their words
 HERE = Path(__file__).parent
