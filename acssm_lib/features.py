@@ -171,7 +171,7 @@ class SpectrogramStack(nn.Module):
         return self
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
-        # Statistics are (channels, 1, 1) before standardise, (channels, n_mels, 1) after: take the shape that was saved.
+        # Statistics are (channels, 1, 1) before standardise and (channels, n_mels, 1) after: take the saved shape.
         for name in ("mean", "deviation"):
             if prefix + name in state_dict:
                 setattr(self, name, torch.empty_like(state_dict[prefix + name], device=self.hann.device))

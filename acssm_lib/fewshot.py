@@ -176,7 +176,7 @@ class CropFeatures:
 
 @torch.no_grad()
 def embed(encoder, clips, indices, config, shuffle_seed=None, features=None):
-    """Clip embeddings, averaged over ``test_crops`` equally spaced crops (1: the centre, 0: the whole clip).
+    """Clip embeddings, averaged over ``test_crops`` equally spaced crops (1: the centre, 0: whole clips).
 
     Args:
         shuffle_seed: int to shuffle the frames of every crop in time, None to leave them.
@@ -192,7 +192,7 @@ def embed(encoder, clips, indices, config, shuffle_seed=None, features=None):
 
 @torch.no_grad()
 def predict(classifier, clips, indices, config, shuffle_seed=None, features=None):
-    """Class probabilities of clips, averaged over ``test_crops`` equally spaced crops (1: the centre, 0: the whole clip).
+    """Class probabilities of clips, averaged over ``test_crops`` equally spaced crops (1: the centre, 0: whole clips).
 
     Args:
         shuffle_seed: int to shuffle the frames of every crop in time, None to leave them.

@@ -32,7 +32,8 @@ def measure(encoder, data, split, config, seed, *, checkpoint=None, device=None,
         checkpoint: folder in which finished draws of the fine-tuning are kept.
     Returns:
         dict: (readout, n_shot) -> list of draws as from ``evaluate``; readouts "finetuned", "logistic",
-        "nearest-mean", "clusters" (which also hears the unlabelled clips), and "logistic" at every other number of ``config.frozen_shots`` that the classes allow.
+        "nearest-mean", "clusters" (which also hears the unlabelled clips), and "logistic" at every other number of
+        ``config.frozen_shots`` that the classes allow.
     Taught in: 08_reproduce_group.
     Source: paper section III (fine-tuning); frozen readouts and controls are ours.
     """

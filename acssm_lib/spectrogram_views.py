@@ -160,7 +160,7 @@ class SpectrogramViews(SegmentViews):
 
     @torch.no_grad()
     def views(self, front_end, clips, chosen, generator):
-        """Standardised spectrograms of all views, (n_views * batch, 1, n_mels, frames); row i + batch is row i again."""
+        """Standardised spectrograms of all views, (n_views * batch, 1, n_mels, frames), in the order of ``embed``."""
         if self.bank is None:
             heard = [front_end.raw(clips.waveform(i).to(front_end.hann.device))[0, 0].T for i in range(len(clips))]
             self.lengths = torch.tensor([len(frames) for frames in heard])

@@ -213,3 +213,15 @@ def test_features_are_kept_from_draw_to_draw(bank, tiny):
         assert sum(cut) - trained == (2 * 12 if draw == 0 else 0)
         fresh = predict(learner.classifier, bank, np.arange(12), tiny, shuffle_seed=5)
         assert np.allclose(answers, fresh, atol=1e-5)
+
+
+def test_whole_clips_of_any_length_are_read_at_once(tiny):
+    config = dataclasses.replace(tiny, test_crops=0)
+    generator = torch.Generator().manual_seed(0)
+    waveforms = [0.1 * torch.randn(length, generator=generator) for length in (9000, 300, 5000)]
+    bank, encoder = Clips(waveforms), build(tiny).eval()
+    embedding = embed(encoder, bank, torch.tensor([2, 0, 1]), config)
+    with torch.no_grad():
+        padded = torch.nn.functional.pad(bank.waveform(1), (0, config.n_fft - 300))  # too short for one frame
+        wanted = torch.cat([encoder.embed(waveform[None]) for waveform in (bank.waveform(2), bank.waveform(0), padded)])
+    torch.testing.assert_close(embedding, wanted)

@@ -1,12 +1,14 @@
 """EfficientAT mn04: small stand-ins in the published layout, and the real file where it is at hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from acssm_lib import datasets, weights
 from acssm_lib.audio import DataError
-from acssm_lib.experiment import load_group
+from acssm_lib.experiment import GroupData, load_group, pretrained_encoder
 from acssm_lib.fewshot import evaluate
 from acssm_lib.mn04 import MobileLogMel, MobileNet
 from acssm_lib.presets import preset
@@ -111,3 +113,21 @@ def test_the_published_file_tells_real_sounds_apart(shared_data):
     draws = evaluate(LogisticReadout(embedding), data.labels[some], [data.sources[index] for index in some],
                      [data.names[index] for index in some], config, 0, progress=False)
     assert np.mean([draw["accuracy"] for draw in draws]) > 0.9  # chance 0.2; mel statistics reach about 0.7
+
+
+def test_its_training_goes_on_from_the_file_on_the_pool(bank, tiny, tmp_path):
+    """``mn04-adapted`` starts at the published values, moves, and is found again only for the same file."""
+    data = GroupData(bank, np.repeat(np.arange(3), 4), [None] * 12, [f"clip{n}" for n in range(12)], ["a", "b", "c"],
+                     np.array([], dtype=int))
+    config = replace(tiny, projection="mlp", temperature=0.1, n_views=2, pretrain_epochs=1)
+    weights_of = {}
+    for seed in (0, 1):
+        path = tmp_path / f"mn04_{seed}.pt"
+        torch.save(published(seed), path)
+        encoder, done = pretrained_encoder("mn04-adapted", data, config, 0, folder=tmp_path, weights=path,
+                                           progress=False)
+        assert done.steps == 3 and not encoder.training
+        assert not torch.equal(encoder.state_dict()["features.0.0.weight"], published(seed)["features.0.0.weight"])
+        weights_of[seed] = encoder.state_dict()["features.0.0.weight"]
+    assert (weights_of[0] - published(0)["features.0.0.weight"]).abs().max() < 0.05  # a few small steps
+    assert not torch.allclose(weights_of[0], weights_of[1], atol=0.05)

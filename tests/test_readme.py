@@ -63,3 +63,17 @@ def test_the_table_of_speed_is_that_of_the_stored_measurement():
                "yes" if row["reached"] else "**no**"] for row in stored["rows"]]
     assert rows_of("| what | plain | ours | better |") == wanted
     assert f"Measured {stored['date']}" in README
+
+
+def test_the_table_of_the_best_recipe():
+    runs, problems = results.read_runs(ROOT / "figures" / "metrics-best")
+    runs = [run for run in runs if run["dataset"] == "esc50" and not run["method"].startswith("mn04")]
+    assert problems == [] and {run["seed"] for run in runs} == {0, 1, 2}
+    tables = [results.average_table(runs, readout).set_index("method") for readout in ("logistic", "clusters")]
+    rows = rows_of("| | labels alone (logistic regression) |")
+    assert {row[0].split(" (")[0] for row in rows} == set(tables[0].index) - {"supervised, frames shuffled at test"}
+    for name, *cells in rows:
+        for table, shown in zip(tables, cells):
+            method = name.split(" (")[0]
+            assert shown == (percent(table.unshared[method], table.unshared_half[method]) if method in table.index
+                             else "–"), (method, shown)
