@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,10 @@ from acssm_lib.bank import code_of
 from acssm_lib.clips import Clips
 from acssm_lib.contrastive import Pretraining, pretrain
 from acssm_lib.encoder import pick_device
+from acssm_lib.ensemble import together
 from acssm_lib.episodes import episode_seeds, sample_episode
 from acssm_lib.files import write_atomically
-from acssm_lib.methods import METHODS, build_encoder, objective_of
+from acssm_lib.methods import METHODS, build_encoder, member_seeds, objective_of
 from acssm_lib.presets import EMBEDDER_NAMES
 from acssm_lib.protocols import pretraining_pool
 from acssm_lib.training import computing_precision
@@ -87,15 +88,26 @@ def pretrained_encoder(method, data, config, seed, *, pool=None, device=None, pr
         folder: of the kept encoders; ``encoders`` in the cache (``audio.default_cache_dir``) if None.
         weights: file of an embedder's downloaded weights; None for the one in the cache.
     Returns:
-        encoder in eval mode (None for mel-stats), ``Pretraining`` (of the first time, None for a method without).
+        encoder in eval mode (None for mel-stats), ``Pretraining`` (of the first time, None for a method without). Of
+        several members: their seconds and steps summed, their losses averaged.
     Taught in: 05_few_shot_finetuning.
     """
     if METHODS[method].encoder is None:
         return None, None
     pool = np.asarray(pretraining_pool(data, config, seed) if pool is None else pool)
-    model = build_encoder(method, data.clips, pool, config, seed, weights)
     if not METHODS[method].pretrained:
-        return model.to(pick_device(device)).eval(), None
+        return build_encoder(method, data.clips, pool, config, seed, weights).to(pick_device(device)).eval(), None
+    alone = replace(config, n_members=1)
+    members, done = zip(*[_pretrained_member(method, data, alone, one, pool, device, progress, folder, weights)
+                          for one in member_seeds(method, config, seed)])
+    return together(members).to(pick_device(device)).eval(), Pretraining(
+        len(pool), sum(one.steps for one in done), sum(one.seconds for one in done),
+        np.mean([one.losses for one in done], axis=0).tolist())
+
+
+def _pretrained_member(method, data, config, seed, pool, device, progress, folder, weights):
+    """One encoder, trained or loaded, and its ``Pretraining``."""
+    model = build_encoder(method, data.clips, pool, config, seed, weights)
     name = _fingerprint(method, data, pool, config, seed, device, weights)
     path = Path(folder or default_cache_dir() / "encoders") / f"{name}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,13 +122,12 @@ def pretrained_encoder(method, data, config, seed, *, pool=None, device=None, pr
             checkpoint.unlink(missing_ok=True)
     kept = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(kept["weights"])
-    done = Pretraining(len(pool), len(kept["losses"]), kept["seconds"], kept["losses"])
-    return model.to(pick_device(device)).eval(), done
+    return model, Pretraining(len(pool), len(kept["losses"]), kept["seconds"], kept["losses"])
 
 
 # What a pre-training does not depend on, besides everything about fine-tuning and its head.
 _NOT_PRETRAINING = ("name", "pool", "protocol", "pool_size", "n_shot", "n_episodes", "n_frozen_episodes",
-                    "frozen_shots", "logistic_C", "test_crops")
+                    "frozen_shots", "logistic_C", "test_crops", "test_views", "n_members")
 _PRETRAINING_MODULES = ("clips", "features", "resnet", "s4d", "encoder", "contrastive", "training", "methods",
                         "augment", "mt_slvr", "spectrogram_views", "mn04", "byol_a")
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from acssm_lib.clips import even_crops, random_crops, random_stretch
 from acssm_lib.encoder import embedding_width, parameter_groups, pick_device, summary
+from acssm_lib.ensemble import changed_views
 from acssm_lib.episodes import episode_seeds, shares_source
 from acssm_lib.files import write_json
 from acssm_lib.protocols import Split
@@ -207,15 +208,16 @@ def predict(classifier, clips, indices, config, shuffle_seed=None, features=None
 
 
 def _over_test_crops(module, function, features, indices, config, shuffle_seed):
-    """Mean of ``function`` (features -> (batch, d)) of ``module`` over the test crops of each clip."""
+    """Mean of ``function`` (features -> (batch, d)) of ``module`` over the test crops of each clip, and their views."""
     device, parts = next(module.parameters()).device, []
     generator = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
     n_crops = max(1, config.test_crops)
     at_once = max(1, 64 // n_crops) if config.test_crops else 1  # whole clips differ in length
     for some in torch.as_tensor(indices).split(at_once):
         crops = features(some).to(device)  # (clips * n_crops, ...)
-        values = function(crops if generator is None else shuffle_frames(crops, generator))
-        parts.append(values.unflatten(0, (len(some), n_crops)).mean(1))
+        answers = [function(view if generator is None else shuffle_frames(view, generator))
+                   for view in changed_views(crops, features.front_end, config)]
+        parts.append(torch.stack(answers).mean(0).unflatten(0, (len(some), n_crops)).mean(1))
     return torch.cat(parts).cpu()
 
 

@@ -1,5 +1,6 @@
 """The methods of the comparison: which encoder, and whether it is pre-trained."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from acssm_lib.byol_a import BYOLA
 from acssm_lib.clips import random_crops
 from acssm_lib.contrastive import AugmentedPairs, NoisyPairs, SegmentPairs
 from acssm_lib.encoder import AcousticSSM, AdaptedCNN, KernelZeroed, MatchedCNN
+from acssm_lib.ensemble import together
 from acssm_lib.features import SpectrogramStack
 from acssm_lib.mn04 import MobileNet
 from acssm_lib.mt_slvr import MTSLVRObjective, SplitResNet
@@ -47,7 +49,7 @@ METHODS = {
     "matched-cnn": Method(MatchedCNN, SegmentPairs, "the same, widened to as many parameters as AcousticSSM"),
     "kernel-zeroed": Method(KernelZeroed, SegmentPairs, "the same layers without memory: every kernel is zero"),
     "mt-slvr": Method(SplitResNet, MTSLVRObjective, "2-D ResNet with adapters, contrast and augmentation prediction"),
-    "acoustic-ssm1": Method(AcousticSSM, SegmentPairs, "AcousticSSM, pre-trained on two segments of one recording"),
+    "acoustic-ssm1": Method(AcousticSSM, SegmentPairs, "AcousticSSM, pre-trained on views of the same recording"),
     "acoustic-ssm2": Method(AcousticSSM, AugmentedPairs, "AcousticSSM, pre-trained on two augmentations of a segment"),
     "acoustic-ssm2-noise": Method(AcousticSSM, NoisyPairs, "the same with white noise in place of time masking"),
     "byol-a": Method(BYOLA, None, "BYOL-A, from AudioSet"),
@@ -72,10 +74,23 @@ def objective_of(method, config):
     return {"pair": SegmentPairs, "segments": SegmentViews, "spectrogram": SpectrogramViews}[config.views]
 
 
+def loss_of_a_guess(method, config, pool_size):
+    """What the method's pre-training loss is while all embeddings are equal: the dashed line of its curve, in nats.
+
+    Taught in: 08_reproduce_group.
+    """
+    batch, objective = min(config.pretrain_batch, pool_size), objective_of(method, config)
+    if issubclass(objective, SegmentViews):
+        return math.log(config.n_views * batch - 1)
+    if objective is MTSLVRObjective:
+        return math.log(2 * batch - 1) + math.log(2)  # and a coin for every augmentation
+    return math.log(batch)
+
+
 def build_encoder(method, clips, pool, config, seed, weights=None):
     """The method's encoder: with initial weights from ``seed``, an embedder with its downloaded ones.
 
-    With ``config.standardise`` the front end takes mean and deviation of each band from the pool, without
+    With ``config.n_members`` above 1 it is an ``Ensemble``; embedders have but one set of weights. With ``config.standardise`` the front end takes mean and deviation of each band from the pool, without
     labels, for every method alike; BYOL-A's always does, as its authors ask.
 
     Args:
@@ -84,6 +99,22 @@ def build_encoder(method, clips, pool, config, seed, weights=None):
         ValueError, OSError: an embedder's weights are not there, or are not what they should be.
     Taught in: 04_contrastive_pretraining.
     """
+    return together([_member(method, clips, pool, config, one, weights) for one in member_seeds(method, config, seed)])
+
+
+def member_seeds(method, config, seed):
+    """Seeds of the encoders that make up a method's; the first is the run's own.
+
+    Raises:
+        ValueError: fewer than one member.
+    Taught in: 06_ablation_comparison.
+    """
+    if config.n_members < 1:
+        raise ValueError(f"n_members={config.n_members}: an encoder has one member or more")
+    return [seed + 1000 * member for member in range(1 if method in EMBEDDER_NAMES else config.n_members)]
+
+
+def _member(method, clips, pool, config, seed, weights):
     with seeded(seed):
         if method in EMBEDDER_NAMES:
             encoder = METHODS[method].encoder(config, downloaded.load(method, downloaded.find(method, weights)))

@@ -172,7 +172,7 @@ def loss_curve(losses, ax=None, chance=None, steps=None, title=None):
 
     Args:
         losses: (points,), possibly thinned.
-        chance: loss of a guess, ln B for a batch of B clips; drawn as a dashed line.
+        chance: loss of a guess, as ln B for pairs from a batch of B clips; drawn as a dashed line.
         steps: number of steps the points stand for; by default one each.
     Taught in: 04_contrastive_pretraining.
     """
@@ -181,7 +181,7 @@ def loss_curve(losses, ax=None, chance=None, steps=None, title=None):
     ax.plot(np.linspace(1, steps or len(values), len(values)), values, color=METHOD_COLOURS["acoustic-ssm1"], lw=1.4)
     if chance is not None:
         ax.axhline(chance, color=_INK, linestyle="--", linewidth=1)
-        ax.annotate(f"a guess: ln B = {chance:.2f}", (1, chance), (-4, 3), xycoords=("axes fraction", "data"),
+        ax.annotate(f"a guess: {chance:.2f}", (1, chance), (-4, 3), xycoords=("axes fraction", "data"),
                     textcoords="offset points", ha="right", fontsize=8, color=_INK)
     return dress(ax, title, "Step", "Contrastive loss (nats)")
 

@@ -57,6 +57,7 @@ class Preset:
     dropout: float = 0.01  # inside and after each S4D layer; C
     prenorm: bool = False  # layer norm before the S4D layer instead of after the sum; C
     pooling: str = "mean"  # over time (C), or "mean-std": mean and standard deviation; O in best
+    n_members: int = 1  # encoders, each pre-trained from a seed of its own, their features side by side; O in best
 
     # Contrastive pre-training
     pool: str = "unlabelled"  # "unlabelled": the group less its support, "group": all of the group, "all": all groups
@@ -108,6 +109,7 @@ class Preset:
     head_width: int = 128  # C
     head_dropout: float = 0.1  # C
     test_crops: int = 1  # 1: the centre crop (C); more: equally spaced, averaged ([19] has 10); 0: the whole clip (O)
+    test_views: int = 1  # of every test crop, 2 to 7: also a little higher, lower, slower, faster, averaged; O in best
     finetuning: bool = True  # False: frozen readouts only
 
     # Readouts of the frozen encoder
@@ -146,13 +148,16 @@ PRESETS = {
     "best": Preset(
         name="best", n_samples=39_424, max_stretch=1.2, features="log-mel", n_mels=64, floor_db=-80.0, standardise=True,
         widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1), n_layers=2, d_state=16, dt_min=0.01, dt_max=0.3, dropout=0.05,
-        prenorm=True, pooling="mean-std", pool="group", pretrain_epochs=150, pretrain_lr=2e-3, pretrain_warmup=0.2,
-        projection="mlp", d_projection=128, temperature=0.1, views="spectrogram",
-        n_episodes=20, finetune_epochs=5, finetune_batch=32, finetune_crops=20, finetune_stretch=1.0,
-        finetune_optimiser="adamw", finetune_lr=3e-3, finetune_encoder_lr=1e-3, test_crops=0, finetuning=False,
-        logistic_C=0.1,
+        prenorm=True, pooling="mean-std", n_members=3, pool="group", pretrain_epochs=150, pretrain_lr=2e-3,
+        pretrain_warmup=0.2, projection="mlp", d_projection=128, temperature=0.1, views="spectrogram", n_episodes=20, finetune_epochs=5, finetune_batch=32, finetune_crops=20, finetune_stretch=1.0,
+        finetune_optimiser="adamw", finetune_lr=3e-3, finetune_encoder_lr=1e-3, test_crops=0, test_views=7,
+        finetuning=False, logistic_C=0.1,
     ),
 }
+PRESETS["quick-best"] = dataclasses.replace(
+    PRESETS["best"], name="quick-best", precision="float32", n_samples=30_225, n_mels=32, widths=(8, 16, 32, 64),
+    n_members=1, pretrain_epochs=20, pretrain_batch=32, mel_shift=1.0, n_episodes=4, finetune_crops=40, test_views=1,
+    finetuning=True, n_frozen_episodes=200)
 
 _CHOICES = {
     "precision": ("auto", "float32", "bfloat16"),
@@ -171,7 +176,7 @@ def preset(name, **overrides):
     """The named preset with some fields replaced.
 
     Args:
-        name: "paper" or "quick".
+        name: of ``PRESETS``.
         overrides: field = value; a value may be text, as it comes from the command line ("16,32", "none").
     Raises:
         ValueError: unknown preset or field (the nearest name is suggested), or a value of the wrong type.

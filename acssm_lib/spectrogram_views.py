@@ -45,7 +45,14 @@ def shifted_bands(x, most, generator):
 
     Taught in: 04_contrastive_pretraining.
     """
-    shift = most * _uniform(len(x), x, generator)
+    return moved_bands(x, most * _uniform(len(x), x, generator))
+
+
+def moved_bands(x, shift):
+    """Band m is the old band m + ``shift`` (views,), linearly between its neighbours; beyond the ends, the outermost.
+
+    Taught in: 04_contrastive_pretraining.
+    """
     old = (torch.arange(x.shape[1]).to(x) + shift[:, None]).clamp(0, x.shape[1] - 1)
     return _read_between(x, old[..., None], 1)
 

@@ -1,7 +1,8 @@
 """Ingredients of preset ``best``, taken away one at a time: ``python benchmarks/ablation.py --data PATH``.
 
-Every variant is an `acssm reproduce` of its own on the ESC-10 groups, with a sixth of the steps of ``best``, so that all
-of them take about 25 minutes on two cores; finished ones are not run again. The table is written as CSV too.
+Every variant is an `acssm reproduce` of its own on the ESC-10 groups, with a sixth of the steps of ``best``, one member and
+one view at test, so that all of them take about 25 minutes on two cores; finished ones are not run again. The table is
+written as CSV too.
 """
 
 import argparse
@@ -34,7 +35,8 @@ def run(name, args):
     out = args.out / name.replace(" ", "-").replace(",", "")
     subprocess.run([sys.executable, "-m", "acssm_lib.cli", "reproduce", "--dataset", "esc50", "--data", args.data,
                     "--groups", args.groups, "--preset", "best", "--methods", method, "--seeds", args.seeds, "--jobs",
-                    str(args.jobs), "--out", out, "--set", f"pretrain_epochs={args.epochs}", *settings], check=True)
+                    str(args.jobs), "--out", out, "--set", f"pretrain_epochs={args.epochs}", "n_members=1", "test_views=1",
+                    *settings], check=True)
     return out
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 from matplotlib import pyplot as plt
+from matplotlib.ticker import NullLocator
 
 from acssm_lib.clips import Clips
 from acssm_lib.contrastive import SegmentPairs, pretrain
@@ -33,7 +34,7 @@ JOBS = (1, 2, 4)
 
 
 _EMBED = """
-import json, sys, time
+import json, statistics, sys, time
 import torch
 from acssm_lib.encoder import AcousticSSM
 from acssm_lib.presets import preset
@@ -44,14 +45,19 @@ encoder = AcousticSSM(preset(name)).eval()
 waveform = 0.1 * torch.randn(1, int(seconds * encoder.front_end.sample_rate))
 with torch.no_grad():
     encoder.embed(waveform[:, :30_225])
-    before, started = peak_memory_mib(), time.perf_counter()
+    before = peak_memory_mib()
     encoder.embed(waveform)
-print(json.dumps({"seconds": time.perf_counter() - started, "mib": peak_memory_mib() - before}))
+    mib, times = peak_memory_mib() - before, []
+    for _ in range(3):
+        started = time.perf_counter()
+        encoder.embed(waveform)
+        times.append(time.perf_counter() - started)
+print(json.dumps({"seconds": statistics.median(times), "mib": mib}))
 """
 
 
 def clip_length(name):
-    """Seconds and memory of embedding one recording of each length at once."""
+    """Seconds (the middle of three) and memory of embedding one recording of each length at once."""
     return [in_own_process(_EMBED, name, seconds, environment={"PYTHONPATH": str(Path(__file__).parent)})
             for seconds in SECONDS]
 
@@ -105,7 +111,7 @@ def measure():
 
 
 def draw(measured, path):
-    """Six panels; thin grey lines are proportional to the size."""
+    """Six panels; a thin grey line is proportional to the size."""
     fig, axes = plt.subplots(2, 3, figsize=(13, 7), layout="constrained")
     (time_ax, memory_ax, bank_ax), (batch_ax, width_ax, runs_ax) = axes
     for name, points in measured["clip_length"].items():
@@ -129,6 +135,11 @@ def draw(measured, path):
                 xticks=measured["jobs"])
     for ax in (time_ax, memory_ax, bank_ax, batch_ax):
         ax.legend()
+    for ax, sizes in ((time_ax, "seconds"), (memory_ax, "seconds"), (batch_ax, "batches"), (width_ax, "widths")):
+        ax.set_xticks(measured[sizes], [f"{size:g}" for size in measured[sizes]])
+        ax.xaxis.set_minor_locator(NullLocator())
+    for ax, most in ((batch_ax, 2000), (width_ax, 1000)):
+        ax.set_ylim(10, most)
     fig.savefig(path, dpi=110)
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 from acssm_lib.clips import Clips
 from acssm_lib.contrastive import pretrain
 from acssm_lib.encoder import AcousticSSM, embedding_width, over_time
+from acssm_lib.methods import build_encoder, loss_of_a_guess, objective_of
 from acssm_lib.mt_slvr import nt_xent
 from acssm_lib.presets import preset
 from acssm_lib.spectrogram_views import (SegmentViews, SpectrogramViews, coloured, masked, mixed, multi_view_nt_xent,
@@ -140,3 +142,17 @@ def test_mean_and_deviation_over_time():
 def test_an_embedding_is_as_long_as_it_says(config):
     encoder = encoder_of(config).eval()
     assert encoder.embed(torch.randn(2, 9000)).shape == (2, embedding_width(encoder)) == (2, 16)
+
+
+@pytest.mark.parametrize("method, overrides", [
+    ("acoustic-ssm1", {}), ("acoustic-ssm1", {"views": "segments"}),
+    ("acoustic-ssm1", {"views": "pair", "features": "stack"}), ("mt-slvr", {"widths": "8,8,16,16", "blocks": "1,1,1,1"})])
+def test_the_loss_of_a_guess_is_that_of_an_objective_that_tells_nothing_apart(config, clips, method, overrides):
+    config = preset("best", **{key: value for key, value in config.as_dict().items() if key != "name"} | overrides)
+    encoder = build_encoder(method, clips, range(8), dataclasses.replace(config, n_members=1), 0)
+    objective = objective_of(method, config)(encoder, config)
+    for parameter in objective.parameters():
+        torch.nn.init.zeros_(parameter)
+    loss = objective(encoder.train(), clips, torch.arange(4), seed()).item()
+    assert loss == pytest.approx(loss_of_a_guess(method, config, 8), rel=1e-5)
+    assert loss_of_a_guess(method, config, 3) < loss
