@@ -41,7 +41,9 @@ def measure(encoder, data, split, config, seed, *, checkpoint=None, device=None,
     measured = {}
     features = None if encoder is None else CropFeatures(encoder, data.clips, config)  # of the test crops, for all uses
     embedding, shuffled = _embeddings(encoder, data, config, features)
-    logistic, frames = LogisticReadout(embedding, config.logistic_C, shuffled), shuffled is not None
+    # logistic_C was chosen for encoders; a baseline keeps the one that suits it
+    logistic = LogisticReadout(embedding, 1.0 if encoder is None else config.logistic_C, shuffled)
+    frames = shuffled is not None
     if encoder is not None and config.finetuning:
         learner = FineTuning(encoder, data.clips, config, features=features, device=device, progress=False)
         measured["finetuned", config.n_shot] = evaluate(learner, *group, config, seed, split=split, shuffled=frames,

@@ -114,7 +114,7 @@ class Preset:
 
     # Readouts of the frozen encoder
     n_frozen_episodes: int = 600  # support draws; the first n_episodes are those of the fine-tuning; O
-    logistic_C: float = 1.0  # of the logistic regression, inverse strength of its penalty; O
+    logistic_C: float = 1.0  # of the logistic regression on an encoder, inverse strength of its penalty; O
     frozen_shots: tuple[int, ...] = (1, 2, 5, 10)  # labelled clips per class of the curve over shots; O
 
     def as_dict(self):

@@ -80,6 +80,21 @@ def test_an_embedder_from_a_file_never_hears_a_query_of_its_own(recordings, tmp_
         ("clusters", False)}
 
 
+def test_the_best_recipe_on_its_own_encoder_and_on_an_embedder(recordings, tmp_path):
+    torch.save(random_byol_a(), tmp_path / "weights.pth")
+    settings = {key: value for key, value in TINY.items() if key != "test_crops"}
+    settings |= {"n_members": 2, "test_views": 3, "pretrain_epochs": 1, "n_layers": 1}
+    assert main(["reproduce", "--dataset", "folder", "--data", str(recordings), "--preset", "best", "--methods",
+                 "acoustic-ssm1,byol-a-adapted", "--out", str(tmp_path / "runs"), "--jobs", "2", "--weights",
+                 f"byol-a-adapted={tmp_path / 'weights.pth'}", "--set", *[f"{key}={settings[key]}" for key in settings]
+                 ]) == 0
+    folder = tmp_path / "runs" / "folder" / "all" / "acoustic-ssm1" / "seed0"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["pretraining"]["steps"] == 2 * 4  # two members, four batches of 14 clips
+    weights = torch.load(folder / "encoder.pt", weights_only=True)
+    assert {name.split(".")[1] for name in weights if name.startswith("members")} == {"0", "1"}
+
+
 def test_check_lists_every_bad_file(recordings, tmp_path, capfd):
     folder = tmp_path / "bad"
     for name in ("a", "b"):

@@ -54,7 +54,7 @@ def test_the_differences_that_the_text_names(records):
              ("finetuned", "acoustic-ssm2-noise", "acoustic-ssm2"): 1}
     wanted = [percent(sign * found.loc[key].difference, found.loc[key].half) for key, sign in named.items()]
     assert re.findall(r"-?[\d.]+ ± [\d.]+(?= |\)|,|\.)", text.replace("+", "")) == [
-        *wanted[:8], *[cell[-1] for cell in rows_of("| method | fine-tuned") if cell[0] == "mt-slvr"], *wanted[8:]]
+        *wanted[:8], *[cell[-1] for cell in rows_of("| method | fine-tuned | unshared |") if cell[0] == "mt-slvr"], *wanted[8:]]
 
 
 def test_the_table_of_speed_is_that_of_the_stored_measurement():
@@ -63,6 +63,33 @@ def test_the_table_of_speed_is_that_of_the_stored_measurement():
                "yes" if row["reached"] else "**no**"] for row in stored["rows"]]
     assert rows_of("| what | plain | ours | better |") == wanted
     assert f"Measured {stored['date']}" in README
+
+
+def test_the_table_of_the_demo():
+    runs, problems = results.read_runs(ROOT / "figures" / "metrics" / "synthetic-frogs")
+    assert problems == [] and len(runs) == 8
+    tuned, frozen = (results.comparison_table(runs, readout).set_index(["group", "method"])
+                     for readout in ("finetuned", "logistic"))
+    rows = rows_of("| group | method | fine-tuned |")
+    assert len(rows) == 8
+    for group, method, *cells in rows:
+        one, other = tuned.loc[group, method], frozen.loc[group, method]
+        shuffled = (group, f"{method}, frames shuffled at test")
+        assert cells == [percent(one.accuracy, one.accuracy_half), percent(one.unshared, one.unshared_half),
+                         percent(other.accuracy, other.accuracy_half),
+                         f"{100 * tuned.accuracy[shuffled]:.1f}" if shuffled in tuned.index else "–"], (group, method)
+
+
+def test_what_members_and_views_add_to_the_best_recipe():
+    rows = rows_of("| acoustic-ssm1 | labels alone |")
+    for (name, *cells), folder in zip(rows, ("metrics-best-steps/alone", "metrics-best-steps/views", "metrics-best"),
+                                      strict=True):
+        runs, problems = results.read_runs(ROOT / "figures" / folder)
+        runs = [run for run in runs if (run["dataset"], run["method"]) == ("esc50", "acoustic-ssm1")]
+        assert problems == [] and len(runs) == 6
+        for readout, shown in zip(("logistic", "clusters"), cells, strict=True):
+            row = results.average_table(runs, readout).set_index("method").loc["acoustic-ssm1"]
+            assert shown == percent(row.unshared, row.unshared_half), (name, readout)
 
 
 def test_the_table_of_the_best_recipe():
