@@ -90,8 +90,9 @@ def loss_of_a_guess(method, config, pool_size):
 def build_encoder(method, clips, pool, config, seed, weights=None):
     """The method's encoder: with initial weights from ``seed``, an embedder with its downloaded ones.
 
-    With ``config.n_members`` above 1 it is an ``Ensemble``; embedders have but one set of weights. With ``config.standardise`` the front end takes mean and deviation of each band from the pool, without
-    labels, for every method alike; BYOL-A's always does, as its authors ask.
+    With ``config.n_members`` above 1 it is an ``Ensemble``; embedders have but one set of weights. With
+    ``config.standardise`` the front end takes mean and deviation of each band from the pool, without labels, for every
+    method alike; BYOL-A's always does, as its authors ask.
 
     Args:
         weights: file of an embedder's weights; None for the one in the cache.

@@ -91,7 +91,7 @@ class MobileNet(nn.Module):
 
 
 class _InvertedResidual(nn.Module):
-    """Widen (1 x 1), filter every channel by itself, weigh the channels, narrow (1 x 1); plus the input where it fits."""
+    """Widen (1 x 1), filter every channel by itself, weigh the channels, narrow (1 x 1); plus the input if it fits."""
 
     def __init__(self, state, number):
         super().__init__()

@@ -79,7 +79,8 @@ def accuracy_table(block, readout, kind="accuracy"):
             cells.append(plus_minus(average[kind], average[f"{kind}_half"]) if average["n_groups"] == len(groups)
                          else f"– ({average['n_groups']} of {len(groups)})")
         low, high = average[f"{kind}_seed_low"], average[f"{kind}_seed_high"]
-        rows.append([row_name(method, readout), *cells, "–" if math.isnan(low) else f"{100 * low:.1f}–{100 * high:.1f}",
+        seed_range = "–" if math.isnan(low) else f"{100 * low:.1f}–{100 * high:.1f}"
+        rows.append([row_name(method, readout), *cells, seed_range,
                      average["seeds"].replace(",", ", "), _range(own["n_draws"]),
                      _range(own[f"{kind}_n_query"].round())])
     return _markdown_table(["method", *groups, *(["average"] if many else []), *ending], rows)

@@ -1,8 +1,8 @@
 """Ingredients of preset ``best``, taken away one at a time: ``python benchmarks/ablation.py --data PATH``.
 
-Every variant is an `acssm reproduce` of its own on the ESC-10 groups, with a sixth of the steps of ``best``, one member and
-one view at test, so that all of them take about 25 minutes on two cores; finished ones are not run again. The table is
-written as CSV too.
+Every variant is an `acssm reproduce` of its own on the ESC-10 groups, with a sixth of the steps of ``best``, one member
+and one view at test, so that all of them take about 25 minutes on two cores; finished ones are not run again. The table
+is written as CSV too.
 """
 
 import argparse
@@ -35,8 +35,8 @@ def run(name, args):
     out = args.out / name.replace(" ", "-").replace(",", "")
     subprocess.run([sys.executable, "-m", "acssm_lib.cli", "reproduce", "--dataset", "esc50", "--data", args.data,
                     "--groups", args.groups, "--preset", "best", "--methods", method, "--seeds", args.seeds, "--jobs",
-                    str(args.jobs), "--out", out, "--set", f"pretrain_epochs={args.epochs}", "n_members=1", "test_views=1",
-                    *settings], check=True)
+                    str(args.jobs), "--out", out, "--set", f"pretrain_epochs={args.epochs}", "n_members=1",
+                    "test_views=1", *settings], check=True)
     return out
 
 
@@ -67,7 +67,7 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"), help="folder of the runs")
     parser.add_argument("--groups", default="all")
     parser.add_argument("--seeds", default="0")
-    parser.add_argument("--epochs", type=int, default=25, help="passes over the pool (default: a sixth of those of best)")
+    parser.add_argument("--epochs", type=int, default=25, help="passes over the pool (default: a sixth of best's)")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--csv", type=Path, help="where to write the rows")
     args = parser.parse_args()

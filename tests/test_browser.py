@@ -23,7 +23,8 @@ NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"]
 NO_BROWSER = ("no Chromium found. Install it with `apt install chromium` (Debian, Ubuntu), `brew install --cask "
-              "chromium` (macOS) or `.venv/bin/playwright install chromium`, or set ACSSM_CHROMIUM to a Chrome you have")
+              "chromium` (macOS) or `.venv/bin/playwright install chromium`, or set ACSSM_CHROMIUM to a Chrome of "
+              "yours")
 MINUTE = 60_000  # ms
 
 

@@ -30,7 +30,8 @@ def records():
 
 
 def test_the_table_on_real_recordings(records):
-    tuned, frozen = (results.average_table(records, readout).set_index("method") for readout in ("finetuned", "logistic"))
+    tuned, frozen = (results.average_table(records, readout).set_index("method")
+                     for readout in ("finetuned", "logistic"))
     rows = rows_of("| method | fine-tuned | unshared |")
     assert [row[0] for row in rows] == [method for method in frozen.index if "shuffled" not in method]
     for method, *cells in rows:
@@ -54,7 +55,8 @@ def test_the_differences_that_the_text_names(records):
              ("finetuned", "acoustic-ssm2-noise", "acoustic-ssm2"): 1}
     wanted = [percent(sign * found.loc[key].difference, found.loc[key].half) for key, sign in named.items()]
     assert re.findall(r"-?[\d.]+ ± [\d.]+(?= |\)|,|\.)", text.replace("+", "")) == [
-        *wanted[:8], *[cell[-1] for cell in rows_of("| method | fine-tuned | unshared |") if cell[0] == "mt-slvr"], *wanted[8:]]
+        *wanted[:8], *[cell[-1] for cell in rows_of("| method | fine-tuned | unshared |") if cell[0] == "mt-slvr"],
+        *wanted[8:]]
 
 
 def test_the_table_of_speed_is_that_of_the_stored_measurement():
