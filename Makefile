@@ -21,8 +21,11 @@ demo: $(STAMP)
 	.venv/bin/acssm report $(RUNS) > /dev/null
 	@echo
 	@echo "Percent of clips named right, with five labelled clips per class; SYNTHETIC calls. ± is half of a 95 % interval over"
-	@echo "3 or 4 draws of the labels. natural: every species has a pitch of its own. order: only the order of four notes tells"
-	@echo "the class, so a method that averages its frames, or gets them shuffled, has to stay at chance."
+	@echo "draws of the labels: 3 or 4 where the network is fine-tuned, 200 where it is frozen and only a small readout learns."
+	@echo "natural: every species has a pitch of its own. order: only the order of four notes tells the class, so a method that"
+	@echo "averages its frames, or gets them shuffled, has to stay at chance."
+	@echo "acoustic-ssm1: the network of the paper, which has heard the clips without labels. supervised: the same, random to"
+	@echo "begin with. adapted-cnn: as acoustic-ssm1, without state-space layers. mel-stats: averages of mel bands."
 	@awk -F'|' '/^###? / {on = /Fine-tuned|logistic/; if (on) printf "\n%s\n", substr($$0, 5)} /^Only queries/ {on = 0} \
 	    on && /^\|/ && !/---/ {printf "%-66s%14s%14s\n", $$2, $$3, $$4}' $(RUNS)/report/report.md
 	@echo

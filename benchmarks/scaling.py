@@ -111,15 +111,16 @@ def measure():
 
 
 def draw(measured, path):
-    """Six panels; a thin grey line is proportional to the size."""
+    """Six panels."""
     fig, axes = plt.subplots(2, 3, figsize=(13, 7), layout="constrained")
     (time_ax, memory_ax, bank_ax), (batch_ax, width_ax, runs_ax) = axes
     for name, points in measured["clip_length"].items():
         for ax, key in ((time_ax, "seconds"), (memory_ax, "mib")):
             ax.loglog(measured["seconds"], [max(point[key], 1e-3) for point in points], "o-", label=name)
     first = measured["clip_length"]["quick"][1]["seconds"] / measured["seconds"][1]
-    time_ax.loglog(measured["seconds"], [first * seconds for seconds in measured["seconds"]], color="0.7", lw=0.8)
-    time_ax.set(title="embedding one recording", xlabel="recording (s)", ylabel="s")
+    time_ax.loglog(measured["seconds"], [first * seconds for seconds in measured["seconds"]], color="0.6", lw=0.8,
+                   label="proportional")
+    time_ax.set(title="embedding one recording", xlabel="recording (s)", ylabel="time (s)")
     memory_ax.set(title="memory for it", xlabel="recording (s)", ylabel="MiB beyond the model")
     for key, label in (("largest_mib", "largest resident"), ("anon_mib", "not backed by the file")):
         bank_ax.semilogx(measured["clips"], [point[key] for point in measured["bank"]], "o-", label=label)
