@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both create the environment in .venv the first time.
-.PHONY: demo test test-browser lab notebooks student tables figures bench scaling lock clean
+.PHONY: demo test test-browser lint lab notebooks student tables figures bench scaling lock clean
 PYTHON ?= python3
 RUNS ?= runs/demo
 # The stamp's name changes with the requirements, so a second call installs nothing and an edited pin installs again.
@@ -35,9 +35,14 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
+# Names, style and the floors of the rooms (nobody imports upwards); seconds.
+lint: $(STAMP)
+	.venv/bin/ruff check .
+	.venv/bin/lint-imports
+
 # The widgets in headless Chromium; skips, and says how to get one, where there is none.
 test-browser: $(STAMP)
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m browser -rs tests/test_browser.py
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m browser -rs tests/course/test_browser.py
 
 lab: $(STAMP)
 	.venv/bin/jupyter lab notebooks
@@ -45,11 +50,11 @@ lab: $(STAMP)
 # Run the course and store its outputs: make notebooks, or make notebooks PAGES=notebooks/03_s4d.ipynb
 PAGES ?= $(wildcard notebooks/*.ipynb)
 notebooks: $(STAMP)
-	.venv/bin/python -m acssm_lib.course execute $(PAGES)
+	.venv/bin/python -m tools.notebooks execute $(PAGES)
 
 # Copies without the solutions, to hand out.
 student: $(STAMP)
-	.venv/bin/python -m acssm_lib.course student notebooks student
+	.venv/bin/python -m tools.notebooks student notebooks student
 
 $(STAMP):
 	@echo "Creating the environment in .venv (once; several GB with the GPU build of torch, a few minutes) ..."
@@ -76,7 +81,7 @@ tables: $(STAMP)
 
 # The figures of the README: the architecture, the panels in a browser, and what the committed records show.
 figures: $(STAMP)
-	.venv/bin/python -m acssm_lib.architecture figures/architecture.png
+	.venv/bin/python -m tools.architecture figures/architecture.png
 	.venv/bin/acssm report figures/metrics --out build/report
 	cp build/report/esc50_quick_transductive_accuracy.png build/report/esc50_quick_transductive_shots.png figures/
 	cp build/report/synthetic-frogs_quick-best_transductive_confusion.png figures/demo_confusion.png

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 
@@ -11,7 +12,6 @@ def write_atomically(path, write):
 
     Returns:
         path, as a ``Path``.
-    Taught in: 08_reproduce_group.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,10 +25,7 @@ def write_atomically(path, write):
 
 
 def write_text(path, text):
-    """A UTF-8 text file, atomically; returns its path.
-
-    Taught in: 08_reproduce_group.
-    """
+    """A UTF-8 text file, atomically; returns its path."""
     return write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
@@ -36,9 +33,23 @@ def write_json(path, value):
     """Plain values as an indented JSON file, atomically; NaN and infinity, which are not JSON, are refused.
 
     A list of numbers stands on one line, so that hundreds of draws stay readable.
-
-    Taught in: 08_reproduce_group.
     """
     text = json.dumps(value, indent=1, allow_nan=False)
     text = re.sub(r'\[([^\[\]{}"]*)\]', lambda numbers: f"[{' '.join(numbers[1].split())}]", text)
     return write_text(path, text + "\n")
+
+
+class DataError(ValueError):
+    """Something is wrong with the user's data; the message names the file and says what would be right."""
+
+
+def default_cache_dir():
+    """Where prepared clips are kept: ``ACSSM_CACHE`` if set, else ``acssm`` in the user's cache folder."""
+    if os.environ.get("ACSSM_CACHE"):
+        return Path(os.environ["ACSSM_CACHE"]).expanduser()
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"]) / "acssm"
+    if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
+        return Path(os.environ["LOCALAPPDATA"]) / "acssm" / "cache"
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "acssm"
+

@@ -37,7 +37,6 @@ def canvas(width, height, rows=1, columns=1):
 
     Returns:
         fig, axes: one axis, or an array ``(rows, columns)`` of them.
-    Taught in: 08_reproduce_group.
     """
     fig = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
     axes = fig.subplots(rows, columns, squeeze=False)
@@ -45,10 +44,7 @@ def canvas(width, height, rows=1, columns=1):
 
 
 def axes(columns=1, rows=1, width=9.6, height=3.2):
-    """Axes of one look that show inline: a row of them, or a grid (rows, columns); inches.
-
-    Taught in: 03_s4d.
-    """
+    """Axes of one look that show inline: a row of them, or a grid (rows, columns); inches."""
     _, grid = plt.subplots(rows, columns, figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white",
                            squeeze=False)
     for ax in grid.flat:
@@ -58,10 +54,7 @@ def axes(columns=1, rows=1, width=9.6, height=3.2):
 
 
 def dress(ax, title, x_label, y_label):
-    """Labels and quiet frame, set on the axis itself rather than in global settings; returns ``(fig, ax)``.
-
-    Taught in: 02_frequency_cnn.
-    """
+    """Labels and quiet frame, set on the axis itself rather than in global settings; returns ``(fig, ax)``."""
     ax.set_facecolor("white")
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=9, colors=_INK, labelcolor=_INK)
@@ -77,7 +70,6 @@ def save(fig, path):
 
     Returns:
         path: where it lies; the ending (".png") says the format.
-    Taught in: 08_reproduce_group.
     """
     try:
         return write_atomically(path, lambda part: fig.savefig(part, dpi=fig.dpi, facecolor="white"))
@@ -93,10 +85,9 @@ def waveform(waveform, sample_rate, ax=None, title=None):
         sample_rate: Hz.
     Raises:
         ValueError: more than one dimension.
-    Taught in: 01_audio_preprocessing.
     """
     values = _array(waveform, 1, "waveform (samples,)")
-    ax = _axis(ax, 7.0, 2.2)
+    ax = axis_for(ax, 7.0, 2.2)
     ax.plot(np.arange(len(values)) / sample_rate, values, color="#0072B2", linewidth=0.6)
     ax.axhline(0, color=_INK, linewidth=0.4)
     ax.set_xlim(0, len(values) / sample_rate)
@@ -114,12 +105,11 @@ def spectrogram(values, sample_rate=20_000, hop_length=512, ax=None, title=None,
         limits: colour limits; by default the loudest value and at most 80 below it, as silence has no floor.
     Raises:
         ValueError: not two-dimensional.
-    Taught in: 01_audio_preprocessing.
     """
     values = _array(values, 2, "spectrogram (mel, frames)")
     n_mels, frames = values.shape
     low, high = limits or (max(values.min(), values.max() - 80), values.max())
-    ax = _axis(ax, 7.0, 3.2)
+    ax = axis_for(ax, 7.0, 3.2)
     hop_s = hop_length / sample_rate
     image = ax.imshow(values, origin="lower", aspect="auto", cmap=colour_map, vmin=low, vmax=high,
                       interpolation="nearest", extent=(-hop_s / 2, (frames - 0.5) * hop_s, -0.5, n_mels - 0.5))
@@ -134,10 +124,7 @@ def spectrogram(values, sample_rate=20_000, hop_length=512, ax=None, title=None,
 
 
 def mel_band(hz, n_mels, sample_rate=20_000):
-    """Position of a frequency on the band axis; band i peaks at i, HTK scale (method section 3).
-
-    Taught in: 01_audio_preprocessing.
-    """
+    """Position of a frequency on the band axis; band i peaks at i, HTK scale (method section 3)."""
     mel, top = (np.log10(1 + f / 700) for f in (hz, sample_rate / 2))
     return mel / top * (n_mels + 1) - 1
 
@@ -152,7 +139,6 @@ def stack(spectrograms, sample_rate=20_000, hop_length=512, axes=None, titles=No
         fig, axes: the three axes.
     Raises:
         ValueError: not (3, mel, frames).
-    Taught in: 01_audio_preprocessing.
     """
     values = _array(spectrograms, 3, "spectrograms (3, mel, frames)")
     if len(values) != 3:
@@ -174,10 +160,9 @@ def loss_curve(losses, ax=None, chance=None, steps=None, title=None):
         losses: (points,), possibly thinned.
         chance: loss of a guess, as ln B for pairs from a batch of B clips; drawn as a dashed line.
         steps: number of steps the points stand for; by default one each.
-    Taught in: 04_contrastive_pretraining.
     """
     values = _array(losses, 1, "losses (points,)")
-    ax = _axis(ax, 7.0, 3.0)
+    ax = axis_for(ax, 7.0, 3.0)
     ax.plot(np.linspace(1, steps or len(values), len(values)), values, color=METHOD_COLOURS["acoustic-ssm1"], lw=1.4)
     if chance is not None:
         ax.axhline(chance, color=_INK, linestyle="--", linewidth=1)
@@ -196,12 +181,11 @@ def embedding(points, labels, classes, ax=None, highlight=None, title=None):
         highlight: indices or mask of clips to ring, such as the support.
     Raises:
         ValueError: shapes that do not fit.
-    Taught in: 07_explore_embeddings.
     """
     points, labels = _array(points, 2, "points (n, 2)"), _array(labels, 1, "labels (n,)").astype(int)
     if points.shape != (len(labels), 2):
         raise ValueError(f"expected points (n, 2) and labels (n,), got {points.shape} and {labels.shape}")
-    ax = _axis(ax, 6.4, 4.4)
+    ax = axis_for(ax, 6.4, 4.4)
     for label in np.unique(labels):
         chosen = points[labels == label]
         style = ({"color": "#BBBBBB", "marker": ".", "label": "unlabelled", "zorder": 1} if label < 0 else
@@ -224,13 +208,12 @@ def confusion(matrix, classes, ax=None, title=None, colour_bar=True):
         classes: n_way names.
     Raises:
         ValueError: the matrix is not n_way by n_way.
-    Taught in: 05_few_shot_finetuning.
     """
     counts = _array(matrix, 2, "matrix (n_way, n_way)")
     if counts.shape != (len(classes), len(classes)):
         raise ValueError(f"expected a {len(classes)} x {len(classes)} matrix for {list(classes)}, got {counts.shape}")
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    ax = _axis(ax, 5.2, 4.4)
+    ax = axis_for(ax, 5.2, 4.4)
     image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         ax.text(column, row, f"{count:.0f}", ha="center", va="center", fontsize=8,
@@ -244,76 +227,6 @@ def confusion(matrix, classes, ax=None, title=None, colour_bar=True):
     return fig, ax
 
 
-def accuracy_dots(table, ax=None, title=None):
-    """Accuracy per group, one dot per method with its interval, and the chance line.
-
-    Args:
-        table: rows of ``results.comparison_table`` of one data set and preset.
-    Taught in: 06_ablation_comparison.
-    """
-    groups, methods = list(dict.fromkeys(table["group"])), list(dict.fromkeys(table["method"]))
-    ax = _axis(ax, max(6.4, 1.5 + 1.1 * len(groups)), 3.8)
-    for rank, method in enumerate(methods):
-        rows = table[table["method"] == method]
-        x = np.array([groups.index(group) for group in rows["group"]]) + 0.16 * (rank - (len(methods) - 1) / 2)
-        error = np.abs(rows[["accuracy_low", "accuracy_high"]].to_numpy(float).T - rows["accuracy"].to_numpy())
-        colour = METHOD_COLOURS.get(method, OTHER_COLOUR)
-        ax.errorbar(x, rows["accuracy"], yerr=error, fmt=_MARKERS[rank % 8], markersize=7, color=colour,
-                    elinewidth=1.6, label=method)
-    for height in sorted(set(table["chance"])):
-        ax.axhline(height, color=_INK, linestyle="--", linewidth=1.2, zorder=1, label=f"chance ({height:.2g})")
-    ax.set_xticks(range(len(groups)), groups)
-    ax.set_xlim(-0.6, len(groups) - 0.4)
-    ax.set_ylim(0, 1.02)
-    ax.grid(axis="y", color="#E4E4E4", linewidth=0.8)
-    ax.set_axisbelow(True)
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
-    return dress(ax, title, "Group (five classes each)" if set(table["n_way"]) == {5} else "Group",
-                  "Accuracy (share of queries)")
-
-
-def forest(differences, ax=None, title=None):
-    """Paired differences with their intervals, one block per comparison; full dots exclude zero.
-
-    Args:
-        differences: rows of ``results.paired_differences`` of one data set and preset.
-    Taught in: 06_ablation_comparison.
-    """
-    blocks = differences.groupby(["method", "baseline"], sort=False)
-    ax = _axis(ax, 7.0, forest_height(differences))
-    ticks, y = [], 0
-    for (method, baseline), rows in blocks:
-        ticks.append((y, f"{method} − {baseline}", "bold"))
-        for row in rows.itertuples():
-            y += 1
-            ticks.append((y, row.group, "normal"))
-            colour = METHOD_COLOURS.get(method, OTHER_COLOUR)
-            ax.plot([row.low, row.high], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
-            ax.plot(row.difference, y, "o", markersize=7, color=colour, markeredgewidth=1.6,
-                    markerfacecolor=colour if row.low > 0 or row.high < 0 else "white")
-        y += 1.5
-    ax.axvline(0, color=_INK, linewidth=1, zorder=1)
-    ax.set_yticks([tick[0] for tick in ticks], [tick[1] for tick in ticks])
-    for text, tick in zip(ax.get_yticklabels(), ticks):
-        text.set_fontweight(tick[2])
-    ax.set_ylim(y - 0.8, -0.8)
-    reach = np.nanmax(np.abs(differences[["difference", "low", "high"]].to_numpy(float)), initial=0.05)
-    ax.set_xlim(-1.08 * reach, 1.08 * reach)
-    ax.grid(axis="x", color="#E4E4E4", linewidth=0.8)
-    ax.set_axisbelow(True)
-    fig, ax = dress(ax, title, "Paired difference in accuracy (share of queries)", "")
-    ax.tick_params(axis="y", length=0)
-    return fig, ax
-
-
-def forest_height(differences):
-    """Inches that ``forest`` needs, for callers who bring their own axis.
-
-    Taught in: 06_ablation_comparison.
-    """
-    return 1.0 + 0.26 * (len(differences) + 1.5 * len(differences.groupby(["method", "baseline"])))
-
-
 def _array(values, dimensions, what):
     """A detached numpy copy, or an error that says which shape was wanted."""
     values = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
@@ -322,7 +235,7 @@ def _array(values, dimensions, what):
     return values
 
 
-def _axis(ax, width, height):
+def axis_for(ax, width, height):
     """The caller's axis, or a new one that a notebook shows inline."""
     if ax is None:
         _, ax = plt.subplots(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")

@@ -11,20 +11,11 @@ import typing
 from dataclasses import dataclass
 
 
-# Every method by name, in the order of tables and of `acssm reproduce`; ``methods.METHODS`` says what each is.
-EMBEDDER_NAMES = ("byol-a", "byol-a-adapted", "mn04", "mn04-adapted", "tera", "mockingjay", "wav2vec2",
-                  "hubert")  # these need a file of downloaded weights
-METHOD_NAMES = ("mel-stats", "supervised", "adapted-cnn", "matched-cnn", "kernel-zeroed", "mt-slvr",
-                "acoustic-ssm1", "acoustic-ssm2", "acoustic-ssm2-noise") + EMBEDDER_NAMES
-
-
 @dataclass(frozen=True)
 class Preset:
     """All settings of one run; the defaults are those of ``paper``.
 
     Sources: P the paper, C the authors' code, [19] ACDNet (clip preparation), O our choice.
-
-    Taught in: 00_start_here.
     """
 
     name: str = "paper"
@@ -181,7 +172,6 @@ def preset(name, **overrides):
         overrides: field = value; a value may be text, as it comes from the command line ("16,32", "none").
     Raises:
         ValueError: unknown preset or field (the nearest name is suggested), or a value of the wrong type.
-    Taught in: 00_start_here.
     """
     if name not in PRESETS:
         raise ValueError(f"unknown preset {name!r}{_nearest(name, PRESETS)}; there are {', '.join(PRESETS)}")

@@ -16,7 +16,6 @@ from acssm_lib.files import write_atomically
 def cosine_factor(step, n_steps, steps_per_epoch=1, warmup_steps=0):
     """Share of the full learning rate at a step: a linear rise, then half a cosine to 0, changed once per epoch.
 
-    Taught in: 02_frequency_cnn.
     Source: authors' code (cosine stepped per epoch, no warm-up); warm-up is ours.
     """
     if step < warmup_steps:
@@ -27,10 +26,7 @@ def cosine_factor(step, n_steps, steps_per_epoch=1, warmup_steps=0):
 
 @contextlib.contextmanager
 def seeded(seed, device="cpu"):
-    """Torch's global random state (dropout, initial weights) set to ``seed``, and put back afterwards.
-
-    Taught in: 02_frequency_cnn.
-    """
+    """Torch's global random state (dropout, initial weights) set to ``seed``, and put back afterwards."""
     devices = [torch.cuda.current_device()] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
@@ -42,8 +38,6 @@ def computing_precision(precision, device):
 
     "auto" is bfloat16 where the device multiplies it natively: GPUs from Ampere on, x86 processors with AVX-512 BF16 or
     AMX. Others would emulate it, more slowly than float32.
-
-    Taught in: 02_frequency_cnn.
     """
     if precision != "auto":
         return precision
@@ -66,7 +60,6 @@ def reduced_precision(precision, device):
     Args:
         precision: "auto", "float32" or "bfloat16", as ``Preset.precision``.
         device: on which the pass runs.
-    Taught in: 02_frequency_cnn.
     Source: ours; the published training is float32.
     """
     return torch.autocast(torch.device(device).type, torch.bfloat16,
@@ -93,7 +86,6 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
     Raises:
         ValueError: the checkpoint belongs to another training.
         FloatingPointError: the loss is not finite.
-    Taught in: 02_frequency_cnn.
     """
     device = next(next(iter(modules.values())).parameters()).device
     full_rates = [group["lr"] for group in optimiser.param_groups]
@@ -128,10 +120,7 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
 
 
 def save_weights(path, module):
-    """State dictionary of ``module``, loadable with ``torch.load(path, weights_only=True)``, atomically.
-
-    Taught in: 08_reproduce_group.
-    """
+    """State dictionary of ``module``, loadable with ``torch.load(path, weights_only=True)``, atomically."""
     weights = {key: value.detach().cpu() for key, value in module.state_dict().items()}
     write_atomically(path, lambda part: torch.save(weights, part))
 
@@ -168,3 +157,39 @@ def _restore(path, identity, modules, optimiser, generator):
     if state["cuda_state"] is not None and device.type == "cuda":
         torch.cuda.set_rng_state(state["cuda_state"])
     return list(state["losses"].to(device))
+
+
+def count_parameters(module):
+    """Number of trainable values."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def parameter_groups(module, lr, weight_decay, special_lr, special=()):
+    """Optimiser groups: ``special`` (state-space) parameters get ``special_lr`` and no weight decay.
+
+    Source: authors' code; the state-spaces/s4 recipe.
+    """
+    ids = {id(parameter) for parameter in special}
+    general = [parameter for parameter in module.parameters() if id(parameter) not in ids]
+    groups = [{"params": general, "lr": lr, "weight_decay": weight_decay}]
+    if special:
+        groups.append({"params": list(special), "lr": special_lr, "weight_decay": 0.0})
+    return groups
+
+
+def pick_device(name=None):
+    """CUDA, else Apple GPU, else CPU; ``name`` overrides.
+
+    Raises:
+        ValueError: a device that is not there.
+    """
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    if torch.cuda.is_available():
+        available.insert(0, "cuda")
+    if name is None or name == "auto":
+        return torch.device(available[0])
+    if torch.device(name).type not in available:
+        raise ValueError(f"device {name!r} is not available here; choose one of {', '.join(available)}")
+    return torch.device(name)

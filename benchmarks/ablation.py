@@ -33,7 +33,7 @@ def run(name, args):
     """Runs one variant unless it is there; returns its folder."""
     method, settings = VARIANTS[name]
     out = args.out / name.replace(" ", "-").replace(",", "")
-    subprocess.run([sys.executable, "-m", "acssm_lib.cli", "reproduce", "--dataset", "esc50", "--data", args.data,
+    subprocess.run([sys.executable, "-m", "acssm_lib", "reproduce", "--dataset", "esc50", "--data", args.data,
                     "--groups", args.groups, "--preset", "best", "--methods", method, "--seeds", args.seeds, "--jobs",
                     str(args.jobs), "--out", out, "--set", f"pretrain_epochs={args.epochs}", "n_members=1",
                     "test_views=1", *settings], check=True)

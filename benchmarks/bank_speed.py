@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-
-from acssm_lib.audio import prepare
-from acssm_lib.bank import DiskBank
-from acssm_lib.clips import Clips
-from acssm_lib.datasets import ESC50
 from common import alternate, finish, in_own_process, within
+
+from acssm_lib.data.audio import prepare
+from acssm_lib.data.bank import DiskBank
+from acssm_lib.data.clips import Clips
+from acssm_lib.data.datasets import ESC50
 
 N_CLIPS = 2_000
 N_DECODED = 100  # the plain side does as many in a round; its time is multiplied
@@ -31,8 +31,6 @@ _OPEN = """
 import json, re, sys, time
 import torch
 from pathlib import Path
-from acssm_lib.bank import DiskBank
-from acssm_lib.clips import Clips, random_crops
 
 def memory():
     status = Path("/proc/self/status").read_text()

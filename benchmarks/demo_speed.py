@@ -16,8 +16,8 @@ from pathlib import Path
 
 from common import faster, finish, within
 
-from acssm_lib import datasets
-from acssm_lib.experiment import load_group
+from acssm_lib.data import datasets
+from acssm_lib.fewshot.groups import load_group
 from acssm_lib.presets import PRESETS
 
 GROUPS, METHODS = ("natural", "order"), "acoustic-ssm1,supervised"
@@ -36,7 +36,7 @@ def environment(cache):
 def batch_seconds(jobs, folder):
     """Wall-clock of the shortened grid with ``jobs`` runs at a time, into a folder of its own."""
     started = time.monotonic()
-    subprocess.run([sys.executable, "-m", "acssm_lib.cli", "reproduce", "--dataset", "synthetic-frogs", "--groups",
+    subprocess.run([sys.executable, "-m", "acssm_lib", "reproduce", "--dataset", "synthetic-frogs", "--groups",
                     ",".join(GROUPS), "--preset", "quick", "--methods", METHODS, "--jobs", str(jobs), "--out",
                     folder / f"jobs{jobs}", "--set", *SHORTENED],
                    check=True, stdout=subprocess.DEVNULL, cwd=HERE.parent, env=environment(folder / "cache"))

@@ -20,15 +20,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch.nn import functional as F
 
-from acssm_lib.datasets import load
-from acssm_lib.encoder import parameter_groups
-from acssm_lib.episodes import sample_episode
-from acssm_lib.experiment import load_group
-from acssm_lib.fewshot import Classifier, FineTuning, evaluate, shuffle_frames
-from acssm_lib.methods import build_encoder
+from acssm_lib.data.datasets import load
+from acssm_lib.experiment.methods import build_encoder
+from acssm_lib.fewshot.embedding import shuffle_frames
+from acssm_lib.fewshot.episodes import sample_episode
+from acssm_lib.fewshot.evaluation import evaluate
+from acssm_lib.fewshot.finetuning import Classifier, FineTuning
+from acssm_lib.fewshot.groups import load_group
+from acssm_lib.fewshot.readout import LogisticReadout
 from acssm_lib.presets import preset
-from acssm_lib.readout import LogisticReadout
-from acssm_lib.training import cosine_factor
+from acssm_lib.training import cosine_factor, parameter_groups
 
 
 class PlainFineTuning:

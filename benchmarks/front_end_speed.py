@@ -16,11 +16,11 @@ from common import Row, alternate, faster, finish, machine, readable
 from plain import spectrogram_stack, views
 from torch.profiler import profile
 
-from acssm_lib.augment import apply_plans, draw_plans
-from acssm_lib.clips import Clips, random_stretch
-from acssm_lib.contrastive import AugmentedPairs
-from acssm_lib.features import SpectrogramStack
+from acssm_lib.data.clips import Clips, random_stretch
+from acssm_lib.model.features import SpectrogramStack
 from acssm_lib.presets import PRESETS
+from acssm_lib.pretraining.augment import apply_plans, draw_plans
+from acssm_lib.pretraining.contrastive import AugmentedPairs
 
 CONFIG = PRESETS["paper"]
 N_VIEWS, CLIP = 128, 100_000

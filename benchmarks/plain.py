@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from acssm_lib.features import EPSILON
+from acssm_lib.model.features import EPSILON
 
 
 def stretched(samples, factor):

@@ -1,6 +1,6 @@
 """Pre-training: views per second, ours against plain, and the loss curve: ``python benchmarks/pretraining_speed.py``.
 
-One step is what ``acssm_lib.contrastive.pretrain`` does: draw two views of each clip of a batch, front end, CNN, S4D
+One step is what ``contrastive.pretrain`` does: draw two views of each clip of a batch, front end, CNN, S4D
 layers, head and loss, backward pass, optimiser. Plain is `plain.py` in float32. Both take turns, at the paper's widths.
 
     --parts         also where the time of a step goes, at `quick` and `paper`
@@ -14,18 +14,18 @@ import itertools
 import math
 import time
 
+import plain
 import torch
+from common import Row, alternate, finish
 from torch import nn
 from torch.nn import functional as F
 
-import plain
-from acssm_lib.clips import Clips
-from acssm_lib.contrastive import SegmentPairs, contrastive_loss
-from acssm_lib.encoder import AcousticSSM, parameter_groups, pick_device
-from acssm_lib.fewshot import Classifier
+from acssm_lib.data.clips import Clips
+from acssm_lib.fewshot.finetuning import Classifier
+from acssm_lib.model.encoder import AcousticSSM
 from acssm_lib.presets import preset
-from acssm_lib.training import computing_precision, reduced_precision, seeded
-from common import Row, alternate, finish
+from acssm_lib.pretraining.contrastive import SegmentPairs, contrastive_loss
+from acssm_lib.training import computing_precision, parameter_groups, pick_device, reduced_precision, seeded
 
 PARTS = ("views", "front end", "CNN", "S4D layers", "head and loss", "backward", "optimiser")
 GROUP, LABELLED = 175, 25  # clips without and with a label in one group of the paper

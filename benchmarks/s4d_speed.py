@@ -14,10 +14,10 @@ from common import Row, alternate, faster, finish, in_own_process, readable, wit
 from torch import nn
 from torch.nn import functional as F
 
-from acssm_lib.encoder import AcousticSSM, StateSpaceStack
+from acssm_lib.model.convolution import causal_convolution, fft_convolution, toeplitz_convolution, with_skip
+from acssm_lib.model.encoder import AcousticSSM, StateSpaceStack
+from acssm_lib.model.streaming import stream
 from acssm_lib.presets import preset
-from acssm_lib.s4d import causal_convolution, fft_convolution, toeplitz_convolution, with_skip
-from acssm_lib.streaming import stream
 
 KERNEL = """
 import json, sys, time
@@ -25,7 +25,7 @@ sys.path.insert(0, "benchmarks")
 import torch
 import plain
 from common import peak_memory_mib
-from acssm_lib.s4d import S4DKernel
+from acssm_lib.model.s4d import S4DKernel
 length, side = int(sys.argv[1]), sys.argv[2]
 kernel = S4DKernel(512, 64, 0.001, 0.1)
 kernel(64).sum().backward()
@@ -42,9 +42,6 @@ STREAM_MEMORY = """
 import json, resource, sys
 from pathlib import Path
 import torch
-from acssm_lib.encoder import AcousticSSM
-from acssm_lib.presets import preset
-from acssm_lib.streaming import stream
 encoder, generator = AcousticSSM(preset("quick")).eval(), torch.Generator().manual_seed(0)
 blocks = (0.1 * torch.randn(20_000, generator=generator) for _ in range(int(sys.argv[1])))
 frames, largest = 0, 0  # sampled: the peak of the process is that of importing PyTorch

@@ -16,15 +16,15 @@ import time
 from pathlib import Path
 
 import torch
+from bank_speed import open_cost
+from common import alternate, in_own_process, machine
 from matplotlib import pyplot as plt
 from matplotlib.ticker import NullLocator
 
-from acssm_lib.clips import Clips
-from acssm_lib.contrastive import SegmentPairs, pretrain
-from acssm_lib.encoder import AcousticSSM
+from acssm_lib.data.clips import Clips
+from acssm_lib.model.encoder import AcousticSSM
 from acssm_lib.presets import PRESETS, preset
-from bank_speed import open_cost
-from common import alternate, in_own_process, machine
+from acssm_lib.pretraining.contrastive import SegmentPairs, pretrain
 
 SECONDS = (1.5, 5, 15, 60, 180, 600)  # length of a recording
 CLIPS = (100, 1_000, 10_000, 100_000)
@@ -36,8 +36,6 @@ JOBS = (1, 2, 4)
 _EMBED = """
 import json, statistics, sys, time
 import torch
-from acssm_lib.encoder import AcousticSSM
-from acssm_lib.presets import preset
 from common import peak_memory_mib
 name, seconds = sys.argv[1], float(sys.argv[2])
 torch.manual_seed(0)
@@ -86,7 +84,7 @@ def runs_per_hour(jobs, runs=4):
     """Finished runs of ``acssm reproduce`` on a shortened grid, start-up included."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
-        subprocess.run([sys.executable, "-m", "acssm_lib.cli", "reproduce", "--dataset", "synthetic-frogs", "--groups",
+        subprocess.run([sys.executable, "-m", "acssm_lib", "reproduce", "--dataset", "synthetic-frogs", "--groups",
                         "natural", "--preset", "quick", "--methods", "acoustic-ssm1", "--seeds",
                         ",".join(map(str, range(runs))), "--jobs", str(jobs), "--out", f"{folder}/runs", "--set",
                         "pretrain_epochs=5", "n_episodes=1", "finetune_epochs=2", "n_frozen_episodes=20"],

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from acssm_lib import download
-from acssm_lib.clips import Clips
+from acssm_lib import fetch
+from acssm_lib.data.clips import Clips
 from acssm_lib.presets import preset
 
 
@@ -170,7 +170,7 @@ def server(monkeypatch):
         def log_message(self, *_):
             pass
 
-    monkeypatch.setattr(download, "_WAIT_S", 0.0)
+    monkeypatch.setattr(fetch, "_WAIT_S", 0.0)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     state.url = f"http://127.0.0.1:{httpd.server_port}/archive/master.zip"

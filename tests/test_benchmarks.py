@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from acssm_lib.clips import Clips
-from acssm_lib.encoder import AcousticSSM
-from acssm_lib.features import SpectrogramStack
+from acssm_lib.data.clips import Clips
+from acssm_lib.model.encoder import AcousticSSM
+from acssm_lib.model.features import SpectrogramStack
 from acssm_lib.presets import preset
 from acssm_lib.training import seeded
 

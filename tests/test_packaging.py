@@ -18,7 +18,7 @@ def test_conda_environment_says_the_same_as_pyproject():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     pip = next(item["pip"] for item in conda if isinstance(item, dict))
     extras = PROJECT["optional-dependencies"]
-    wanted = PROJECT["dependencies"] + extras["lab"] + extras["test"] + extras["cluster"]
+    wanted = PROJECT["dependencies"] + extras["lab"] + extras["test"] + extras["cluster"] + extras["lint"]
     assert sorted(line for line in pip if not line.startswith("--")) == sorted(wanted)
     assert f"python{PROJECT['requires-python']}" in conda
     assert "--constraint constraints.txt" in pip and "--editable ." in pip
@@ -29,7 +29,7 @@ def test_every_requirement_is_pinned_and_no_index_is_named():
     assert not re.search(r"://|index-url|find-links", pins)
     names = {re.split(r"[=;\s]", line)[0] for line in pins.splitlines()}
     extras = PROJECT["optional-dependencies"]
-    for requirement in PROJECT["dependencies"] + extras["lab"] + extras["test"]:
+    for requirement in PROJECT["dependencies"] + extras["lab"] + extras["test"] + extras["lint"]:
         assert re.match(r"[\w-]+", requirement)[0] in names, requirement
     assert "torch==2.11.0" in pins and "torchaudio==2.11.0" in pins
 

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from acssm_lib import architecture, plots
+from acssm_lib import plots
+from acssm_lib.report import figures
+from tools import architecture
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +84,7 @@ def test_confusion_shows_counts_and_colours_shares():
 def test_a_method_keeps_its_colour_and_no_two_share_one():
     table = pd.DataFrame({"group": ["G1"], "method": ["acoustic-ssm1"], "accuracy": [0.6], "accuracy_low": [0.5],
                           "accuracy_high": [0.7], "chance": [0.2], "n_way": [5]})
-    _, ax = plots.accuracy_dots(table)
+    _, ax = figures.accuracy_dots(table)
     assert ax.lines[0].get_color() == plots.METHOD_COLOURS["acoustic-ssm1"]
     assert labels_of(ax) == ("Group (five classes each)", "Accuracy (share of queries)")
     assert len({*plots.METHOD_COLOURS.values(), plots.OTHER_COLOUR}) == len(plots.METHOD_COLOURS) + 1
@@ -91,7 +93,7 @@ def test_a_method_keeps_its_colour_and_no_two_share_one():
 def test_forest_fills_only_the_dots_whose_interval_excludes_zero():
     frame = pd.DataFrame({"group": ["G1", "G2", "G3"], "method": "acoustic-ssm1", "baseline": "supervised",
                           "difference": [0.1, 0.1, 0.1], "low": [0.05, -0.05, np.nan], "high": [0.15, 0.25, np.nan]})
-    _, ax = plots.forest(frame)
+    _, ax = figures.forest(frame)
     dots = [line for line in ax.lines if line.get_marker() == "o"]
     assert [dot.get_markerfacecolor() == "white" for dot in dots] == [False, True, True]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["acoustic-ssm1 − supervised", "G1", "G2", "G3"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from acssm_lib import results
+from acssm_lib.report import readings
+from acssm_lib.report import tables as tables_
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -24,13 +25,13 @@ def percent(mean, half):
 
 @pytest.fixture(scope="module")
 def records():
-    runs, problems = results.read_runs(ROOT / "figures" / "metrics" / "esc50")
+    runs, problems = readings.read_runs(ROOT / "figures" / "metrics" / "esc50")
     assert problems == [] and len(runs) == 54
     return runs
 
 
 def test_the_table_on_real_recordings(records):
-    tuned, frozen = (results.average_table(records, readout).set_index("method")
+    tuned, frozen = (tables_.average_table(records, readout).set_index("method")
                      for readout in ("finetuned", "logistic"))
     rows = rows_of("| method | fine-tuned | unshared |")
     assert [row[0] for row in rows] == [method for method in frozen.index if "shuffled" not in method]
@@ -45,7 +46,7 @@ def test_the_table_on_real_recordings(records):
 
 
 def test_the_differences_that_the_text_names(records):
-    found = results.average_differences(records).set_index(["readout", "method", "baseline"])
+    found = tables_.average_differences(records).set_index(["readout", "method", "baseline"])
     text = README[README.index("Read it soberly"):README.index("None of this is comparable")].replace("−", "-")
     named = {("finetuned", "acoustic-ssm1", "mel-stats"): -1, ("logistic", "acoustic-ssm1", "supervised"): 1,
              ("finetuned", "acoustic-ssm1", "supervised"): 1, ("finetuned", "acoustic-ssm1", "adapted-cnn"): 1,
@@ -68,9 +69,9 @@ def test_the_table_of_speed_is_that_of_the_stored_measurement():
 
 
 def test_the_table_of_the_demo():
-    runs, problems = results.read_runs(ROOT / "figures" / "metrics" / "synthetic-frogs")
+    runs, problems = readings.read_runs(ROOT / "figures" / "metrics" / "synthetic-frogs")
     assert problems == [] and len(runs) == 8
-    tuned, frozen = (results.comparison_table(runs, readout).set_index(["group", "method"])
+    tuned, frozen = (tables_.comparison_table(runs, readout).set_index(["group", "method"])
                      for readout in ("finetuned", "logistic"))
     rows = rows_of("| group | method | fine-tuned |")
     assert len(rows) == 8
@@ -86,19 +87,19 @@ def test_what_members_and_views_add_to_the_best_recipe():
     rows = rows_of("| acoustic-ssm1 | labels alone |")
     for (name, *cells), folder in zip(rows, ("metrics-best-steps/alone", "metrics-best-steps/views", "metrics-best"),
                                       strict=True):
-        runs, problems = results.read_runs(ROOT / "figures" / folder)
+        runs, problems = readings.read_runs(ROOT / "figures" / folder)
         runs = [run for run in runs if (run["dataset"], run["method"]) == ("esc50", "acoustic-ssm1")]
         assert problems == [] and len(runs) == 6
         for readout, shown in zip(("logistic", "clusters"), cells, strict=True):
-            row = results.average_table(runs, readout).set_index("method").loc["acoustic-ssm1"]
+            row = tables_.average_table(runs, readout).set_index("method").loc["acoustic-ssm1"]
             assert shown == percent(row.unshared, row.unshared_half), (name, readout)
 
 
 def test_the_table_of_the_best_recipe():
-    runs, problems = results.read_runs(ROOT / "figures" / "metrics-best")
+    runs, problems = readings.read_runs(ROOT / "figures" / "metrics-best")
     runs = [run for run in runs if run["dataset"] == "esc50" and not run["method"].startswith("mn04")]
     assert problems == [] and {run["seed"] for run in runs} == {0, 1, 2}
-    tables = [results.average_table(runs, readout).set_index("method") for readout in ("logistic", "clusters")]
+    tables = [tables_.average_table(runs, readout).set_index("method") for readout in ("logistic", "clusters")]
     rows = rows_of("| | labels alone (logistic regression) |")
     assert {row[0].split(" (")[0] for row in rows} == set(tables[0].index) - {"supervised, frames shuffled at test"}
     for name, *cells in rows:

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from acssm_lib.contrastive import SegmentPairs, pretrain
-from acssm_lib.encoder import AcousticSSM, AdaptedCNN, KernelZeroed
-from acssm_lib.mt_slvr import SplitResNet
+from acssm_lib.baselines.controls import KernelZeroed
+from acssm_lib.baselines.mt_slvr import SplitResNet
+from acssm_lib.model.encoder import AcousticSSM, AdaptedCNN
+from acssm_lib.pretraining.contrastive import SegmentPairs, pretrain
 from acssm_lib.training import computing_precision, reduced_precision, seeded, train
 
 

@@ -1,0 +1,42 @@
+"""What people try first, the control of every table: statistics of log-mel bands, no encoder."""
+
+import numpy as np
+import torch
+
+from acssm_lib.fewshot.readout import FewShotLogistic
+from acssm_lib.model.features import SpectrogramStack
+
+
+class MelStatistics:
+    """What people try first, as a learner for ``evaluate``: statistics of log-mel bands over the whole clip.
+
+    Mean, deviation and mean absolute frame difference of each band, standardised, then logistic regression.
+    A frame's place in time does not enter, so the order of sounds cannot be told.
+
+    Taught in: 05_few_shot_finetuning.
+    """
+
+    def __init__(self, clips, config):
+        self.clips = clips
+        # 64 bands and a floor of -80 dB in every preset: a baseline should not shrink with the encoder, and
+        # silence at -156 dB would swamp mean and deviation.
+        self.front_end = SpectrogramStack(config.sample_rate, config.n_fft, config.hop_length, 64, floor_db=-80.0)
+        self.cache = {}
+
+    def features(self, indices):
+        """(clips, 192)"""
+        return np.stack([self._one(int(index)) for index in indices])
+
+    def _one(self, index):
+        if index not in self.cache:
+            log_mel = self.front_end(self.clips.waveform(index))[0, 0]  # (n_mels, frames)
+            difference = log_mel.diff(dim=1).abs().mean(1)
+            self.cache[index] = torch.cat([log_mel.mean(1), log_mel.std(1), difference]).numpy()
+        return self.cache[index]
+
+    def fit(self, indices, labels, seed, checkpoint=None):
+        self.model = FewShotLogistic().fit(self.features(indices), labels)
+        return self
+
+    def predict(self, indices):
+        return self.model.predict(self.features(indices))

@@ -1,0 +1,199 @@
+"""MT-SLVR: one 2-D residual network, two tasks, and small adapters that let their features part ways.
+
+Contrast makes two augmentations of a clip alike, so their differences are lost; guessing which augmentations were
+used needs just those differences. The 3x3 convolutions serve both tasks. The 1x1 convolutions beside them and all
+batch norms exist once per task from the second stage on, and the embedding is what both tasks see.
+
+Heggan et al. train at 16 kHz with Adam at 5e-5 on AudioSet or FSD50K. Here it gets what AcousticSSM gets: pool, steps,
+optimiser, 20 kHz (``sample_rate=16000 n_samples=24180`` is its own rate at the same length). Of the published
+variants this is the default, parallel adapters with a SimCLR head; series adapters, batch norms alone, a split last
+layer and SimSiam are left out. So is their scaling of the waveform by mean and deviation of the data set, so
+that every method has the same front end; where there is sound it shifts both log channels by a constant.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from acssm_lib.data.clips import random_crops
+from acssm_lib.model.features import front_end
+from acssm_lib.pretraining.augment import AUGMENTATIONS, apply_plans, draw_plans
+from acssm_lib.training import reduced_precision
+
+_TEMPERATURE = 0.07  # of the cosine similarities; ``Preset.temperature`` belongs to the bilinear ones
+
+
+class SplitResNet(nn.Module):
+    """A 2-D ResNet-18 whose stages run once per task, with shared convolutions and adapters of their own.
+
+    Stem and first stage are shared. Task 0 is contrast, task 1 the prediction of augmentations; each ends in
+    ``d_task`` values, 500 for a last stage of 512, and an embedding is both, one after the other. Time is averaged
+    inside, so there is one "frame".
+
+    Args:
+        config: a ``Preset``; ``widths`` and ``blocks`` are those of the stages. ``paper`` gives 13,949,736 parameters.
+    Shapes:
+        spectrograms (batch, 3, n_mels, frames) -> features (batch, d_model, 1), d_model = 2 d_task.
+        ``embed``: waveform (batch, samples) -> (batch, d_model).
+    Raises:
+        ValueError: a stage is narrower than the one before it, or ``widths`` and ``blocks`` differ in length; the
+            input is not four-dimensional.
+    Taught in: 06_ablation_comparison.
+    Source: Heggan et al. 2023, MT-SLVR; initial weights as in ``FrequencyResNet``.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        widths, blocks = config.widths, config.blocks
+        if len(widths) != len(blocks):
+            raise ValueError(f"{len(widths)} widths but {len(blocks)} block counts; give one of each per stage")
+        if list(widths) != sorted(widths):
+            raise ValueError(f"widths={widths}: shortcuts append channels, so no stage may be narrower than the last")
+        self.front_end = front_end(config)
+        self.stem = nn.Sequential(nn.Conv2d(self.front_end.n_channels, widths[0], 7, stride=2, padding=3, bias=False),
+                                  nn.BatchNorm2d(widths[0]), nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1))
+        self.shared = nn.Sequential(*(_AdapterBlock(widths[0], widths[0], 1, n_tasks=1) for _ in range(blocks[0])))
+        self.split = nn.ModuleList()
+        for before, width, count in zip(widths, widths[1:], blocks[1:]):
+            self.split.append(_AdapterBlock(before, width, 2, n_tasks=2))
+            self.split.extend(_AdapterBlock(width, width, 1, n_tasks=2) for _ in range(count - 1))
+        self.d_task = widths[-1] * 125 // 128
+        self.d_model = 2 * self.d_task
+        self.norms = nn.ModuleList(nn.BatchNorm2d(widths[-1]) for _ in range(2))
+        self.last = nn.ModuleList(nn.Linear(widths[-1], self.d_task) for _ in range(2))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        self.precision = config.precision
+
+    def forward(self, spectrograms):
+        if spectrograms.ndim != 4:
+            raise ValueError(f"expected (batch, channels, mel, frames), got {tuple(spectrograms.shape)}")
+        with reduced_precision(self.precision if self.training else "float32", spectrograms.device):
+            return self._features(spectrograms).float()
+
+    def _features(self, spectrograms):
+        shared = self.shared(self.stem(spectrograms))
+        outputs = []
+        for task in range(2):
+            x = shared
+            for block in self.split:
+                x = block(x, task)
+            x = F.relu(self.norms[task](x)).mean(dim=(2, 3))
+            outputs.append(self.last[task](x))
+        return torch.cat(outputs, dim=1)[..., None]
+
+    def embed(self, waveform):
+        """Waveform (batch, samples) to one vector per crop, (batch, d_model): first contrast, then prediction."""
+        return self(self.front_end(waveform)).mean(dim=2)
+
+    def special_parameters(self):
+        """None: there is no state-space layer."""
+        return []
+
+
+class _AdapterConv(nn.Module):
+    """3x3 convolution plus the task's own 1x1 convolution of the same input, then the task's batch norm."""
+
+    def __init__(self, in_channels, out_channels, stride, n_tasks):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.adapters = nn.ModuleList(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+                                      for _ in range(n_tasks))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(out_channels) for _ in range(n_tasks))
+
+    def forward(self, x, task):
+        return self.norms[task](self.conv(x) + self.adapters[task](x))
+
+
+class _AdapterBlock(nn.Module):
+    """Two adapted convolutions and a shortcut without parameters: averaged to size, missing channels are zero."""
+
+    def __init__(self, in_channels, out_channels, stride, n_tasks):
+        super().__init__()
+        self.first = _AdapterConv(in_channels, out_channels, stride, n_tasks)
+        self.second = _AdapterConv(out_channels, out_channels, 1, n_tasks)
+
+    def forward(self, x, task=0):
+        y = self.second(F.relu(self.first(x, task)), task)
+        shortcut = F.adaptive_avg_pool2d(x, y.shape[2:])
+        return F.relu(y + F.pad(shortcut, (0, 0, 0, 0, 0, y.shape[1] - x.shape[1])))
+
+
+def nt_xent(anchors, positives, temperature):
+    """Cross-entropy of finding each view's partner among all other views of the batch, by cosine similarity.
+
+    Both views of every clip are anchors once; against ``contrastive_loss`` an anchor also meets the other anchors.
+
+    Args:
+        anchors, positives: (batch, d); row i of both comes from recording i.
+        temperature: divides the similarities.
+    Returns:
+        scalar, mean over the 2 batch anchors; ln(2 batch - 1) when all embeddings are equal.
+    Raises:
+        ValueError: shapes differ, or there are fewer than two recordings (nothing to tell apart).
+    Taught in: 06_ablation_comparison.
+    Source: Chen et al. 2020, SimCLR.
+    """
+    if anchors.shape != positives.shape or len(anchors) < 2:
+        raise ValueError(f"expected two equal (batch >= 2, d) tensors, got {tuple(anchors.shape)} "
+                         f"and {tuple(positives.shape)}")
+    n = len(anchors)
+    views = F.normalize(torch.cat([anchors, positives]), dim=1)
+    logits = (views @ views.T / temperature).fill_diagonal_(float("-inf"))  # (2 batch, 2 batch); no view finds itself
+    partners = torch.arange(2 * n, device=logits.device).roll(n)
+    return F.cross_entropy(logits, partners)
+
+
+def augmentation_labels(plans):
+    """Which augmentations a plan uses, whatever their order.
+
+    Args:
+        plans: int64, (batch, names), as from ``draw_plans``: indices, filled up with -1.
+    Returns:
+        labels: float32, (batch, names); 1 where the augmentation is used, else 0.
+    Taught in: 06_ablation_comparison.
+    """
+    return F.one_hot(plans + 1, plans.shape[1] + 1).sum(dim=1)[:, 1:].float()
+
+
+class MTSLVRObjective(nn.Module):
+    """Contrast of two augmented views plus prediction of the augmentations that made them, equally weighted.
+
+    One crop of a recording, not stretched, goes twice through one random choice of the seven augmentations, in the
+    same order, with fresh parameters for each view. An objective like ``SegmentPairs``; it needs a ``SplitResNet``,
+    whose first half of an embedding is contrasted and whose second half predicts.
+
+    Args:
+        encoder: its ``d_task`` sets the heads' inputs.
+        config: a ``Preset``.
+    Taught in: 06_ablation_comparison.
+    Source: Heggan et al. 2023, MT-SLVR.
+    """
+
+    augmentations = tuple(AUGMENTATIONS)
+
+    def __init__(self, encoder, config):
+        super().__init__()
+        self.config = config
+        d_task = encoder.d_task
+        self.contrast = nn.Sequential(nn.Linear(d_task, d_task), nn.ReLU(), nn.Linear(d_task, config.d_projection))
+        layers = []
+        for before, width in zip((d_task, 256, 64), (256, 64, 16)):
+            layers += [nn.Linear(before, width), nn.BatchNorm1d(width), nn.ReLU()]
+        self.prediction = nn.Sequential(*layers, nn.Linear(16, len(self.augmentations)))
+
+    def views(self, clips, chosen, generator):
+        """Waveforms of both views, the anchors first, (2 batch, n_samples), and their labels, (2 batch, 7)."""
+        crop = random_crops(clips, chosen, self.config.n_samples, 1.0, generator)
+        plans = draw_plans(len(chosen), self.augmentations, generator, all_of_them=False).repeat(2, 1)
+        waveform = apply_plans(crop.repeat(2, 1), plans, self.augmentations, generator, self.config)
+        return waveform, augmentation_labels(plans)
+
+    def forward(self, encoder, clips, chosen, generator):
+        device = self.contrast[0].weight.device
+        waveform, labels = (x.to(device, non_blocking=True) for x in self.views(clips, chosen, generator))
+        contrasted, predicting = encoder.embed(waveform).split(encoder.d_task, dim=1)
+        anchors, positives = self.contrast(contrasted).chunk(2)
+        prediction = F.binary_cross_entropy_with_logits(self.prediction(predicting), labels)
+        return nt_xent(anchors, positives, _TEMPERATURE) + prediction

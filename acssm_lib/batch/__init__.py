@@ -1,0 +1,7 @@
+"""Many runs (notebook 08).
+
+Papermill over groups, methods and seeds, on one machine or a cluster; knows presets and files, not
+the science.
+
+In reading order: ``runs``, ``run_one``, ``process``, ``runner``, ``dask_workers``, ``progress``.
+"""

@@ -1,0 +1,119 @@
+"""A run is one group, method and seed: its name, its settings, its folder, and whether it has finished.
+
+It is finished when its folder holds the executed notebook and its metrics. A folder that holds a run of other
+settings is never touched.
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from acssm_lib.presets import preset as named_preset
+
+_PATHS = ("data", "weights")  # compared as places, not as text
+
+
+class RunConflict(ValueError):
+    """The run folder holds a run of other settings; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of the notebook: what it is given, and where its files go.
+
+    Raises:
+        ValueError: from ``config``, when ``preset`` or a name in ``overrides`` is unknown.
+    """
+
+    dataset: str
+    group: str
+    method: str
+    seed: int
+    preset: str = "quick"
+    overrides: dict = field(default_factory=dict)  # preset field -> value
+    data: str | None = None  # path of the data set, None for synthetic-frogs
+    weights: str | None = None  # path of an embedder's downloaded file, None for the other methods
+
+    @property
+    def name(self):
+        """The run in one word, also its folder below RUNS."""
+        return f"{self.dataset}/{self.group}/{self.method}/seed{self.seed}"
+
+    def folder(self, out):
+        """RUNS/<dataset>/<group>/<method>/seed<k>."""
+        return Path(out) / self.name
+
+    def config(self):
+        """What ``config.json`` says: the parameters of the run, and every setting they lead to."""
+        return {"dataset": self.dataset, "data": self.data, "group": self.group, "method": self.method,
+                "seed": self.seed, "preset": self.preset, "overrides": self.overrides, "weights": self.weights,
+                "settings": named_preset(self.preset, **self.overrides).as_dict()}
+
+    def parameters(self, out):
+        """What papermill writes into the notebook: plain values only. Runs of one ``out`` share their encoders."""
+        config = self.config()
+        return {key: config[key] for key in config if key != "settings"} | {
+            "out": str(self.folder(out)), "encoders": str(Path(out) / "encoders")}
+
+
+def plan(dataset, groups, methods, seeds, preset="quick", overrides=None, data=None, weights=None):
+    """The runs in the order they are started: group by group, the methods in the order given, then the seeds.
+
+    Args:
+        weights: method -> path of its downloaded file, for the embedders.
+    Returns:
+        list of Run, without repetitions.
+    """
+    weights = weights or {}
+    return [Run(dataset, group, method, seed, preset, dict(overrides or {}), data, weights.get(method))
+            for group in dict.fromkeys(groups) for method in dict.fromkeys(methods) for seed in dict.fromkeys(seeds)]
+
+
+def is_finished(run, out):
+    """Whether the run's notebook and metrics are both there.
+
+    Raises:
+        RunConflict: the folder holds a run, finished or not, of other parameters or settings.
+    """
+    folder = run.folder(out)
+    wanted = json.loads(json.dumps(run.config()))  # as a file would give it back
+    for path in (folder / "config.json", folder / "metrics.json"):
+        if path.exists():
+            differences = _differences(read_json(path), wanted)
+            if differences:
+                holds, asked = (", ".join(f"{key}={pair[side]}" for key, pair in differences[:3]) for side in (0, 1))
+                more = f" (and {len(differences) - 3} more)" if len(differences) > 3 else ""
+                raise RunConflict(f"{folder} holds a run with {holds}, you asked for {asked}{more}; "
+                                  "choose another --out or delete it")
+    return (folder / "notebook.ipynb").exists() and (folder / "metrics.json").exists()
+
+
+def _differences(stored, wanted):
+    """[(name, (stored value, wanted value))]; other presets differ in many fields, only the preset is named."""
+    names = [key for key in wanted if key in stored and key not in ("settings", "overrides")]
+    pairs = {key: (stored[key], wanted[key]) for key in names}
+    for key in _PATHS:
+        if key in pairs and None not in pairs[key]:
+            if os.path.realpath(pairs[key][0]) == os.path.realpath(pairs[key][1]):
+                del pairs[key]
+    if stored.get("preset", wanted["preset"]) == wanted["preset"]:
+        settings = stored.get("settings", wanted["settings"])
+        for key in {**wanted["settings"], **settings}:
+            pairs[key] = (settings.get(key, "(not there)"), wanted["settings"].get(key, "(not there)"))
+    return [(key, pair) for key, pair in pairs.items() if pair[0] != pair[1]]
+
+
+def read_json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunConflict(f"{path} is not JSON ({error}); delete {path.parent} to run it again") from None
+
+
+def accuracy(folder):
+    """``accuracy 0.812 ± 0.034`` from the metrics of a finished run; 95 % interval, half its width."""
+    metrics = read_json(Path(folder) / "metrics.json")
+    low, high = metrics.get("accuracy_ci95") or (None, None)
+    half = "" if None in (low, high) else f" ± {(high - low) / 2:.3f}"  # one episode has no interval
+    return f"accuracy {metrics.get('accuracy_mean', float('nan')):.3f}{half}"

@@ -1,0 +1,7 @@
+"""The ``acssm`` command (notebook 08).
+
+Words in, work done, sentences out.
+
+In reading order: ``main``, ``arguments``, ``reproduce``, ``data_check``, ``esc50_archive``,
+``frog_folder``.
+"""

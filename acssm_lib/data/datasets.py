@@ -1,0 +1,170 @@
+"""Data sets: which clips there are, what class each has and which recording it comes from.
+
+A data set opens from names and tables alone; sound is decoded when a clip is asked for (``audio.prepare``), and kept
+from then on (``bank.DiskBank``). A data set refuses to open on the first error its folder has; ``acssm data check``
+lists them all.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from acssm_lib.data.audio import preparation_key, prepare
+from acssm_lib.data.bank import DiskBank
+from acssm_lib.data.base import AudioDataset
+from acssm_lib.data.layouts import scan_esc50, scan_folder, too_few_clips
+from acssm_lib.files import DataError
+
+# Group i of the paper takes five targets in order; E1 and E2 are our five-class groups of the ESC-10 classes.
+ESC50_GROUPS = {f"G{i + 1}": tuple(range(5 * i, 5 * i + 5)) for i in range(10)}
+ESC50_GROUPS |= {"E1": (0, 1, 20, 21, 38), "E2": (10, 11, 12, 40, 41)}
+
+
+class FileDataset(AudioDataset):
+    """A data set of audio files, each prepared when it is asked for and kept in a ``DiskBank`` from then on.
+
+    Taught in: 01_audio_preprocessing.
+    """
+
+    def __init__(self, scan, root, sample_rate, trim_level, cache_dir):
+        errors = [problem for problem in scan.problems if problem.severity == "error"]
+        if errors:
+            more = f" ({len(errors) - 1} more: `acssm data check {root}` lists them)" if len(errors) > 1 else ""
+            raise DataError(f"{root}: {errors[0]}{more}")
+        self.root, self.sample_rate, self.trim_level, self.cache_dir = Path(root), sample_rate, trim_level, cache_dir
+        targets = {clip.category: clip.target for clip in scan.clips if clip.category is not None}
+        self.classes = sorted(targets, key=lambda category: (targets[category], category))
+        index = {category: i for i, category in enumerate(self.classes)} | {None: -1}
+        self.labels = np.array([index[clip.category] for clip in scan.clips], dtype=np.int64)
+        self.names = [clip.name for clip in scan.clips]
+        self.sources = [clip.source for clip in scan.clips]
+        self.paths = [clip.path for clip in scan.clips]
+
+    def waveform(self, i):
+        """Clip ``i`` as a float32 tensor (samples,) in [-1, 1] at ``sample_rate``.
+
+        Raises:
+            DataError: the file is not usable, see ``audio.prepare``.
+        """
+        return self.clips([i]).waveform(0)
+
+    def clips(self, indices, progress=False):
+        """The chosen clips in one ``Clips``, mapped from the ``DiskBank`` of this folder; new ones are prepared first.
+
+        Args:
+            indices: of the clips.
+            progress: whether to show a bar while clips are prepared.
+        Raises:
+            DataError: a file is not usable, see ``audio.prepare``, or the cache cannot be written.
+        """
+        settings = self.sample_rate, self.trim_level
+        paths = [self.paths[i] for i in indices]
+        return DiskBank(self.root.resolve(), self.cache_dir).clips(
+            [preparation_key(path, *settings) for path in paths], lambda i: prepare(paths[i], *settings), progress)
+
+
+class ESC50(FileDataset):
+    """ESC-50, or any part of it in the same layout: ``meta/esc50.csv`` and ``audio/`` (WAV, Ogg, FLAC).
+
+    Groups are G1 to G10 of the paper (group i holds targets 5(i-1) to 5(i-1)+4) and our E1 and E2 of the ESC-10
+    classes, each if its five classes are there; if none is, one group "all". ``default_groups`` are the paper's
+    where there are any. A source is the Freesound recording; four of them appear in two classes, so compare sources
+    across classes.
+
+    Args:
+        root: the folder that holds ``meta`` and ``audio``.
+        sample_rate: Hz.
+        trim_level: 16-bit counts, see ``audio.trim_ends``.
+        cache_dir: see ``bank.DiskBank``.
+    Attributes:
+        targets, folds: int64 arrays (n_clips,), as in the metadata.
+    Raises:
+        DataError: the layout is another one, a column is missing, or a row is wrong (file missing or outside of
+            ``audio/``, target or fold not a number, ...).
+    Taught in: 01_audio_preprocessing.
+    Source: Piczak 2015, "ESC: Dataset for Environmental Sound Classification"; groups: the paper, section IV.
+    """
+
+    name = "esc50"
+
+    def __init__(self, root, sample_rate=20_000, trim_level=0, cache_dir=None):
+        scan = scan_esc50(root)
+        super().__init__(scan, root, sample_rate, trim_level, cache_dir)
+        self.targets = np.array([clip.target for clip in scan.clips], dtype=np.int64)
+        self.folds = np.array([clip.fold for clip in scan.clips], dtype=np.int64)
+        category = {clip.target: clip.category for clip in scan.clips}
+        self.groups = {name: [category[target] for target in targets] for name, targets in ESC50_GROUPS.items()
+                       if all(target in category for target in targets)} or {"all": self.classes}
+        self.default_groups = [name for name in self.groups if name.startswith("G")] or list(self.groups)
+
+
+class AudioFolder(FileDataset):
+    """Recordings in one folder per class, any mix of formats, rates, channels and lengths.
+
+        root/
+          species_a/     clip1.wav  clip2.flac  night3/clip1.ogg  ...
+          species_b/     ...
+          unlabelled/    optional: clips without a class (label -1), which join the pre-training pool
+          sources.csv    optional: which recording each clip comes from
+
+    ``sources.csv`` has the columns ``file`` (as ``species_a/clip1.wav``) and ``source``, any text that is the same
+    for clips which are easier to tell together than apart: one recorder and night, one individual, one long
+    recording cut into pieces. Accuracy on queries that share no source with the support is the honest number; clips
+    without a source count as recordings of their own. Hidden files and files that are not audio are passed over.
+
+    Args:
+        root: the folder above.
+        sample_rate: Hz.
+        trim_level: 16-bit counts, see ``audio.trim_ends``.
+        cache_dir: see ``bank.DiskBank``.
+    Raises:
+        DataError: fewer than two class folders, one without audio, or a wrong row in ``sources.csv``.
+    Taught in: 01_audio_preprocessing.
+    """
+
+    name = "folder"
+
+    def __init__(self, root, sample_rate=20_000, trim_level=0, cache_dir=None):
+        super().__init__(scan_folder(root), root, sample_rate, trim_level, cache_dir)
+        self.groups = {"all": self.classes}
+
+
+def load(name, path=None, *, preset):
+    """The data set of that name, prepared as the preset says.
+
+    Args:
+        name: "esc50", "folder" or "synthetic-frogs".
+        path: the data folder; None for the synthetic frogs.
+        preset: gives ``sample_rate`` and ``trim_level``.
+    Raises:
+        ValueError: unknown name, or a path missing or not wanted.
+        DataError: as ``ESC50`` and ``AudioFolder``.
+    """
+    kinds = {"esc50": ESC50, "folder": AudioFolder}
+    if name == "synthetic-frogs":
+        from acssm_lib.data.frogs import SyntheticFrogs  # frogs imports AudioDataset from here
+        if path is not None:
+            raise ValueError(f"synthetic-frogs are generated, they read no data from {path}; leave the path out")
+        dataset = SyntheticFrogs()
+        if dataset.sample_rate != preset.sample_rate:
+            raise ValueError(f"sample_rate={preset.sample_rate}: synthetic-frogs come at {dataset.sample_rate} Hz")
+        return dataset
+    if name not in kinds:
+        raise ValueError(f"unknown data set {name!r}; there are synthetic-frogs, {', '.join(kinds)}")
+    if path is None:
+        raise ValueError(f"{name} needs a data folder: --data PATH (`acssm data esc50 --to PATH` downloads ESC-50)")
+    return kinds[name](path, preset.sample_rate, preset.trim_level)
+
+
+def require_shots(dataset, group, n_shot):
+    """Check that every class of a group has ``n_shot`` clips for the support and one more to ask about.
+
+    Raises:
+        DataError: names each class with too few clips.
+        ValueError: no such group.
+    """
+    counts = Counter(dataset.classes[label] for label in dataset.labels[dataset.clips_of(group)])
+    problems = too_few_clips({name: counts[name] for name in dataset.groups[group]}, n_shot)
+    if problems:
+        raise DataError(f"group {group}: " + "; ".join(map(str, problems)))

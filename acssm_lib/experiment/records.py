@@ -1,0 +1,193 @@
+"""The record that a run leaves (``metrics.json``): its schema, writing and reading, and the draws in it."""
+
+import hashlib
+import importlib
+import json
+import math
+import platform
+
+import numpy as np
+import torch
+
+from acssm_lib.fewshot.statistics import mean_interval
+from acssm_lib.files import write_json
+from acssm_lib.names import PROTOCOLS, READOUTS
+from acssm_lib.training import computing_precision
+
+_FRACTION = "a number from 0 to 1"
+_SCHEMA = {  # key -> what its value must be; a dict or a list of one dict nests
+    "schema": int, "dataset": str, "group": str, "classes": list, "method": str, "preset": str, "seed": int,
+    "n_way": int, "n_shot": int,
+    "episodes": [{"seed": int, "accuracy": _FRACTION, "n_query": int,
+                  "accuracy_unshared_sources": (_FRACTION, None), "n_query_unshared_sources": int}],
+    "accuracy_mean": _FRACTION, "accuracy_ci95": (list, None), "accuracy_unshared_sources_mean": (_FRACTION, None),
+    "pretraining": {"clips": int, "steps": int, "seconds": float, "final_loss": (float, None),
+                    "saw_query_clips": bool},
+    "finetuning": {"seconds": float}, "parameters": int, "versions": dict,
+}
+_LATER = {  # keys that records of the first version lack
+    "protocol": str, "readout": str,
+    "readouts": [{"name": str, "n_shot": int, "shuffled": bool, "seeds": list, "supports": str, "accuracy": list,
+                  "n_query": list, "accuracy_unshared_sources": list, "n_query_unshared_sources": list}],
+}
+_DRAWS = ("accuracy", "n_query", "accuracy_unshared_sources", "n_query_unshared_sources")  # one value per draw
+
+
+def check_metrics(metrics):
+    """Does nothing if the record has every key of the schema, each of the right kind.
+
+    Raises:
+        ValueError: names every missing or wrong key, such as ``pretraining.steps``.
+    """
+    faults = list(_faults(metrics, _SCHEMA, ""))
+    if isinstance(metrics, dict):
+        faults += _faults(metrics, {key: kind for key, kind in _LATER.items() if key in metrics}, "")
+    if not faults:
+        faults += _wrong_values(metrics)
+    if faults:
+        raise ValueError(f"not a run record: {'; '.join(faults)}")
+
+
+def _wrong_values(metrics):
+    """Faults of a record whose keys are all there."""
+    if metrics["schema"] != 1:
+        yield f"schema {metrics['schema']}, this version reads 1"
+    if not metrics["episodes"]:
+        yield "episodes is empty"
+    if metrics.get("protocol", PROTOCOLS[0]) not in PROTOCOLS:
+        yield f"protocol is {metrics['protocol']!r}, expected one of {', '.join(PROTOCOLS)}"
+    if metrics.get("readout", READOUTS[0]) not in READOUTS:
+        yield f"readout is {metrics['readout']!r}, expected one of {', '.join(READOUTS)}"
+    for position, entry in enumerate(metrics.get("readouts", ())):
+        key = f"readouts[{position}]"
+        if entry["name"] not in READOUTS:
+            yield f"{key}.name is {entry['name']!r}, expected one of {', '.join(READOUTS)}"
+        if not entry["seeds"] or {len(entry[name]) for name in _DRAWS} != {len(entry["seeds"])}:
+            yield f"{key} needs one value per draw in each of {', '.join(('seeds', *_DRAWS))}"
+        kinds = {"accuracy": _FRACTION, "accuracy_unshared_sources": (_FRACTION, None)}
+        for name in ("seeds", *_DRAWS):
+            wrong = [value for value in entry[name] if not _fits(value, kinds.get(name, int))]
+            if wrong:
+                yield f"{key}.{name} holds {wrong[0]!r}, expected {_expected(kinds.get(name, int))}"
+
+
+def _faults(value, wanted, key):
+    if isinstance(wanted, dict):
+        if not isinstance(value, dict):
+            yield f"{key or 'the record'} is not an object"
+            return
+        for name, kind in wanted.items():
+            if name not in value:
+                yield f"{key}{name} is missing"
+            else:
+                yield from _faults(value[name], kind, f"{key}{name}" + ("." if isinstance(kind, dict) else ""))
+    elif isinstance(wanted, list):
+        if not isinstance(value, list):
+            yield f"{key} is not a list"
+            return
+        for position, item in enumerate(value):
+            yield from _faults(item, wanted[0], f"{key}[{position}].")
+    elif not _fits(value, wanted):
+        yield f"{key} is {value!r}, expected {_expected(wanted)}"
+
+
+def _expected(wanted):
+    kinds = wanted if isinstance(wanted, tuple) else (wanted,)
+    return " or ".join(getattr(kind, "__name__", kind) or "null" for kind in kinds)
+
+
+def _fits(value, wanted):
+    if isinstance(wanted, tuple):
+        return any(_fits(value, kind) for kind in wanted)
+    if wanted is None:
+        return value is None
+    if wanted in (_FRACTION, float):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        return number and (wanted is float or 0 <= value <= 1)
+    return isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
+
+
+def write_metrics(path, metrics):
+    """Write ``metrics.json`` through a temporary name: a run either has its record or has none.
+
+    Raises:
+        ValueError: a key is missing or wrong (``check_metrics``).
+    """
+    check_metrics(metrics)
+    return write_json(path, metrics)
+
+
+def supports_digest(supports):
+    """16 hexadecimal digits that stand for a list of supports, each a list of clip names.
+
+    Two records with equal draw seeds and equal digests were measured on the same labelled clips. The order of the
+    names within a support does not count.
+    """
+    text = json.dumps([sorted(map(str, support)) for support in supports])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def run_record(*, dataset, group, method, seed, config, overrides, data, measured, pretrainings, parameters, device):
+    """What a run measured, as ``metrics.json`` holds it (schema 1).
+
+    Args:
+        measured: (readout, n_shot) -> draws, from ``measure`` or ``pooled``. ``episodes`` are those of the fine-tuning,
+            without one the first ``n_episodes`` of the logistic regression.
+        pretrainings: list of ``Pretraining``, one per split, empty for a method without.
+        parameters: trainable values of the encoder.
+    """
+    readout = "finetuned" if ("finetuned", config.n_shot) in measured else "logistic"
+    draws = measured[readout, config.n_shot][:config.n_episodes]
+    unshared = [draw["accuracy_unshared_sources"] for draw in draws if draw["accuracy_unshared_sources"] is not None]
+    mean, interval = mean_interval([draw["accuracy"] for draw in draws], n_query=draws[0]["n_query"])
+    n_way = len(data.classes)
+    return {
+        "schema": 1, "dataset": dataset.name, "synthetic": getattr(dataset, "synthetic", False), "group": group,
+        "classes": data.classes, "method": method, "preset": config.name, "seed": seed, "n_way": n_way,
+        "n_shot": config.n_shot, "protocol": config.protocol, "readout": readout,
+        "episodes": [{key: draw[key] for key in draw if key not in ("confusion", "shuffled")} for draw in draws],
+        "confusion": np.sum([draw["confusion"] for draw in draws], axis=0).tolist(),
+        "accuracy_mean": mean, "accuracy_ci95": list(interval),
+        "accuracy_unshared_sources_mean": float(np.mean(unshared)) if unshared else None,
+        "readouts": list(_readouts(measured)),
+        "labelled_clips": {"training": n_way * config.n_shot, "selection": 0},
+        "pretraining": _pretraining(pretrainings, config),
+        "finetuning": {"seconds": float(sum(draw["seconds"] for draw in draws))}, "parameters": parameters,
+        "overrides": overrides, "settings": config.as_dict(), "device": str(device),
+        "precision": computing_precision(config.precision, device),
+        "versions": {"acssm_lib": importlib.metadata.version("acoustic-ssm"), "torch": torch.__version__,
+                     "numpy": np.__version__, "python": platform.python_version()}}
+
+
+def _readouts(measured):
+    """Draws in columns; the plain fine-tuned ones stand in ``episodes``."""
+    for (name, n_shot), draws in measured.items():
+        for shuffled in (False, True):
+            if (shuffled and "shuffled" in draws[0]) or (not shuffled and name != "finetuned"):
+                scores = [draw["shuffled"] if shuffled else draw for draw in draws]
+                yield {"name": name, "n_shot": n_shot, "shuffled": shuffled,
+                       "seeds": [draw["seed"] for draw in draws],
+                       "accuracy": [_rounded(score["accuracy"]) for score in scores],
+                       "n_query": [draw["n_query"] for draw in draws],
+                       "accuracy_unshared_sources": [_rounded(score["accuracy_unshared_sources"]) for score in scores],
+                       "n_query_unshared_sources": [draw["n_query_unshared_sources"] for draw in draws],
+                       "supports": supports_digest([draw["support"] for draw in draws])}
+
+
+def _rounded(accuracy):
+    return None if accuracy is None else round(accuracy, 6)
+
+
+def _pretraining(pretrainings, config):
+    """Sums over the splits; the loss is that of the last ten steps, averaged."""
+    losses = [np.mean(done.losses[-10:]) for done in pretrainings]
+    return {"clips": pretrainings[0].clips if pretrainings else 0, "steps": sum(done.steps for done in pretrainings),
+            "seconds": float(sum(done.seconds for done in pretrainings)),
+            "final_loss": float(np.mean(losses)) if losses else None,
+            "saw_query_clips": bool(pretrainings) and config.protocol == "transductive",
+            "losses": _thinned(pretrainings[0].losses) if pretrainings else []}
+
+
+def _thinned(losses, most=200):
+    stride = -(-len(losses) // most)
+    return [round(loss, 4) for loss in losses[::stride]]

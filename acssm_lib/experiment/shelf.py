@@ -1,0 +1,88 @@
+"""What a run works on: a group's clips in memory, and encoders that are pre-trained once for all runs."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+
+from acssm_lib.baselines.weights import find
+from acssm_lib.experiment.methods import METHODS, build_encoder, member_seeds, objective_of
+from acssm_lib.fewshot.protocols import pretraining_pool
+from acssm_lib.files import default_cache_dir, write_atomically
+from acssm_lib.model.ensemble import together
+from acssm_lib.names import EMBEDDER_NAMES
+from acssm_lib.pretraining.contrastive import Pretraining, pretrain
+from acssm_lib.training import computing_precision, pick_device
+
+
+def pretrained_encoder(method, data, config, seed, *, pool=None, device=None, progress=True, folder=None, weights=None):
+    """The method's encoder after pre-training: loaded when it was trained here before, trained and kept otherwise.
+
+    What is kept is addressed by what the training is asked for: the samples of the pool, the settings, the seed, the
+    precision, and the version number of the training code. Threads and device round differently and are no part of
+    it, so that another ``--jobs`` or a GPU finds what is there, and goes on from its checkpoint. Of two
+    processes that need the same encoder one trains it and the other waits; a training that was stopped goes on from
+    its checkpoint.
+
+    Args:
+        data: a ``GroupData``.
+        pool: indices to pre-train on, ``pretraining_pool`` if None.
+        folder: of the kept encoders; ``encoders`` in the cache (``audio.default_cache_dir``) if None.
+        weights: file of an embedder's downloaded weights; None for the one in the cache.
+    Returns:
+        encoder in eval mode (None for mel-stats), ``Pretraining`` (of the first time, None for a method without). Of
+        several members: their seconds and steps summed, their losses averaged.
+    """
+    if METHODS[method].encoder is None:
+        return None, None
+    pool = np.asarray(pretraining_pool(data, config, seed) if pool is None else pool)
+    if not METHODS[method].pretrained:
+        return build_encoder(method, data.clips, pool, config, seed, weights).to(pick_device(device)).eval(), None
+    alone = replace(config, n_members=1)
+    members, done = zip(*[_pretrained_member(method, data, alone, one, pool, device, progress, folder, weights)
+                          for one in member_seeds(method, config, seed)])
+    return together(members).to(pick_device(device)).eval(), Pretraining(
+        len(pool), sum(one.steps for one in done), sum(one.seconds for one in done),
+        np.mean([one.losses for one in done], axis=0).tolist())
+
+
+def _pretrained_member(method, data, config, seed, pool, device, progress, folder, weights):
+    """One encoder, trained or loaded, and its ``Pretraining``."""
+    model = build_encoder(method, data.clips, pool, config, seed, weights)
+    name = _fingerprint(method, data, pool, config, seed, device, weights)
+    path = Path(folder or default_cache_dir() / "encoders") / f"{name}.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            checkpoint = path.with_suffix(".ckpt")
+            done = pretrain(model, data.clips, pool, config, seed, objective=objective_of(method, config),
+                            checkpoint=checkpoint, device=device, progress=progress)
+            kept = {"weights": {key: value.cpu() for key, value in model.state_dict().items()},
+                    "losses": done.losses, "seconds": done.seconds}
+            write_atomically(path, lambda part: torch.save(kept, part))
+            checkpoint.unlink(missing_ok=True)
+    kept = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(kept["weights"])
+    return model, Pretraining(len(pool), len(kept["losses"]), kept["seconds"], kept["losses"])
+
+
+# What a pre-training does not depend on, besides everything about fine-tuning and its head.
+_NOT_PRETRAINING = ("name", "pool", "protocol", "pool_size", "n_shot", "n_episodes", "n_frozen_episodes",
+                    "frozen_shots", "logistic_C", "test_crops", "test_views", "n_members")
+_VERSION = 2  # raise it when a pre-training of the same settings gives other weights, so that kept ones are not found
+
+
+def _fingerprint(method, data, pool, config, seed, device, weights):
+    """Hash of everything a pre-training depends on."""
+    settings = {key: value for key, value in config.as_dict().items()
+                if key not in _NOT_PRETRAINING and not key.startswith(("finetun", "head_"))}
+    settings["precision"] = computing_precision(config.precision, pick_device(device))
+    key = hashlib.sha256(json.dumps([_VERSION, method, settings, int(seed), pool.tolist()], sort_keys=True).encode())
+    key.update(data.clips.digests().tobytes())
+    if method in EMBEDDER_NAMES:
+        key.update(find(method, weights).read_bytes())
+    return key.hexdigest()[:32]

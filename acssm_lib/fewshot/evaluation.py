@@ -1,0 +1,73 @@
+"""Accuracy of a learner over the support draws of one run."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from acssm_lib.fewshot.episodes import episode_seeds, shares_source
+from acssm_lib.fewshot.protocols import Split
+from acssm_lib.files import write_json
+
+
+def evaluate(learner, labels, sources, names, config, seed, *, split=None, shuffled=False, checkpoint=None,
+             progress=True):
+    """Accuracy of a learner over the support draws of one run.
+
+    Args:
+        learner: has ``fit(indices, labels, seed, checkpoint=None)`` and ``predict(indices)`` -> (clips, n_way).
+        labels: 0 ... n_way - 1, (clips,); negative for clips that take no part.
+        sources: recording of each clip, None where unknown.
+        names: of each clip, for the record.
+        config: a ``Preset``; ``n_shot`` and ``n_episodes`` are used.
+        seed: of the run; the draws are ``episode_seeds(seed, n_episodes)``, the same for every method.
+        split: a ``Split``, which says what may be labelled and what is asked; None: all clips of the group.
+        shuffled: ask every query a second time with its frames in random order, by
+            ``learner.predict(indices, shuffle_seed=...)``.
+        checkpoint: folder in which finished draws are kept; a killed evaluation resumes with the next one.
+    Returns:
+        list of dictionaries, one per draw: seed, accuracy, n_query, accuracy_unshared_sources (None when every
+        query shares one), n_query_unshared_sources, support (clip names), confusion (n_way, n_way), seconds; with
+        ``shuffled`` also a dictionary of that name with the two accuracies.
+    Taught in: 05_few_shot_finetuning.
+    Source: paper section III; several draws, unshared sources and the shuffled frames are ours.
+    """
+    labels = np.asarray(labels)
+    n_way = int(labels.max()) + 1
+    everyone = Split(pool=np.arange(len(labels)), support=np.flatnonzero(labels >= 0))
+    results = []
+    draws = episode_seeds(seed, config.n_episodes)
+    for draw in tqdm(draws, desc="support draws", disable=not progress, file=sys.stdout):
+        file = Path(checkpoint) / f"draw{draw}.json" if checkpoint else None
+        if file and file.exists():
+            results.append(json.loads(file.read_text(encoding="utf-8")))
+            continue
+        started = time.monotonic()
+        episode = (split or everyone).episode(labels, n_way, config.n_shot, draw)
+        learner.fit(episode.support, labels[episode.support], draw,
+                    checkpoint=file.with_suffix(".ckpt") if file else None)
+        predicted = learner.predict(episode.query).argmax(1)
+        results.append(_score(predicted, episode, labels, sources, n_way) | {
+            "seed": draw, "support": [names[index] for index in episode.support],
+            "seconds": time.monotonic() - started})
+        if shuffled:
+            predicted = learner.predict(episode.query, shuffle_seed=draw).argmax(1)
+            score = _score(predicted, episode, labels, sources, n_way)
+            results[-1]["shuffled"] = {key: score[key] for key in ("accuracy", "accuracy_unshared_sources")}
+        if file:
+            write_json(file, results[-1])
+            file.with_suffix(".ckpt").unlink(missing_ok=True)
+    return results
+
+
+def _score(predicted, episode, labels, sources, n_way):
+    right = predicted == labels[episode.query]
+    unshared = ~shares_source(episode.query, episode.support, sources)
+    confusion = np.zeros((n_way, n_way), dtype=int)  # rows: truth
+    np.add.at(confusion, (labels[episode.query], predicted), 1)
+    return {"accuracy": float(right.mean()), "n_query": len(right),
+            "accuracy_unshared_sources": float(right[unshared].mean()) if unshared.any() else None,
+            "n_query_unshared_sources": int(unshared.sum()), "confusion": confusion.tolist()}

@@ -1,0 +1,146 @@
+"""Fine-tuning on a handful of labels, and its evaluation over support draws."""
+
+import copy
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from acssm_lib.data.clips import even_crops, random_crops, random_stretch
+from acssm_lib.fewshot.embedding import CropFeatures, over_test_crops
+from acssm_lib.model.encoder import embedding_width, summary
+from acssm_lib.training import cosine_factor, parameter_groups, pick_device, seeded, train
+
+
+class Classifier(nn.Module):
+    """Encoder, then the three-layer head of the authors' code (the paper says two layers).
+
+    Shapes:
+        spectrograms (batch, 3, n_mels, frames) -> logits (batch, n_way).
+    Taught in: 05_few_shot_finetuning.
+    """
+
+    def __init__(self, encoder, n_way, head_width=128, head_dropout=0.1):
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Sequential(
+            nn.Linear(embedding_width(encoder), head_width), nn.Dropout(head_dropout), nn.ReLU(),
+            nn.Linear(head_width, head_width), nn.Dropout(head_dropout), nn.ReLU(),
+            nn.Linear(head_width, n_way))
+
+    def forward(self, spectrograms):
+        return self.head(summary(self.encoder, spectrograms))
+
+
+def finetune(encoder, clips, indices, labels, config, seed, *, checkpoint=None, device=None, progress=True,
+             save_every_s=None):
+    """Train a classifier on the labelled clips; the whole network learns, batch norm in training mode.
+
+    Every labelled clip gives ``finetune_crops`` crops. As published they are cut once (one stretch per
+    clip, equally spaced); with ``finetune_redraw`` stretch and place are new in every epoch.
+
+    Args:
+        encoder: left as it is; the classifier holds a copy.
+        clips: a ``Clips`` bank.
+        indices: labelled clips, (n_way * n_shot,).
+        labels: their classes as 0 ... n_way - 1.
+        config: a ``Preset``.
+        seed: of head, crops, batches and dropout.
+        checkpoint: file to resume from.
+    Returns:
+        ``Classifier`` of the last epoch, in eval mode; no label is spent on choosing an epoch.
+    Taught in: 05_few_shot_finetuning.
+    Source: paper section III; head, schedule and crops from the authors' code.
+    """
+    device = pick_device(device)
+    clips.to(device)
+    indices, labels = torch.as_tensor(indices), torch.as_tensor(labels, device=device)
+    n_way = int(labels.max()) + 1
+    with seeded(seed):
+        classifier = Classifier(copy.deepcopy(encoder), n_way, config.head_width, config.head_dropout)
+    classifier.to(device).train()
+    generator = torch.Generator().manual_seed(seed)
+    crops = config.finetune_crops
+    targets = labels.repeat_interleave(crops)
+    if not config.finetune_redraw:
+        stretch = random_stretch(len(indices), config.finetune_stretch, generator)
+        waveform = even_crops(clips, indices, config.n_samples, crops, stretch).flatten(0, 1)
+        with torch.no_grad():
+            fixed = torch.cat([classifier.encoder.front_end(part.to(device)) for part in waveform.split(64)])
+    steps_per_epoch = math.ceil(len(targets) / config.finetune_batch)
+    n_steps = config.finetune_epochs * steps_per_epoch
+    order = None
+
+    def step_loss(step):
+        nonlocal order
+        # A permutation per epoch, from its own seed so that a resumed run needs no memory of it.
+        epoch, place = divmod(step, steps_per_epoch)
+        if order is None or place == 0:
+            order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(1_000_003 * seed + epoch))
+        chosen = order[place * config.finetune_batch:(place + 1) * config.finetune_batch]
+        there = chosen.to(device, non_blocking=True)  # waiting would stop a GPU
+        if config.finetune_redraw:
+            waveform = random_crops(clips, indices[chosen // crops], config.n_samples, config.finetune_stretch,
+                                    generator)
+            spectrograms = classifier.encoder.front_end(waveform.to(device))
+        else:
+            spectrograms = fixed[there]
+        return F.cross_entropy(classifier(spectrograms), targets[there])
+
+    train(step_loss, {"classifier": classifier}, _optimiser(classifier, config),
+          lambda step: cosine_factor(step, n_steps, steps_per_epoch), n_steps, generator, seed,
+          checkpoint=checkpoint, save_every_s=save_every_s, progress=progress, label="fine-tuning",
+          identity={"task": "finetune", "encoder": type(encoder).__name__, "seed": seed,
+                    "support": indices.tolist(), "labels": labels.tolist(), "settings": config.as_dict()})
+    return classifier.eval()
+
+
+def _optimiser(classifier, config):
+    encoder_lr = config.finetune_lr if config.finetune_encoder_lr is None else config.finetune_encoder_lr
+    groups = parameter_groups(classifier.encoder, encoder_lr, config.finetune_weight_decay,
+                              min(config.finetune_ssm_lr, encoder_lr), classifier.encoder.special_parameters())
+    groups += parameter_groups(classifier.head, config.finetune_lr, config.finetune_weight_decay, config.finetune_lr)
+    kind = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[config.finetune_optimiser]
+    return kind(groups, fused=True)  # one pass over all weights instead of a dozen
+
+
+@torch.no_grad()
+def predict(classifier, clips, indices, config, shuffle_seed=None, features=None):
+    """Class probabilities of clips, averaged over ``test_crops`` equally spaced crops (1: the centre, 0: whole clips).
+
+    Args:
+        shuffle_seed: int to shuffle the frames of every crop in time, None to leave them.
+        features: ``CropFeatures`` that were kept, None to compute them for this call.
+    Returns:
+        probabilities: float32 on the CPU, (clips, n_way).
+    Taught in: 05_few_shot_finetuning.
+    """
+    features = features or CropFeatures(classifier.encoder, clips, config, most_mib=0)
+    return over_test_crops(classifier.eval(), lambda crops: classifier(crops).softmax(1), features, indices, config,
+                            shuffle_seed)
+
+
+class FineTuning:
+    """An encoder as a learner for ``evaluate``: fits by fine-tuning a copy of it.
+
+    Args:
+        features: ``CropFeatures`` of this encoder to share with others; None for some of its own. They serve all
+            support draws.
+    Taught in: 05_few_shot_finetuning.
+    """
+
+    def __init__(self, encoder, clips, config, *, features=None, device=None, progress=True):
+        self.encoder, self.clips, self.config = encoder, clips, config
+        self.features = features or CropFeatures(encoder, clips, config)
+        self.device, self.progress = device, progress
+
+    def fit(self, indices, labels, seed, checkpoint=None):
+        self.classifier = finetune(self.encoder, self.clips, indices, labels, self.config, seed,
+                                   checkpoint=checkpoint, device=self.device, progress=self.progress)
+        return self
+
+    def predict(self, indices, shuffle_seed=None):
+        return predict(self.classifier, self.clips, indices, self.config, shuffle_seed, self.features).numpy()
+
+

@@ -1,0 +1,7 @@
+"""The network (section II.A; notebooks 02 and 03).
+
+Waveform to spectrograms, a CNN along frequency, S4D layers along time, and one vector per clip.
+
+In reading order: ``features``, ``resnet``, ``s4d``, ``convolution``, ``encoder``, ``streaming``,
+``ensemble``.
+"""

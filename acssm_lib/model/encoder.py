@@ -1,0 +1,131 @@
+"""The encoder: front end, frequency-only residual CNN, a stack of S4D layers, mean over time."""
+
+
+import torch
+from torch import nn
+
+from acssm_lib.model.features import front_end
+from acssm_lib.model.resnet import FrequencyResNet
+from acssm_lib.model.s4d import S4D
+from acssm_lib.training import reduced_precision
+
+
+class StateSpaceStack(nn.Module):
+    """S4D layers with residual connection and LayerNorm over the channels.
+
+    Post-norm (the published order) is x = LayerNorm(x + dropout(S4D(x))); pre-norm normalises the input of S4D.
+
+    Shapes:
+        (batch, d_model, frames) -> same shape; in memory (batch, frames, d_model), so that LayerNorm reads along.
+    Taught in: 03_s4d.
+    Source: paper section II; order and dropout from the authors' code.
+    """
+
+    def __init__(self, d_model, n_layers, d_state, dropout=0.0, prenorm=False, dt_min=0.001, dt_max=0.1):
+        super().__init__()
+        self.prenorm = prenorm
+        self.layers = nn.ModuleList(S4D(d_model, d_state, dropout, dt_min, dt_max) for _ in range(n_layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in range(n_layers))
+        self.dropout = nn.Dropout1d(dropout)
+
+    def forward(self, x, layers=None):
+        """``layers``: what stands in for the S4D layers, such as their recurrences (see ``streaming``)."""
+        x = x.to(self.norms[0].weight.dtype)  # the residual stream stays in single precision under autocast
+        for layer, norm in zip(layers or self.layers, self.norms):
+            if self.prenorm:
+                x = x + self.dropout(layer(_over_channels(norm, x)))
+            else:
+                x = _over_channels(norm, x + self.dropout(layer(x)))
+        return x
+
+
+def _over_channels(norm, x):
+    return norm(x.transpose(1, 2)).transpose(1, 2)
+
+
+class AcousticSSM(nn.Module):
+    """The paper's encoder: what is in a frame (CNN), then what follows what (S4D).
+
+    In training mode it computes with ``config.precision``, in eval mode in float32; the answer is always float32.
+
+    Args:
+        config: a ``Preset``; ``paper`` gives 7,402,176 parameters.
+    Shapes:
+        spectrograms (batch, 3, n_mels, frames) -> features (batch, d_model, frames).
+        ``embed``: waveform (batch, samples) -> (batch, d_model), twice as wide with ``config.pooling`` "mean-std".
+    Taught in: 03_s4d.
+    Source: paper section II and figure 1; time mean from the authors' code.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.front_end = front_end(config)
+        self.cnn = FrequencyResNet(self.front_end.n_channels, config.widths, config.blocks)
+        self.d_model, self.pooling, self.precision = config.widths[-1], config.pooling, config.precision
+        self.sequence = self.sequence_layers(config)
+
+    def sequence_layers(self, config):
+        """The layers that link the frames."""
+        return StateSpaceStack(self.d_model, config.n_layers, config.d_state, config.dropout, config.prenorm,
+                               config.dt_min, config.dt_max)
+
+    def forward(self, spectrograms):
+        with reduced_precision(self.precision if self.training else "float32", spectrograms.device):
+            features = self.sequence(self.cnn(spectrograms))
+        return features.float()
+
+    def embed(self, waveform):
+        """Waveform (batch, samples) to one vector per crop: see ``summary``."""
+        return summary(self, self.front_end(waveform))
+
+    def special_parameters(self):
+        """Step sizes and poles of every S4D layer; see ``parameter_groups``."""
+        return [parameter for module in self.modules() if isinstance(module, S4D)
+                for parameter in module.special_parameters()]
+
+
+def summary(encoder, spectrograms):
+    """One vector per crop: what ``over_time`` makes of an encoder's features, (batch, ``embedding_width(encoder)``).
+
+    Taught in: 04_contrastive_pretraining.
+    """
+    return over_time(encoder(spectrograms), _pooling(encoder))
+
+
+def over_time(features, pooling="mean"):
+    """Features (batch, d_model, frames) to their mean over time, (batch, d_model), "mean-std": and their deviation.
+
+    The deviation says how lively a feature is, which a mean hides: rain and a barking dog may have the same mean.
+
+    Taught in: 04_contrastive_pretraining.
+    Source: mean over time from the authors' code; statistics pooling from speaker recognition (Snyder et al. 2018).
+    """
+    mean = features.mean(dim=2)
+    return mean if pooling == "mean" else torch.cat([mean, features.std(dim=2, correction=0)], dim=1)
+
+
+def embedding_width(encoder):
+    """Length of the vector that ``summary`` makes of a crop.
+
+    Taught in: 04_contrastive_pretraining.
+    """
+    return encoder.d_model * (1 if _pooling(encoder) == "mean" else 2)
+
+
+def _pooling(encoder):
+    return getattr(encoder, "pooling", "mean")  # embedders have but one way
+
+
+class AdaptedCNN(AcousticSSM):
+    """The ablation of the paper: the same encoder without the state-space layers.
+
+    Frames are averaged as they are, so the order of the frames cannot matter.
+
+    Taught in: 02_frequency_cnn.
+    Source: paper section III ("Adapted CNN"); 3,844,800 parameters at ``paper``.
+    """
+
+    def sequence_layers(self, config):
+        return nn.Identity()
+
+

@@ -1,0 +1,117 @@
+"""Views drawn on the log-mel spectrogram: what preset ``best`` contrasts, in place of the paper's two segments.
+
+Two segments of one recording share its noise floor, its level and its colour. These tell recordings apart without
+any sound event, and a network takes that shortcut. So every view gets a level and a colour of its own, loses some
+bands and some frames, and is shifted and stretched a little; what is left to recognise is what sounds, and when. All
+of it costs little on 64 bands, and the spectrogram of a clip is computed once for the whole training.
+
+Symbols: x spectrogram in dB, (views, n_mels, frames).
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from acssm_lib.data.clips import random_crops
+from acssm_lib.model.encoder import embedding_width, summary
+from acssm_lib.pretraining.contrastive import projection_head
+from acssm_lib.pretraining.spectrogram_changes import coloured, masked, mixed, shifted_bands, stretched_crops
+
+
+def multi_view_nt_xent(views, n_views, temperature):
+    """Cross-entropy of finding a view's partners among all other views, by cosine similarity.
+
+    With two views this is SimCLR's loss; with more, every partner in turn is the right answer and the others stand
+    among the wrong ones.
+
+    Args:
+        views: (n_views * batch, d); row i and row i + batch come from one recording.
+        temperature: divides the similarities.
+    Returns:
+        scalar; ln(n_views * batch - 1) when all embeddings are equal.
+    Raises:
+        ValueError: fewer than two views, rows that do not divide into them, or fewer than two recordings.
+    Taught in: 04_contrastive_pretraining.
+    Source: Chen et al. 2020, SimCLR; several positives as in Khosla et al. 2020, supervised contrastive learning.
+    """
+    if n_views < 2 or len(views) % n_views or len(views) < 2 * n_views:
+        raise ValueError(f"{len(views)} embeddings cannot be {n_views} views of two or more recordings each")
+    views = F.normalize(views, dim=1)
+    logits = (views @ views.T / temperature).fill_diagonal_(float("-inf"))  # no view finds itself
+    recording = torch.arange(len(views) // n_views, device=views.device).repeat(n_views)
+    partners = (recording[:, None] == recording).fill_diagonal_(False)
+    return -F.log_softmax(logits, dim=1)[partners].mean()
+
+
+class SegmentViews(nn.Module):
+    """An objective like ``SegmentPairs`` with ``n_views`` segments of each recording, compared by cosine.
+
+    Any encoder that embeds a waveform will do, such as an embedder that brings a front end of its own.
+
+    Args:
+        encoder: only the length of its embeddings is used here.
+        config: a ``Preset``.
+    Taught in: 06_ablation_comparison.
+    """
+
+    def __init__(self, encoder, config):
+        super().__init__()
+        self.config = config
+        self.head = projection_head(embedding_width(encoder), config.d_projection, config.projection)
+
+    def embed(self, encoder, clips, chosen, generator):
+        """Embeddings of all views, (n_views * batch, d); row i + batch is of the same recording as row i."""
+        waveform = random_crops(clips, chosen.repeat(self.config.n_views), self.config.n_samples,
+                                self.config.max_stretch, generator)
+        return encoder.embed(waveform.to(next(self.parameters()).device, non_blocking=True))
+
+    def forward(self, encoder, clips, chosen, generator):
+        views = self.head(self.embed(encoder, clips, chosen, generator))
+        return multi_view_nt_xent(views, self.config.n_views, self.config.temperature)
+
+
+class SpectrogramViews(SegmentViews):
+    """The same with views that are drawn on the spectrogram of each recording: what ``best`` learns from.
+
+    The spectrograms of all clips of the bank are computed at the first call and kept, 50 KB for 5 s at 64 bands.
+
+    Args:
+        encoder: one whose front end gives a single channel in dB, ``LogMel``.
+        config: a ``Preset``.
+    Raises:
+        ValueError: an encoder with another front end.
+    Taught in: 04_contrastive_pretraining.
+    """
+
+    def __init__(self, encoder, config):
+        super().__init__(encoder, config)
+        if getattr(encoder.front_end, "n_channels", None) != 1:
+            raise ValueError("views='spectrogram' needs features='log-mel': a gain in dB means nothing to a phase")
+        self.bank = None
+
+    @torch.no_grad()
+    def views(self, front_end, clips, chosen, generator):
+        """Standardised spectrograms of all views, (n_views * batch, 1, n_mels, frames), in the order of ``embed``."""
+        if self.bank is None:
+            heard = [front_end.raw(clips.waveform(i).to(front_end.hann.device))[0, 0].T for i in range(len(clips))]
+            self.lengths = torch.tensor([len(frames) for frames in heard])
+            self.bank = pad_sequence(heard, batch_first=True).mT.contiguous()  # (clips, n_mels, longest)
+        config, chosen = self.config, chosen.repeat(self.config.n_views)
+        x = stretched_crops(self.bank[chosen.to(self.bank.device)], self.lengths[chosen],
+                            config.n_samples // config.hop_length + 1, config.max_stretch, generator)
+        if config.mel_shift:
+            x = shifted_bands(x, config.mel_shift, generator)
+        if config.mix_max:
+            x = mixed(x, config.mix_max, generator)
+        x = coloured(x, config.gain_db, config.equaliser_db, generator)
+        if config.floor_db is not None:
+            x = x.clamp_min(config.floor_db)
+        x = (x - front_end.mean[0]) / front_end.deviation[0]  # now 0 is what a band sounds like on average
+        x = masked(x, config.masked_span, 1, generator)
+        return masked(x, config.masked_span * 2 / 3, 2, generator)[:, None]
+
+    def embed(self, encoder, clips, chosen, generator):
+        return summary(encoder, self.views(encoder.front_end, clips, chosen, generator))
+
+

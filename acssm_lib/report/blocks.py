@@ -1,0 +1,82 @@
+"""Records taken apart by what may not be mixed in one table: a ``Block`` per data set, preset, protocol and shots."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from acssm_lib.names import READOUTS
+from acssm_lib.report.readings import order, protocol, readings
+from acssm_lib.report.tables import average_differences, average_table, comparison_table, paired_differences
+
+
+def groups_of(block):
+    """Names of the groups of a block in the order of its columns."""
+    return list(dict.fromkeys(run["group"] for run in block.runs))
+
+
+@dataclass
+class Block:
+    """Everything a report says about one data set, preset, protocol and number of labelled clips per class.
+
+    Attributes:
+        runs: its records.
+        tables, averages: readout -> ``comparison_table``, ``average_table``; readouts nobody measured are left out.
+        differences, overall: ``paired_differences``, ``average_differences``.
+        leaders: readout -> ``average_differences`` of the method with the highest average minus each other one.
+        curve: ``average_table`` of the frozen logistic readout at every number of shots.
+        figures: paths, filled by ``write_report``.
+    """
+
+    dataset: str
+    preset: str
+    protocol: str
+    n_shot: int
+    runs: list
+    tables: dict
+    averages: dict
+    differences: pd.DataFrame
+    overall: pd.DataFrame
+    leaders: dict
+    curve: pd.DataFrame
+    figures: list = field(default_factory=list)
+
+    @property
+    def name(self):
+        shots = "" if self.n_shot == 5 else f"_{self.n_shot}-shot"
+        return f"{self.dataset}_{self.preset}_{self.protocol}{shots}"
+
+
+def blocks(runs, refused=None):
+    """Records taken apart by what may not be mixed in one table.
+
+    Args:
+        runs: records from ``read_runs``.
+        refused: as for ``paired_differences``.
+    Returns:
+        list of ``Block``.
+    """
+    apart = {}
+    for run in sorted(runs, key=order):
+        apart.setdefault((run["dataset"], run["preset"], protocol(run), run["n_shot"]), []).append(run)
+    found = []
+    for key, own in apart.items():
+        # Mel statistics stand in every table but make none, unless nothing else has run.
+        measured = {(reading.readout, run["method"] != "mel-stats") for run in own for reading in readings(run)
+                    if reading.n_shot == run["n_shot"]}
+        others = any(other for _, other in measured)
+        wanted = [name for name in READOUTS if (name, others) in measured]
+        every = average_table(own)
+        curve = every[(every["readout"] == "logistic") & ~every["shuffled"]]
+        averages = {name: average_table(own, name) for name in wanted}
+        found.append(Block(*key, own, {name: comparison_table(own, name) for name in wanted}, averages,
+                           paired_differences(own, refused=refused), average_differences(own, refused=refused),
+                           {name: _leader(own, name, averages[name]) for name in wanted}, curve))
+    return found
+
+
+def _leader(runs, readout, averages):
+    """The method with the highest average of those that have every group, minus each other one."""
+    whole = averages[(averages["n_groups"] == averages["n_groups"].max()) & ~averages["shuffled"]]
+    top = whole.loc[whole["accuracy"].idxmax(), "method"]
+    others = [(top, other) for other in whole["method"] if other != top]
+    return average_differences(runs, others, refused=[], readouts=(readout,))

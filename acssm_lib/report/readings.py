@@ -1,0 +1,116 @@
+"""Reading records: every finished run below a folder, and the draws of each readout as arrays."""
+
+import json
+import re
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from acssm_lib.experiment.records import _DRAWS, check_metrics, supports_digest
+from acssm_lib.names import METHOD_NAMES, PROTOCOLS
+
+
+def read_runs(folder):
+    """Every finished run below a folder, in the order of the tables.
+
+    A record from before protocols and readouts had names is transductive, and fine-tuned but for mel-stats.
+
+    Returns:
+        runs: the records of all ``metrics.json``, first come first kept when two describe the same run.
+        problems: one sentence for each ``seed*`` folder without a record and each record that cannot be used.
+    """
+    folder, runs, problems = Path(folder), {}, []
+    for path in sorted(folder.glob("**/seed*")):
+        if path.is_dir() and not (path / "metrics.json").exists():
+            state = "failed, see failed.ipynb" if (path / "failed.ipynb").exists() else "unfinished, no metrics.json"
+            problems.append(f"{path.relative_to(folder)}: {state}")
+    for path in sorted(folder.glob("**/metrics.json")):
+        name = path.relative_to(folder)
+        try:
+            run = json.loads(path.read_text(encoding="utf-8"))
+            check_metrics(run)
+        except (OSError, ValueError) as error:
+            problems.append(f"{name}: {error}")
+            continue
+        key = tuple(protocol(run) if field == "protocol" else run[field]
+                    for field in ("dataset", "preset", "protocol", "n_shot", "group", "method", "seed"))
+        if key in runs:
+            problems.append(f"{name}: left out, another file describes the same run")
+        runs.setdefault(key, run)
+    return sorted(runs.values(), key=order), problems
+
+
+def protocol(run):
+    """Which clips the pre-training of a record may have heard; "transductive" for the first records.
+    """
+    return run.get("protocol", PROTOCOLS[0])
+
+
+def order(run):
+    """Sorting key of records: the order of the tables, G2 before G10."""
+    parts = [part for part in re.split(r"(\d+)", run["group"]) if part]
+    natural = [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
+    return (run["dataset"], run["preset"], PROTOCOLS.index(protocol(run)), run["n_shot"], natural,
+            method_rank(run["method"]), run["seed"])
+
+
+def method_rank(method):
+    """Sorting key of methods: the order of ``names.METHOD_NAMES``, others behind by name, shuffled after plain."""
+    name, _, control = method.partition(", ")
+    return METHOD_NAMES.index(name) if name in METHOD_NAMES else len(METHOD_NAMES), name, control
+
+
+class Reading:
+    """The draws of one readout of one run, as arrays with one entry per support draw.
+
+    Attributes:
+        run: the record it belongs to.
+        readout, n_shot, shuffled: what was read: with which classifier, labels per class, frames shuffled at test.
+        seeds: of the draws.
+        accuracy, unshared: over all queries, and over those whose recording is in no support (NaN where none is).
+        n_query, n_unshared: clips behind them.
+        supports: list of clip names per draw, or None where only the digest is recorded.
+        digest: of all supports (``supports_digest``), or None.
+        method: name of its row in a table.
+        draws: identity of each support draw, uint64: equal where two seeds or methods share the draw.
+    """
+
+    def __init__(self, run, entry, supports=None):
+        self.run, self.supports, self._entry = run, supports, entry
+        self.readout, self.n_shot, self.shuffled = entry["name"], entry["n_shot"], entry["shuffled"]
+        self.method = run["method"] + (", frames shuffled at test" if self.shuffled else "")
+
+    # Computed when asked for: a table needs a few of the dozen readings of a record.
+    seeds = cached_property(lambda self: np.array(self._entry["seeds"]))
+    accuracy = cached_property(lambda self: np.array(self._entry["accuracy"], float))
+    n_query = cached_property(lambda self: np.array(self._entry["n_query"]))
+    n_unshared = cached_property(lambda self: np.array(self._entry["n_query_unshared_sources"]))
+
+    @cached_property
+    def unshared(self):
+        values = [np.nan if value is None else value for value in self._entry["accuracy_unshared_sources"]]
+        return np.where(self.n_unshared == 0, np.nan, np.array(values, float))
+
+    @cached_property
+    def digest(self):
+        return supports_digest(self.supports) if self.supports else self._entry["supports"]
+
+    @cached_property
+    def draws(self):
+        if self.supports:
+            return np.array([int(supports_digest([support]), 16) for support in self.supports], dtype=np.uint64)
+        base = self.digest or supports_digest([[self.run["method"], self.run["group"], self.run["seed"]]])
+        return np.uint64(int(base, 16)) + np.arange(len(self.seeds), dtype=np.uint64)  # wraps around, no matter
+
+
+def readings(run):
+    """Every ``Reading`` of a record; the episodes of the main readout come first."""
+    episodes = run["episodes"]
+    supports = [episode.get("support") for episode in episodes]
+    main = {"name": run.get("readout", "logistic" if run["method"] == "mel-stats" else "finetuned"),
+            "n_shot": run["n_shot"], "shuffled": False, "supports": None,
+            "seeds": [episode["seed"] for episode in episodes],
+            **{name: [episode[name] for episode in episodes] for name in _DRAWS}}
+    return [Reading(run, main, supports if all(supports) else None),
+            *(Reading(run, entry) for entry in run.get("readouts", ()))]

@@ -1,0 +1,250 @@
+"""Runs on Dask workers: a real scheduler and real workers on loopback, and a stand-in for Slurm."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from test_runner import is_alive, make_notebook, wait_until
+
+from acssm_lib.batch.runner import reproduce
+from acssm_lib.batch.runs import is_finished, plan
+
+pytest.importorskip("distributed", reason="needs pip install 'acoustic-ssm[cluster]'")
+pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+
+from acssm_lib.batch import dask_workers  # noqa: E402
+
+WORKER = ["worker", "--nthreads", "1", "--memory-limit", "0", "--no-dashboard", "--host", "127.0.0.1"]
+OURS = ["--resources", "job=1"]
+
+
+class Dask:
+    """A scheduler and workers in processes of their own; all of them gone at the end."""
+
+    def __init__(self, folder):
+        self.folder, self.processes = folder, []
+        file = folder / "scheduler.json"
+        self.start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+        wait_until(file.exists)
+        self.address = re.search(r"tcp://127\.0\.0\.1:\d+", file.read_text())[0]
+
+    def start(self, *words):
+        log = (self.folder / f"log{len(self.processes)}.txt").open("w")
+        process = subprocess.Popen([sys.executable, "-m", "dask", *words], stdout=log, stderr=log,
+                                   cwd=self.folder, start_new_session=True)
+        self.processes.append(process)
+        return process
+
+    def worker(self, *words):
+        return self.start(*WORKER, "--local-directory", str(self.folder), *words, self.address)
+
+    def close(self):
+        for process in reversed(self.processes):
+            kill_group(process)
+
+
+def kill_group(process):
+    """kill -9 for a nanny and its worker, which are in one session."""
+    for pid in [process.pid, *descendants(process.pid)]:
+        if "run_one" not in command(pid) and "ipykernel" not in command(pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+def command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def descendants(pid):
+    try:
+        children = Path(f"/proc/{pid}/task").glob("*/children")
+        found = [int(child) for file in children for child in file.read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return found + [deeper for child in found for deeper in descendants(child)]
+
+
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory):
+    dask = Dask(tmp_path_factory.mktemp("dask"))
+    yield dask
+    dask.close()
+
+
+def start_driver(root, groups, notebook, **where):
+    """`reproduce` in a process of its own, which ends with the number of failed runs."""
+    program = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+               "from acssm_lib.batch.runner import reproduce; from acssm_lib.batch.runs import plan\n"
+               f"runs = plan('synthetic-frogs', {groups}, ['mel-stats'], [0])\n"
+               f"sys.exit(len(reproduce(runs, 'runs', notebook={str(notebook)!r}, **{where!r})))")
+    return subprocess.Popen([sys.executable, "-c", program], cwd=root, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def tries(run, out):
+    return (run.folder(out) / "tries.txt").read_text()
+
+
+def test_workers_that_would_never_take_a_run_are_refused(dask, tmp_path):
+    worker = dask.worker()
+    wait_until(lambda: "Starting established connection" in (dask.folder / "log1.txt").read_text())
+    runs = plan("synthetic-frogs", ["one"], ["mel-stats"], [0])
+    with pytest.raises(ValueError, match="1 Dask workers at tcp.*dask worker tcp.*--resources job=1"):
+        reproduce(runs, tmp_path / "runs", notebook=make_notebook(tmp_path), scheduler=dask.address)
+    assert not runs[0].folder(tmp_path / "runs").exists()
+    kill_group(worker)
+
+
+def test_a_killed_worker_costs_no_run_and_a_failed_run_no_other(dask, tmp_path):
+    """Two workers, four runs; the worker (and its nanny) of a run that would not end by itself is killed."""
+    out, notebook = tmp_path / "runs", make_notebook(tmp_path)
+    groups = ["slow", "raises", "one", "two"]
+    runs = plan("synthetic-frogs", groups, ["mel-stats"], [0])
+    workers = [dask.worker(*OURS), dask.worker(*OURS)]
+    kernel_file = runs[0].folder(out) / "kernel"
+    driver = start_driver(tmp_path, groups, notebook, scheduler=dask.address)
+    try:
+        wait_until(lambda: kernel_file.exists() or driver.poll() is not None)
+        kernel, parent = map(int, kernel_file.read_text().split())
+        kill_group(next(worker for worker in workers if parent in descendants(worker.pid)))
+        printed, errors = driver.communicate(timeout=60)
+    finally:
+        driver.kill()
+    assert driver.returncode == 1, errors
+    assert [run.group for run in runs if is_finished(run, out)] == ["slow", "one", "two"]
+    assert [tries(run, out) for run in runs] == ["xx", "x", "x", "x"]
+    assert not is_alive(kernel) and not is_alive(parent)
+    assert len([line for line in printed.splitlines() if "accuracy 0.800 ± 0.100" in line]) == 3
+    assert "raises/mel-stats/seed0: ValueError: no clips in this group (runs/" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_stopped_driver_stops_its_runs_and_a_second_start_completes(dask, tmp_path, ending):
+    """Uses the worker that the test before has left alive."""
+    out, notebook = tmp_path / "runs", make_notebook(tmp_path)
+    runs = plan("synthetic-frogs", ["slow", "one"], ["mel-stats"], [0])
+    kernel_file = runs[0].folder(out) / "kernel"
+    driver = start_driver(tmp_path, ["slow", "one"], notebook, scheduler=dask.address)
+    try:
+        wait_until(lambda: kernel_file.exists() or driver.poll() is not None)
+        driver.send_signal(ending)
+        driver.communicate(timeout=60)
+    finally:
+        driver.kill()
+    processes = [int(pid) for pid in kernel_file.read_text().split()]
+    wait_until(lambda: not any(is_alive(pid) for pid in processes), seconds=30)
+    assert not runs[1].folder(out).exists()
+    assert reproduce(runs, out, notebook=notebook, scheduler=dask.address) == []
+    assert [tries(run, out) for run in runs] == ["xx", "x"]
+
+
+def test_unreachable_scheduler_and_missing_packages_are_one_sentence(tmp_path, monkeypatch):
+    runs = plan("synthetic-frogs", ["one"], ["mel-stats"], [0])
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "distributed", None)
+        with pytest.raises(ValueError, match=r"pip install 'acoustic-ssm\[cluster\]'"):
+            reproduce(runs, tmp_path / "runs", notebook=make_notebook(tmp_path), scheduler="tcp://127.0.0.1:1")
+    monkeypatch.setattr(dask_workers, "_CONNECT_S", 1)
+    with pytest.raises(ValueError, match="no Dask scheduler answers at tcp://127.0.0.1:1 .*dask worker"):
+        reproduce(runs, tmp_path / "runs", notebook=make_notebook(tmp_path), scheduler="tcp://127.0.0.1:1")
+
+
+def test_task_without_an_outcome_of_its_own_is_explained():
+    def task(status, error=None):
+        return SimpleNamespace(status=status, exception=lambda: error)
+
+    class KilledWorker(Exception):
+        pass
+
+    assert "workers that ran it were killed" in dask_workers._outcome(task("error", KilledWorker()), "tcp://x").reason
+    raised = dask_workers._outcome(task("error", ModuleNotFoundError("No module named 'acssm_lib'")), "tcp://x")
+    assert raised.reason == "its worker raised ModuleNotFoundError: No module named 'acssm_lib'"
+    with pytest.raises(ValueError, match="scheduler at tcp://x has gone or was restarted"):
+        dask_workers._outcome(task("cancelled"), "tcp://x")
+
+
+def test_slurm_jobs_have_one_worker_that_takes_one_run(tmp_path):
+    with dask_workers.slurm_cluster({"queue": "gpu", "account": "bio", "cores": 8, "memory": "16GB",
+                                     "walltime": "08:00:00",
+                                     "job_extra_directives": "--gres=gpu:1", "interface": "lo"}, tmp_path) as slurm:
+        script = slurm.job_script()
+    for line in ("-p gpu", "-A bio", "-t 08:00:00", "--cpus-per-task=8", "--mem=15G", "--gres=gpu:1",
+                 f"-o {tmp_path}/slurm/"):
+        assert f"#SBATCH {line}" in script
+    assert sys.executable in script
+    assert re.search(r"--nthreads 8 .*--resources job=1", script) and "--nworkers" not in script
+
+
+@pytest.mark.parametrize("options, expected", [
+    ({}, "must specify how much cores and memory"),
+    ({"cores": 2, "memory": "2GB", "colour": "red"}, "unexpected keyword argument 'colour'"),
+])
+def test_wrong_slurm_options_are_one_sentence(tmp_path, options, expected):
+    with pytest.raises(ValueError, match=expected) as raised:
+        dask_workers.slurm_cluster(options, tmp_path)
+    assert "--cluster-option cores=8" in str(raised.value) and "\n" not in str(raised.value)
+
+
+SBATCH = """\
+#!/bin/sh
+if [ "$1" = --test-only ]; then
+    grep -q "SBATCH -p nowhere" "$2" && { echo "sbatch: error: invalid partition" >&2; exit 1; }
+    exit 0
+fi
+cp "$1" "$SLURM_STAND_IN/job.sh"  # the caller deletes its copy
+setsid sh "$SLURM_STAND_IN/job.sh" >> "$SLURM_STAND_IN/log.txt" 2>&1 &
+echo $! >> "$SLURM_STAND_IN/jobs.txt"
+echo "Submitted batch job $!"
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """``sbatch`` and ``scancel`` that run jobs here."""
+    folder = tmp_path / "slurm-stand-in"
+    folder.mkdir()
+    for name, text in (("sbatch", SBATCH), ("scancel", "#!/bin/sh\nkill -TERM -- -$1\n")):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_STAND_IN", str(folder))
+    yield folder
+    if (folder / "jobs.txt").exists():
+        for job in (folder / "jobs.txt").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(int(job), signal.SIGKILL)
+
+
+def test_slurm_jobs_do_the_runs_and_end_with_them(slurm, tmp_path):
+    (run,) = plan("synthetic-frogs", ["one"], ["mel-stats"], [0])
+    options = {"cores": 1, "memory": "1GB", "interface": "lo"}
+    driver = start_driver(tmp_path, ["one"], make_notebook(tmp_path), cluster="slurm", cluster_options=options)
+    try:
+        printed, errors = driver.communicate(timeout=60)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, errors
+    assert "waiting for Slurm to start a worker" in printed
+    assert tries(run, tmp_path / "runs") == "x"
+    jobs = [int(job) for job in (slurm / "jobs.txt").read_text().split()]
+    assert len(jobs) == 1
+    wait_until(lambda: not is_alive(jobs[0]), seconds=20)
+
+
+def test_a_job_that_slurm_refuses_is_told_at_once(slurm, tmp_path):
+    runs = plan("synthetic-frogs", ["one"], ["mel-stats"], [0])
+    options = {"cores": 1, "memory": "1GB", "interface": "lo", "queue": "nowhere"}
+    with pytest.raises(ValueError, match="Slurm refuses the job: sbatch: error: invalid partition"):
+        reproduce(runs, tmp_path / "runs", notebook=make_notebook(tmp_path), cluster="slurm", cluster_options=options)
+    assert not (slurm / "jobs.txt").exists()

@@ -1,0 +1,230 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from acssm_lib.baselines.mel_statistics import MelStatistics
+from acssm_lib.data.clips import Clips
+from acssm_lib.experiment.methods import METHODS, build_encoder
+from acssm_lib.fewshot.embedding import CropFeatures, embed, shuffle_frames
+from acssm_lib.fewshot.evaluation import evaluate
+from acssm_lib.fewshot.finetuning import Classifier, FineTuning, finetune, predict
+from acssm_lib.fewshot.protocols import Split
+from acssm_lib.model.encoder import AcousticSSM
+from acssm_lib.names import EMBEDDER_NAMES, METHOD_NAMES
+from acssm_lib.presets import preset
+from acssm_lib.pretraining.contrastive import pretrain
+from acssm_lib.training import count_parameters, seeded
+
+LABELS = np.repeat([0, 1, 2], 4)
+NAMES = [f"clip{i}" for i in range(12)]
+SOURCES = [str(i // 2) for i in range(12)]
+
+
+def build(config):
+    with seeded(0):
+        return AcousticSSM(config)
+
+
+def test_head_has_the_published_size():
+    classifier = Classifier(AcousticSSM(preset("paper")), 5)
+    assert count_parameters(classifier.head) == 82_821
+
+
+@pytest.mark.parametrize("redraw, optimiser", [(False, "sgd"), (True, "adamw")])
+def test_finetuning_learns_tones_and_leaves_the_encoder_alone(bank, tiny, redraw, optimiser):
+    config = dataclasses.replace(tiny, finetune_redraw=redraw, finetune_optimiser=optimiser, finetune_epochs=30,
+                                 finetune_lr=0.1 if optimiser == "sgd" else 0.01, finetune_encoder_lr=None,
+                                 max_stretch=1.05)
+    encoder = build_encoder("supervised", bank, range(12), config, 0)
+    before = {key: value.clone() for key, value in encoder.state_dict().items()}
+    classifier = finetune(encoder, bank, np.arange(12), LABELS, config, 0, progress=False)
+    assert (predict(classifier, bank, np.arange(12), config).argmax(1).numpy() == LABELS).mean() >= 0.9
+    assert all(torch.equal(value, before[key]) for key, value in encoder.state_dict().items())
+
+
+def test_same_seed_same_predictions(bank, tiny):
+    def probabilities(seed):
+        classifier = finetune(build(tiny), bank, np.arange(0, 12, 2), LABELS[::2], tiny, seed, progress=False)
+        return predict(classifier, bank, np.arange(12), tiny)
+    assert torch.equal(probabilities(0), probabilities(0))
+    assert not torch.equal(probabilities(0), probabilities(1))
+    torch.testing.assert_close(probabilities(0).sum(1), torch.ones(12))
+
+
+def test_a_stopped_finetuning_resumes_to_the_same_weights(bank, tiny, tmp_path, monkeypatch):
+    def run(checkpoint=None):
+        return finetune(build(tiny), bank, np.arange(0, 12, 2), LABELS[::2], tiny, 0, checkpoint=checkpoint,
+                        progress=False, save_every_s=0)
+    unbroken = run()
+    forward, calls = Classifier.forward, []
+
+    def stop_in_the_fourth_step(self, spectrograms):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return forward(self, spectrograms)
+    monkeypatch.setattr(Classifier, "forward", stop_in_the_fourth_step)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "finetuning.ckpt")
+    broken = run(tmp_path / "finetuning.ckpt")
+    assert len(calls) == 4 + 6 - 3  # three of six steps were kept
+    assert all(torch.equal(value, broken.state_dict()[key]) for key, value in unbroken.state_dict().items())
+
+
+class Oracle:
+    """Knows every label, and remembers what it was shown."""
+
+    def __init__(self, labels):
+        self.labels, self.shown = labels, []
+
+    def fit(self, indices, labels, seed, checkpoint=None):
+        self.shown.append(list(indices))
+
+    def predict(self, indices):
+        return np.eye(3)[self.labels[indices]]
+
+
+def test_evaluation_counts_and_pairs_the_draws(tiny):
+    results = evaluate(Oracle(LABELS), LABELS, SOURCES, NAMES, tiny, seed=0, progress=False)
+    assert [result["accuracy"] for result in results] == [1.0, 1.0]
+    assert all(result["n_query"] == 6 for result in results)
+    assert all(np.sum(result["confusion"]) == 6 == np.trace(result["confusion"]) for result in results)
+    again = evaluate(Oracle(LABELS), LABELS, SOURCES, NAMES, tiny, seed=0, progress=False)
+    assert [r["support"] for r in results] == [r["support"] for r in again] != [results[1]["support"]] * 2
+
+
+def test_accuracy_on_unshared_sources_leaves_siblings_out(tiny):
+    class KnowsSiblings(Oracle):
+        def predict(self, indices):
+            shown = {SOURCES[i] for i in self.shown[-1]}
+            right = np.array([SOURCES[i] in shown for i in indices])
+            return np.eye(3)[np.where(right, LABELS[indices], (LABELS[indices] + 1) % 3)]
+    for result in evaluate(KnowsSiblings(LABELS), LABELS, SOURCES, NAMES, tiny, 0, progress=False):
+        unshared = result["n_query_unshared_sources"]
+        assert result["accuracy"] == pytest.approx((6 - unshared) / 6)
+        assert result["accuracy_unshared_sources"] == (0.0 if unshared else None)
+
+
+def test_a_stopped_evaluation_keeps_its_finished_draws(tiny, tmp_path):
+    class StopsAtTheSecond(Oracle):
+        def fit(self, *args, **kwargs):
+            super().fit(*args, **kwargs)
+            if len(self.shown) == 2:
+                raise KeyboardInterrupt
+    run = lambda learner: evaluate(learner, LABELS, SOURCES, NAMES, tiny, 0, checkpoint=tmp_path, progress=False)
+    with pytest.raises(KeyboardInterrupt):
+        run(StopsAtTheSecond(LABELS))
+    second = Oracle(LABELS)
+    assert len(run(second)) == 2 and len(second.shown) == 1
+    assert len(json.loads((tmp_path / "draw0.json").read_text())["support"]) == 6
+
+
+def test_permuted_labels_stay_at_chance(tiny):
+    """Labels without meaning must not be learnable at test: no query leaks into the fit."""
+    generator = np.random.default_rng(0)
+    bank = Clips([0.2 * torch.randn(6000, generator=torch.Generator().manual_seed(i)) for i in range(60)])
+    labels = generator.permutation(np.repeat(np.arange(5), 12))
+    config = dataclasses.replace(tiny, n_shot=5, n_episodes=4)
+    learner = FineTuning(build(config), bank, config, progress=False)
+    results = evaluate(learner, labels, [None] * 60, [str(i) for i in range(60)], config, 0, progress=False)
+    correct = sum(round(result["accuracy"] * result["n_query"]) for result in results)
+    assert abs(correct / (4 * 35) - 0.2) < 0.12  # 3.5 binomial standard deviations
+
+
+def test_mel_statistics_ignore_the_order_of_frames(tiny):
+    generator = torch.Generator().manual_seed(0)
+    first, second = (0.3 * torch.randn(8192, generator=generator) * level for level in (1.0, 0.05))
+    bank = Clips([torch.cat([first, second]).clamp(-1, 1), torch.cat([second, first]).clamp(-1, 1)])
+    one, other = MelStatistics(bank, tiny).features([0, 1])
+    assert one.shape == (192,)
+    assert np.abs(one - other).mean() < 1.0  # dB; the two halves differ by 26 dB
+
+
+def test_every_method_builds_and_runs(bank, tiny):
+    assert tuple(METHODS) == METHOD_NAMES
+    for name, method in METHODS.items():
+        if name in EMBEDDER_NAMES:
+            continue  # these have tests and tiny weights of their own
+        if method.encoder is None:
+            learner = MelStatistics(bank, tiny)
+        else:
+            encoder = build_encoder(name, bank, range(12), tiny, 0)
+            if method.pretrained:
+                pretrain(encoder, bank, range(12), tiny, 0, objective=method.objective, progress=False)
+            learner = FineTuning(encoder, bank, tiny, progress=False)
+        results = evaluate(learner, LABELS, SOURCES, NAMES, tiny, 0, progress=False)
+        assert all(0 <= result["accuracy"] <= 1 for result in results), name
+
+
+def test_shuffled_frames_are_the_same_frames_in_an_order_per_crop():
+    features = torch.arange(2 * 3 * 4 * 9.0).view(2, 3, 4, 9)
+    mixed = shuffle_frames(features, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(mixed.sort(3).values, features, rtol=0, atol=0)
+    order = (mixed - features[..., :1]).long()  # of every band
+    assert (order == order[:, :1, :1]).all() and not torch.equal(order[0], order[1])
+
+
+@pytest.mark.parametrize("method, deaf_to_order", [("adapted-cnn", True), ("kernel-zeroed", True),
+                                                   ("supervised", False)])
+def test_shuffling_frames_changes_what_remembers_them_and_nothing_else(bank, tiny, method, deaf_to_order):
+    encoder = build_encoder(method, bank, range(12), tiny, 0)
+    in_time, mixed = (embed(encoder, bank, np.arange(12), tiny, shuffle_seed=seed) for seed in (None, 0))
+    assert torch.allclose(in_time, mixed, atol=1e-5) == deaf_to_order
+
+
+def test_evaluation_on_a_split_asks_its_queries_and_labels_its_support(tiny):
+    class Knows:
+        def fit(self, indices, labels, seed, checkpoint=None):
+            assert set(indices) <= {2, 3, 6, 7, 10, 11}
+
+        def predict(self, indices, shuffle_seed=None):
+            asked.append(list(indices))
+            return np.eye(3)[LABELS[indices] if shuffle_seed is None else (LABELS[indices] + 1) % 3]
+
+    asked = []
+    split = Split(pool=np.arange(12), support=np.array([2, 3, 6, 7, 10, 11]), query=np.array([0, 4, 8]))
+    draws = evaluate(Knows(), LABELS, SOURCES, NAMES, dataclasses.replace(tiny, n_shot=1), 0, split=split,
+                     shuffled=True, progress=False)
+    assert asked == [[0, 4, 8]] * 4 and {draw["n_query"] for draw in draws} == {3}
+    assert all(draw["accuracy"] == 1 and draw["shuffled"]["accuracy"] == 0 for draw in draws)
+
+
+@pytest.mark.parametrize("most_mib, kept", [(512, 12), (0.02, 0), (0, 0)])  # all of them take 0.04 MiB
+def test_kept_features_are_those_of_a_fresh_front_end(bank, tiny, most_mib, kept):
+    encoder, other = build(tiny).eval(), build(tiny).eval()
+    features, cut = CropFeatures(encoder, bank, tiny, most_mib), []
+    encoder.front_end.register_forward_hook(lambda module, inputs, output: cut.append(len(inputs[0])))
+    for asked in ([3, 1, 8], [8, 8, 0], range(12)):
+        for seed in (None, 7):
+            torch.testing.assert_close(embed(encoder, bank, asked, tiny, seed, features),
+                                       embed(other, bank, asked, tiny, seed), rtol=1e-5, atol=1e-5)
+    assert len(features.kept) == kept and features.size <= most_mib * 2**20
+    assert sum(cut) == 2 * 12 if kept else sum(cut) > 2 * 12  # two crops per clip
+
+
+def test_features_are_kept_from_draw_to_draw(bank, tiny):
+    encoder, cut = build(tiny), []
+    learner = FineTuning(encoder, bank, tiny, progress=False)
+    encoder.front_end.register_forward_hook(lambda module, inputs, output: cut.append(len(inputs[0])))
+    for draw in (0, 1):
+        learner.fit(np.arange(0, 12, 2), LABELS[::2], draw)
+        trained = sum(cut)
+        answers = learner.predict(np.arange(12), shuffle_seed=5)
+        assert sum(cut) - trained == (2 * 12 if draw == 0 else 0)
+        fresh = predict(learner.classifier, bank, np.arange(12), tiny, shuffle_seed=5)
+        assert np.allclose(answers, fresh, atol=1e-5)
+
+
+def test_whole_clips_of_any_length_are_read_at_once(tiny):
+    config = dataclasses.replace(tiny, test_crops=0)
+    generator = torch.Generator().manual_seed(0)
+    waveforms = [0.1 * torch.randn(length, generator=generator) for length in (9000, 300, 5000)]
+    bank, encoder = Clips(waveforms), build(tiny).eval()
+    embedding = embed(encoder, bank, torch.tensor([2, 0, 1]), config)
+    with torch.no_grad():
+        padded = torch.nn.functional.pad(bank.waveform(1), (0, config.n_fft - 300))  # too short for one frame
+        wanted = torch.cat([encoder.embed(waveform[None]) for waveform in (bank.waveform(2), bank.waveform(0), padded)])
+    torch.testing.assert_close(embedding, wanted)

@@ -1,0 +1,121 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from acssm_lib.baselines.mel_statistics import MelStatistics
+from acssm_lib.fewshot.evaluation import evaluate
+from acssm_lib.fewshot.readout import FewShotLogistic, LogisticReadout, NearestMean
+
+LABELS = np.repeat([0, 1, 2], 20)
+READOUTS = [LogisticReadout, NearestMean]
+
+
+def blobs(spread=0.3, d=3):
+    """Three clouds of points around three corners."""
+    generator = np.random.default_rng(0)
+    return 2 * np.eye(3, d)[LABELS] + spread * generator.standard_normal((len(LABELS), d))
+
+
+def every_fourth():
+    support = np.arange(0, len(LABELS), 4)
+    return support, np.setdiff1d(np.arange(len(LABELS)), support)
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_clouds_far_apart_are_told_apart(readout):
+    support, query = every_fourth()
+    probabilities = readout(blobs()).fit(support, LABELS[support], seed=0).predict(query)
+    assert probabilities.shape == (len(query), 3)
+    assert np.allclose(probabilities.sum(1), 1) and (probabilities >= 0).all()
+    assert (probabilities.argmax(1) == LABELS[query]).mean() == 1
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_answers_do_not_depend_on_scale_and_place_of_a_coordinate(readout):
+    support, query = every_fourth()
+    points = blobs(spread=1.0)
+    moved = points.copy()
+    moved[:, 0] = 1000 * moved[:, 0] - 7
+    one, other = (readout(values).fit(support, LABELS[support], 0).predict(query) for values in (points, moved))
+    assert np.allclose(one, other, atol=1e-3)
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_a_coordinate_that_never_changes_does_no_harm(readout):
+    support, query = every_fourth()
+    points = np.column_stack([blobs(), np.full(len(LABELS), 0.25)])
+    probabilities = readout(torch.from_numpy(points)).fit(support, LABELS[support], 0).predict(query)
+    assert np.isfinite(probabilities).all()
+    assert (probabilities.argmax(1) == LABELS[query]).all()
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_meaningless_labels_stay_at_chance(readout, tiny):
+    """No label of a query leaks into the fit."""
+    generator = np.random.default_rng(0)
+    points, labels = generator.standard_normal((200, 16)), generator.permutation(np.repeat(np.arange(5), 40))
+    config = dataclasses.replace(tiny, n_shot=5, n_episodes=20)
+    draws = evaluate(readout(points), labels, [None] * 200, [str(i) for i in range(200)], config, 0, progress=False)
+    assert abs(np.mean([draw["accuracy"] for draw in draws]) - 0.2) < 0.03
+
+
+def test_nearest_mean_equals_a_loop():
+    points, (support, query) = blobs(spread=1.5), every_fourth()
+    deviation = [np.sqrt(np.mean((column - column.mean()) ** 2)) for column in points.T]
+    answers = []
+    for clip in query:
+        distance = [sum(((points[clip, j] - np.mean([points[i, j] for i in support if LABELS[i] == label]))
+                         / deviation[j]) ** 2 for j in range(points.shape[1])) for label in range(3)]
+        answers.append(int(np.argmin(distance)))
+    assert NearestMean(points).fit(support, LABELS[support], 0).predict(query).argmax(1).tolist() == answers
+    assert (np.array(answers) != LABELS[query]).any()  # the clouds overlap: the comparison says something
+
+
+def test_logistic_readout_of_mel_statistics_is_the_mel_stats_method(bank, tiny):
+    method, labels, support = MelStatistics(bank, tiny), np.repeat([0, 1, 2], 4), np.arange(0, 12, 2)
+    readout = LogisticReadout(method.features(range(12)))
+    one, other = (learner.fit(support, labels[support], 0).predict(range(12)) for learner in (method, readout))
+    assert np.allclose(one, other)
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_a_fit_leaves_the_embeddings_as_they_are(readout):
+    points, (support, query) = blobs(), every_fourth()
+    before = points.copy()
+    readout(points).fit(support, LABELS[support], 0).predict(query)
+    assert np.array_equal(points, before)
+
+
+@pytest.mark.parametrize("d, C", [(3, 1.0), (60, 1.0), (60, 0.01)])  # fewer and more coordinates than samples
+def test_in_the_span_of_the_samples_logistic_regression_is_the_same(d, C):
+    support, query = every_fourth()
+    points = blobs(spread=1.5, d=d)
+    everywhere = make_pipeline(StandardScaler(), LogisticRegression(C=C, solver="newton-cholesky", tol=1e-10))
+    wanted = everywhere.fit(points[support], LABELS[support]).predict_proba(points[query])
+    few = FewShotLogistic(C).fit(points[support], LABELS[support])
+    assert few.directions.shape == (d, min(d, len(support)))
+    assert np.allclose(few.predict(points[query]), wanted, atol=1e-5)
+    assert wanted.max(1).min() < 0.8  # some are unsure: the comparison says something
+
+
+def test_a_stronger_penalty_makes_answers_less_sure():
+    support, query = every_fourth()
+    sure, careful = (LogisticReadout(blobs(), C).fit(support, LABELS[support], 0).predict(query).max(1).mean()
+                     for C in (1.0, 0.001))
+    assert careful < sure - 0.2
+
+
+def test_what_was_not_heard_does_not_scale_the_others():
+    support, query = every_fourth()
+    points, heard = blobs(spread=1.0), np.arange(0, len(LABELS), 2)
+    loud = points.copy()
+    loud[1::4] *= 100  # clips that are asked only
+    one, other = (NearestMean(values, heard).fit(support, LABELS[support], 0).predict(query[query % 4 != 1])
+                  for values in (points, loud))
+    assert np.array_equal(one, other)
+    assert not np.array_equal(one, NearestMean(loud).fit(support, LABELS[support], 0).predict(query[query % 4 != 1]))

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from acssm_lib.fewshot.transduction import SeededClusters, compressed
+
+LABELS = np.repeat(np.arange(3), 40)
+SUPPORT, QUERY = np.arange(0, 120, 40), np.setdiff1d(np.arange(120), np.arange(0, 120, 40))  # one label per class
+
+
+def heaps(spread=1.0, d=8, seed=0):
+    """Three clouds, and labelled clips that lie at their edges."""
+    generator = np.random.default_rng(seed)
+    centres = 3 * generator.standard_normal((3, d))
+    points = centres[LABELS] + spread * generator.standard_normal((120, d))
+    points[SUPPORT] = centres + 0.45 * (centres[[1, 2, 0]] - centres)
+    return points
+
+
+def accuracy(learner, query=QUERY):
+    return (learner.fit(SUPPORT, LABELS[SUPPORT], 0).predict(query).argmax(1) == LABELS[query]).mean()
+
+
+def test_unlabelled_clips_move_the_classes_to_where_they_lie():
+    labels_alone, everything = (accuracy(SeededClusters(heaps(), rounds=rounds)) for rounds in (0, 15))
+    assert everything == 1.0 and labels_alone < everything
+
+
+def test_answers_are_shares():
+    shares = SeededClusters(heaps()).fit(SUPPORT, LABELS[SUPPORT], 0).predict(QUERY)
+    assert shares.shape == (117, 3) and np.allclose(shares.sum(1), 1) and shares.min() >= 0
+
+
+def test_a_class_may_be_rarer_than_another():
+    kept = np.concatenate([np.arange(40), np.arange(40, 52), np.arange(80, 120)])  # twelve clips of the second class
+    points, labels = heaps()[kept], LABELS[kept]
+    support = np.array([0, 40, 52])
+    answers = SeededClusters(points).fit(support, labels[support], 0).predict(np.arange(len(kept))).argmax(1)
+    rest = np.setdiff1d(np.arange(len(kept)), support)  # a labelled clip lies at the edge of its heap
+    assert np.array_equal(answers[rest], labels[rest])
+
+
+def test_clips_that_may_not_be_heard_change_nothing_but_their_own_answers():
+    points, heard = heaps(spread=1.5), np.arange(0, 120, 2)
+    other = points.copy()
+    other[1::2] += 50
+    asked = np.setdiff1d(heard, SUPPORT)
+    one, two = (SeededClusters(x, heard).fit(SUPPORT, LABELS[SUPPORT], 0).predict(asked) for x in (points, other))
+    assert np.array_equal(one, two)
+
+
+def test_compressed_points_lie_on_a_sphere_of_no_more_directions_than_there_are():
+    points = heaps(d=30)
+    assert compressed(points, np.arange(120), 10).shape == (120, 10)
+    few = compressed(points, np.arange(12), 40)
+    assert few.shape == (120, 11)
+    assert np.allclose(np.linalg.norm(few, axis=1), 1)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_the_unit_of_an_embedding_does_not_matter(scale):
+    asked = SeededClusters(heaps()).fit(SUPPORT, LABELS[SUPPORT], 0).predict(QUERY)
+    again = SeededClusters(scale * heaps()).fit(SUPPORT, LABELS[SUPPORT], 0).predict(QUERY)
+    assert np.allclose(again, asked, atol=1e-5)

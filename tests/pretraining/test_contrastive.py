@@ -1,0 +1,158 @@
+import math
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+
+import pytest
+import torch
+
+from acssm_lib.data.clips import Clips
+from acssm_lib.model.encoder import AcousticSSM
+from acssm_lib.pretraining.contrastive import BilinearSimilarity, contrastive_loss, pretrain, projection_head
+from acssm_lib.training import cosine_factor, count_parameters, seeded
+
+
+def build(config):
+    with seeded(0):
+        return AcousticSSM(config)
+
+
+def test_loss_equals_equation_4_written_as_a_loop():
+    torch.manual_seed(0)
+    anchors, positives, similarity = torch.randn(5, 4), torch.randn(5, 4), BilinearSimilarity(4)
+    total = 0.0
+    for i in range(5):
+        scores = [(anchors[i] @ similarity.weight @ positives[j]).item() / 0.2 for j in range(5)]
+        top = max(scores)
+        total -= scores[i] - top - math.log(sum(math.exp(score - top) for score in scores))
+    loss = contrastive_loss(anchors, positives, similarity, temperature=0.2)
+    assert loss.item() == pytest.approx(total / 5, rel=1e-4)
+
+
+def test_equal_embeddings_give_ln_b():
+    same = torch.ones(64, 8)
+    assert contrastive_loss(same, same, BilinearSimilarity(8)).item() == pytest.approx(math.log(64), abs=1e-4)
+
+
+def test_swapping_the_views_matters_unless_symmetric():
+    torch.manual_seed(0)
+    a, p, similarity = torch.randn(6, 4), torch.randn(6, 4), BilinearSimilarity(4)
+    assert not torch.isclose(contrastive_loss(a, p, similarity), contrastive_loss(p, a, similarity), atol=1e-3)
+    swapped = lambda x, y: similarity(y, x).T  # the same numbers, seen from the other side
+    torch.testing.assert_close(contrastive_loss(a, p, similarity, symmetric=True),
+                               contrastive_loss(p, a, swapped, symmetric=True))
+
+
+def test_first_loss_with_unit_variance_w_is_far_above_ln_b_and_with_cola_s_close_to_it():
+    torch.manual_seed(0)
+    y = torch.randn(1, 512) + 0.1 * torch.randn(64, 512)  # an untrained encoder finds all clips much alike
+    paper = contrastive_loss(*(projection_head(512, 256)(y),) * 2, BilinearSimilarity(256), temperature=0.2)
+    cola = contrastive_loss(*(projection_head(512, 256, "layernorm")(y),) * 2, BilinearSimilarity(256, std=0.05))
+    assert paper.item() > 2 * math.log(64)
+    assert cola.item() == pytest.approx(math.log(64), rel=0.25)
+
+
+def test_head_and_similarity_sizes():
+    assert count_parameters(projection_head(512, 256)) == 394_496
+    assert count_parameters(BilinearSimilarity(256)) == 65_536
+
+
+def test_pretraining_lowers_the_loss(tiny):
+    """Twelve tones a third apart: every recording can be told from every other by its frequency."""
+    seconds = torch.arange(8000) / 20_000
+    bank = Clips([0.3 * torch.sin(2 * torch.pi * 300 * 1.32 ** i * seconds) for i in range(12)])
+    config = replace(tiny, pretrain_epochs=30, pretrain_batch=8, pretrain_lr=5e-3, temperature=2.0)
+    losses = pretrain(build(config), bank, range(12), config, seed=0, progress=False).losses
+    assert len(losses) == 60
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+
+
+def test_same_seed_same_weights(bank, tiny):
+    def weights(seed):
+        encoder = build(tiny)
+        pretrain(encoder, bank, range(12), tiny, seed=seed, progress=False)
+        return torch.cat([value.flatten().float() for value in encoder.state_dict().values()])
+    assert torch.equal(weights(0), weights(0))
+    assert not torch.equal(weights(0), weights(1))
+
+
+KILLED = """
+    # One import of torch for all runs: each is a fork of this process, and the killed ones are killed for good.
+    import dataclasses, os, signal, sys, torch
+    from acssm_lib.pretraining import contrastive
+    from acssm_lib.data.clips import Clips
+    from acssm_lib.model.encoder import AcousticSSM
+    from acssm_lib.presets import preset
+    from acssm_lib.training import seeded
+
+    torch.set_num_threads(1)
+    config = dataclasses.replace(preset("quick"), n_samples=4096, n_mels=16, widths=(4, 8), blocks=(1, 1), d_state=4,
+                                 d_projection=8, pretrain_epochs=3, pretrain_batch=4, dropout=0.1)
+    generator = torch.Generator().manual_seed(0)
+    waveforms = [0.1 * torch.randn(8000, generator=generator) for _ in range(12)]
+    real = contrastive.contrastive_loss
+
+    def run(name, kill_at):
+        steps = []
+        def counted(*args):
+            steps.append(1)
+            if len(steps) == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*args)
+        contrastive.contrastive_loss = counted
+        with seeded(0):
+            encoder = AcousticSSM(config)
+        done = contrastive.pretrain(encoder, Clips(waveforms), range(12), config, seed=0, checkpoint=f"{name}.ckpt",
+                                    progress=False, save_every_s=0)
+        torch.save({"weights": encoder.state_dict(), "losses": done.losses}, f"{name}.done")
+
+    for name, kill_at in (("unbroken", 0), ("broken", 2), ("broken", 4), ("broken", 0)):
+        child = os.fork()
+        if child == 0:
+            run(name, kill_at)
+            os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        assert status == (signal.SIGKILL if kill_at else 0), status
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes; this system cannot fork")
+def test_a_run_killed_at_any_step_continues_to_the_same_result(tmp_path):
+    # 9 steps: killed in the 2nd, then in the 4th of what was left, then finished.
+    subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED)], cwd=tmp_path, check=True,
+                   env=os.environ | {"OMP_NUM_THREADS": "1"})
+    unbroken, broken = (torch.load(tmp_path / f"{name}.done", weights_only=True) for name in ("unbroken", "broken"))
+    assert broken["losses"] == unbroken["losses"] and len(broken["losses"]) == 9
+    for key, value in unbroken["weights"].items():
+        assert torch.equal(broken["weights"][key], value), key
+
+
+def test_a_checkpoint_of_other_settings_is_refused(bank, tiny, tmp_path):
+    file = tmp_path / "pretraining.ckpt"
+    pretrain(build(tiny), bank, range(12), tiny, seed=0, checkpoint=file, progress=False)
+    with pytest.raises(ValueError, match="other settings"):
+        pretrain(build(tiny), bank, range(12), tiny, seed=1, checkpoint=file, progress=False)
+    file.write_bytes(b"half a checkpoint")
+    with pytest.raises(ValueError, match="not a readable checkpoint"):
+        pretrain(build(tiny), bank, range(12), tiny, seed=0, checkpoint=file, progress=False)
+
+
+def test_one_clip_cannot_be_contrasted(bank, tiny):
+    with pytest.raises(ValueError, match="at least 2"):
+        pretrain(build(tiny), bank, [3], tiny, seed=0, progress=False)
+
+
+def test_a_loss_that_explodes_stops_with_its_step(tiny):
+    bank = Clips([0.1 * torch.randn(8000, generator=torch.Generator().manual_seed(i)) for i in range(4)])
+    with pytest.raises(FloatingPointError, match="pre-training: the loss is"):
+        pretrain(build(tiny), bank, range(4), replace(tiny, pretrain_lr=1e30, pretrain_warmup=0.0), 0, progress=False)
+
+
+def test_cosine_goes_from_one_to_nearly_zero_once_per_epoch():
+    factors = [cosine_factor(step, 30, steps_per_epoch=3) for step in range(30)]
+    assert factors[0] == factors[2] == 1 and factors[3] < 1
+    assert 0 < factors[-1] < 0.03
+    warm = [cosine_factor(step, 30, 3, warmup_steps=4) for step in range(30)]
+    assert warm[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]

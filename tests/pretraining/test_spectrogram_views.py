@@ -1,0 +1,159 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from acssm_lib.baselines.mt_slvr import nt_xent
+from acssm_lib.data.clips import Clips
+from acssm_lib.experiment.methods import build_encoder, loss_of_a_guess, objective_of
+from acssm_lib.model.encoder import AcousticSSM, embedding_width, over_time
+from acssm_lib.presets import preset
+from acssm_lib.pretraining.contrastive import pretrain
+from acssm_lib.pretraining.spectrogram_changes import coloured, masked, mixed, shifted_bands, stretched_crops
+from acssm_lib.pretraining.spectrogram_views import SegmentViews, SpectrogramViews, multi_view_nt_xent
+from acssm_lib.training import seeded
+
+
+def seed(number=0):
+    return torch.Generator().manual_seed(number)
+
+
+@pytest.fixture
+def config():
+    return preset("best", widths="4,8", blocks="1,1", n_layers=1, d_state=4, n_mels=16, n_samples=8192, n_fft=512,
+                  hop_length=256, d_projection=8, pretrain_epochs=3, pretrain_batch=4, n_views=3)
+
+
+@pytest.fixture
+def clips():
+    seconds = torch.arange(30_000) / 20_000
+    return Clips([0.3 * torch.sin(2 * math.pi * 300 * (1 + n) * seconds[:20_000 + 1000 * n]) for n in range(8)])
+
+
+def encoder_of(config):
+    with seeded(0):
+        return AcousticSSM(config)
+
+
+def test_without_stretch_a_crop_is_a_piece_of_the_spectrogram():
+    ramp = torch.arange(50.0).expand(40, 8, 50)
+    crops = stretched_crops(ramp, torch.full((40,), 50), 20, 1.0, seed())
+    torch.testing.assert_close(crops.diff(dim=2), torch.ones(40, 8, 19), atol=1e-4, rtol=0)
+    assert crops[:, 0, 0].min() < 5 and crops[:, 0, -1].max() > 45  # from everywhere
+
+
+def test_stretching_changes_the_tempo_within_its_limits_and_short_clips_hold_their_end():
+    ramp = torch.arange(80.0).expand(60, 2, 80)
+    steps = stretched_crops(ramp, torch.full((60,), 80), 20, 1.5, seed()).diff(dim=2)[:, 0]
+    assert (steps.std(dim=1) < 1e-4).all() and 1 / 1.5 <= steps.min() < 0.75 and 1.35 < steps.max() <= 1.5001
+    short = stretched_crops(ramp, torch.full((60,), 5), 20, 1.0, seed())
+    assert short.max() == 4 and (short[..., -10:] == 4).all()
+
+
+def test_bands_are_shifted_and_the_outermost_repeated():
+    bands = torch.arange(10.0)[:, None].expand(50, 10, 3)
+    shifted = shifted_bands(bands, 2.0, seed())
+    offset = shifted[:, 5, 0] - 5
+    assert -2 <= offset.min() < -1.5 and 1.5 < offset.max() <= 2
+    torch.testing.assert_close(shifted[:, :, 0], (torch.arange(10.0) + offset[:, None]).clamp(0, 9))
+
+
+def test_colour_is_the_same_in_every_frame_and_smooth_over_the_bands():
+    changed = coloured(torch.zeros(500, 32, 4), 10.0, 3.0, seed())
+    assert (changed == changed[..., :1]).all()
+    curve = changed[..., 0]
+    assert curve.diff(dim=1).abs().mean() < 0.3 * curve.std() and 5 < curve.mean(1).std() < 7  # 10 / sqrt 3 and a bit
+
+
+def test_equal_loudness_is_mixed_in_up_to_its_share():
+    quiet, loud = torch.full((1, 4, 5), -60.0), torch.zeros(1, 4, 5)
+    loud[:, 0] = 6.0
+    x = torch.cat([quiet, loud])
+    power = 10 ** (mixed(x, 0.4, seed(1)) / 10)
+    torch.testing.assert_close(power.mean((1, 2)), (10 ** (x / 10)).mean((1, 2)), rtol=1e-3, atol=0)
+    torch.testing.assert_close(mixed(x, 0.0, seed()), x, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_a_mask_is_one_span_of_bands_or_frames(dim):
+    inside = masked(torch.ones(300, 20, 20), 0.3, dim, seed()) == 0
+    along = inside.any(dim=3 - dim)
+    assert (inside == along.unsqueeze(3 - dim)).all()
+    assert (along.int().diff(dim=1) > 0).sum(1).max() <= 1 and 5 <= along.sum(1).max() <= 7
+    assert not masked(torch.ones(3, 20, 20), 0.0, dim, seed()).eq(0).any()
+
+
+def test_loss_is_simclr_s_with_two_views_and_a_loop_with_three():
+    torch.manual_seed(0)
+    a, b, c = torch.randn(3, 5, 7)
+    torch.testing.assert_close(multi_view_nt_xent(torch.cat([a, b]), 2, 0.1), nt_xent(a, b, 0.1))
+    z = torch.nn.functional.normalize(torch.cat([a, b, c]), dim=1)
+    total = [math.log(sum(math.exp(float(z[i] @ z[k]) / 0.5) for k in range(15) if k != i)) - float(z[i] @ z[j]) / 0.5
+             for i in range(15) for j in range(15) if i != j and i % 5 == j % 5]
+    assert float(multi_view_nt_xent(torch.cat([a, b, c]), 3, 0.5)) == pytest.approx(sum(total) / len(total), rel=1e-5)
+    assert float(multi_view_nt_xent(torch.ones(12, 4), 4, 0.1)) == pytest.approx(math.log(11), abs=1e-5)
+
+
+@pytest.mark.parametrize("rows, n_views", [(6, 1), (7, 2), (3, 3)])
+def test_too_few_views_or_recordings_are_refused(rows, n_views):
+    with pytest.raises(ValueError, match=f"{rows} embeddings cannot be {n_views} views"):
+        multi_view_nt_xent(torch.randn(rows, 4), n_views, 0.1)
+
+
+def test_views_of_a_batch_differ_and_come_from_their_clips(config, clips):
+    encoder = encoder_of(config)
+    objective = SpectrogramViews(encoder, config)
+    chosen = torch.tensor([1, 6])
+    views = objective.views(encoder.front_end, clips, chosen, seed())
+    assert views.shape == (6, 1, 16, 33)
+    assert not torch.equal(views[0], views[2])
+    again = objective.views(encoder.front_end, clips, chosen, seed())
+    assert torch.equal(views, again)
+
+
+def test_a_front_end_with_phases_is_refused(config):
+    stack = preset("best", features="stack", n_mels=16)
+    with pytest.raises(ValueError, match="features='log-mel'"):
+        SpectrogramViews(encoder_of(stack), stack)
+
+
+@pytest.mark.parametrize("objective", [SegmentViews, SpectrogramViews])
+def test_pre_training_lowers_the_loss_and_repeats(objective, config, clips):
+    config = preset("best", **{key: value for key, value in config.as_dict().items() if key != "name"} |
+                    {"pretrain_epochs": 30})
+    runs = []
+    for _ in range(2):
+        encoder = encoder_of(config)
+        runs.append(pretrain(encoder, clips, range(8), config, 0, objective=objective, progress=False).losses)
+    assert runs[0] == runs[1]
+    assert sum(runs[0][-10:]) < 0.8 * sum(runs[0][:10])
+
+
+def test_mean_and_deviation_over_time():
+    features = torch.tensor([[[1.0, 3.0], [2.0, 2.0]]])
+    assert over_time(features).tolist() == [[2.0, 2.0]]
+    assert over_time(features, "mean-std").tolist() == [[2.0, 2.0, 1.0, 0.0]]
+    still = torch.ones(1, 2, 3, requires_grad=True)
+    over_time(still, "mean-std").sum().backward()
+    assert still.grad.isfinite().all()  # a silent channel does not stop a training
+
+
+def test_an_embedding_is_as_long_as_it_says(config):
+    encoder = encoder_of(config).eval()
+    assert encoder.embed(torch.randn(2, 9000)).shape == (2, embedding_width(encoder)) == (2, 16)
+
+
+@pytest.mark.parametrize("method, overrides", [
+    ("acoustic-ssm1", {}), ("acoustic-ssm1", {"views": "segments"}),
+    ("acoustic-ssm1", {"views": "pair", "features": "stack"}),
+    ("mt-slvr", {"widths": "8,8,16,16", "blocks": "1,1,1,1"})])
+def test_the_loss_of_a_guess_is_that_of_an_objective_that_tells_nothing_apart(config, clips, method, overrides):
+    config = preset("best", **{key: value for key, value in config.as_dict().items() if key != "name"} | overrides)
+    encoder = build_encoder(method, clips, range(8), dataclasses.replace(config, n_members=1), 0)
+    objective = objective_of(method, config)(encoder, config)
+    for parameter in objective.parameters():
+        torch.nn.init.zeros_(parameter)
+    loss = objective(encoder.train(), clips, torch.arange(4), seed()).item()
+    assert loss == pytest.approx(loss_of_a_guess(method, config, 8), rel=1e-5)
+    assert loss_of_a_guess(method, config, 3) < loss

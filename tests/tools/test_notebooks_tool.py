@@ -1,0 +1,70 @@
+"""Notebooks as files: executed clean, and copied without answers."""
+
+import base64
+import io
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+from tools import notebooks
+
+
+def notebook(*cells):
+    made = nbformat.v4.new_notebook(cells=[
+        nbformat.v4.new_code_cell(source, metadata={"tags": tags}, id=f"c{place}")
+        for place, (source, tags) in enumerate(cells)])
+    made.metadata["kernelspec"] = {"display_name": "mine", "language": "python", "name": "mine"}
+    return made
+
+
+def test_execute_stores_outputs_without_widget_state_times_or_names_of_kernels(tmp_path):
+    path = tmp_path / "page.ipynb"
+    source = ("import ipywidgets\nslider = ipywidgets.IntSlider(7)\nslider", ["widget"])
+    nbformat.write(notebook(("print(6 * 7)", []), source), path)
+    assert notebooks.execute(path) > 0
+    done = nbformat.read(path, as_version=4)
+    assert done.cells[0].outputs[0].text == "42\n" and [cell.execution_count for cell in done.cells] == [1, 2]
+    assert list(done.cells[1].outputs[0].data) == ["text/plain"] and "widgets" not in done.metadata
+    assert done.cells[1].metadata == {"tags": ["widget"]} and done.metadata.kernelspec.name == "python3"
+
+
+def test_pictures_take_fewer_bytes_and_look_the_same():
+    generator = np.random.default_rng(0)
+    smooth = np.linspace(0, 255, 200)[:, None] * np.ones((1, 300))
+    noise = generator.uniform(0, 8, (200, 300, 3))
+    picture = Image.fromarray((smooth[..., None] * [1, 0.5, 0.2] + noise).astype("uint8"))
+    stored = io.BytesIO()
+    picture.save(stored, "png")
+    png = base64.b64encode(stored.getvalue()).decode()
+    small = notebooks._fewer_colours(png)
+    assert len(small) < 0.5 * len(png)
+    seen = Image.open(io.BytesIO(base64.b64decode(small))).convert("RGB")
+    assert np.abs(np.asarray(seen, int) - np.asarray(picture, int)).max() < 20
+    assert notebooks._fewer_colours(small) == small
+
+
+def test_a_notebook_that_raises_is_left_as_it_was(tmp_path):
+    path = tmp_path / "page.ipynb"
+    nbformat.write(notebook(("1 / 0", [])), path)
+    before = path.read_bytes()
+    with pytest.raises(Exception, match="ZeroDivisionError"):
+        notebooks.execute(path)
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_students_get_the_exercise_and_not_the_answer(tmp_path, capsys):
+    pages, copies = tmp_path / "pages", tmp_path / "copies"
+    pages.mkdir()
+    nbformat.write(notebook(("def f(): ...", ["exercise"]), ("secret = 1", ["solution"]), ("f()", [])),
+                   pages / "00_page.ipynb")
+    notebooks.main(["student", str(pages), str(copies)])
+    assert capsys.readouterr().out == f"1 notebooks without solutions in {copies}\n"
+    copy = nbformat.read(copies / "00_page.ipynb", as_version=4)
+    assert [cell.source for cell in copy.cells] == ["def f(): ...", "f()"]
+    assert "secret" in (pages / "00_page.ipynb").read_text()
+    with pytest.raises(ValueError, match="folder of its own"):
+        notebooks.write_student_edition(pages, pages)
+    with pytest.raises(ValueError, match="no notebook there"):
+        notebooks.write_student_edition(tmp_path / "empty", copies)

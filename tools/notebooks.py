@@ -1,0 +1,116 @@
+"""The notebooks as files: execute them in place for the repository, and copy them for students.
+
+    python -m tools.notebooks execute notebooks/03_s4d.ipynb ...
+    python -m tools.notebooks student notebooks student
+"""
+
+import argparse
+import base64
+import io
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from PIL import Image
+
+from acssm_lib.files import write_text
+
+# What a widget leaves in a file shows as an error where no kernel runs; its text stays, and says to run the cell.
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def execute(path):
+    """Run a notebook from its own folder and store it with its outputs, free of times, paths and widget state.
+
+    Returns:
+        seconds of wall-clock.
+    Raises:
+        papermill.PapermillExecutionError: a cell raised; the file is left as it was.
+    Taught in: 08_reproduce_group.
+    """
+    import papermill  # here: writing the student edition does without
+    from traitlets.config import Config
+
+    path, started = Path(path), time.monotonic()
+    quiet = Config({"KernelManager": {"transport_encryption": "auto"}})  # no warning about sockets of this machine
+    done = papermill.execute_notebook(str(path), None, kernel_name="python3", progress_bar=False, cwd=str(path.parent),
+                                      coalesce_streams=True, config=quiet)
+    source = nbformat.read(path, as_version=4)
+    done.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+                     "language_info": {"name": "python"}}
+    for number, (cell, original) in enumerate(zip(done.cells, source.cells, strict=True)):
+        cell.metadata = {key: value for key, value in original.metadata.items()
+                         if key not in ("execution", "papermill")}
+        cell.id = f"cell-{number:02d}"
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET_VIEW, None)
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = _fewer_colours(output.data["image/png"])
+    write_text(path, nbformat.writes(done) + "\n")
+    return time.monotonic() - started
+
+
+def _fewer_colours(png):
+    """A picture (base64) with a palette of 256 colours: a third of the bytes, and no difference that the eye finds."""
+    picture, small = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"), io.BytesIO()
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    encoded = base64.b64encode(small.getvalue()).decode()
+    return encoded if len(encoded) < len(png) else png
+
+
+def student_edition(notebook):
+    """A copy of a notebook without its answers; outputs stay, so that the page still reads well.
+
+    Args:
+        notebook: ``nbformat`` notebook; cells tagged "solution" are answers.
+    Returns:
+        the copy; where an answer was, nothing is left.
+    Taught in: 08_reproduce_group.
+    """
+    copy = nbformat.from_dict(notebook)
+    copy.cells = [cell for cell in copy.cells if "solution" not in cell.metadata.get("tags", [])]
+    return copy
+
+
+def write_student_edition(notebooks, out):
+    """Copies of all notebooks of a folder without answers, by the same names, in another folder.
+
+    Returns:
+        number of notebooks written.
+    Raises:
+        ValueError: both folders are the same, which would overwrite the answers, or there is no notebook.
+    Taught in: 08_reproduce_group.
+    """
+    notebooks, out = Path(notebooks), Path(out)
+    if notebooks.resolve() == out.resolve():
+        raise ValueError(f"{out}: the student edition needs a folder of its own")
+    paths = sorted(notebooks.glob("[0-9]*.ipynb"))
+    if not paths:
+        raise ValueError(f"{notebooks}: no notebook there")
+    for path in paths:
+        write_text(out / path.name, nbformat.writes(student_edition(nbformat.read(path, as_version=4))) + "\n")
+    return len(paths)
+
+
+def main(argv=None):
+    """The command line above.
+
+    Taught in: 08_reproduce_group.
+    """
+    parser = argparse.ArgumentParser(prog="python -m tools.notebooks", description="Execute or copy the notebooks.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("execute", help="run in place and store the outputs").add_argument("paths", nargs="+")
+    student = commands.add_parser("student", help="write copies without solutions")
+    student.add_argument("notebooks")
+    student.add_argument("out")
+    args = parser.parse_args(argv)
+    if args.command == "student":
+        print(f"{write_student_edition(args.notebooks, args.out)} notebooks without solutions in {args.out}")
+        return
+    for path in args.paths:
+        print(f"{path}: {execute(path):.0f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
