@@ -3,25 +3,59 @@
 import json
 import os
 import re
+import secrets
+import socket
 import sys
 from pathlib import Path
+
+_HOST = re.sub(r"\W", "-", socket.gethostname())
 
 
 def write_atomically(path, write):
     """Call ``write(temporary path)`` in the same folder, then rename; a failed write leaves nothing behind.
+
+    Bytes and name are on the disk before this returns: a power cut leaves the old file or the new one, never an empty
+    one. The temporary name holds host, process and chance, so that writers on a shared disk do not meet.
 
     Returns:
         path, as a ``Path``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")  # the ending tells writers the format
+    unique = f"{_HOST}.{os.getpid()}.{secrets.token_hex(4)}"
+    part = path.with_name(f".{path.stem}.{unique}.part{path.suffix}")  # the ending tells writers the format
     try:
         write(part)
+        _to_disk(part)
         os.replace(part, path)
+        _to_disk(path.parent)
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def _to_disk(path):
+    """Write what the system still holds back of a file or folder (of folders Windows cannot)."""
+    if path.is_dir() and os.name == "nt":
+        return
+    place = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(place)
+    finally:
+        os.close(place)
+
+
+def sweep(folder):
+    """Remove temporary files that killed writers left in a folder; call it where a lock says that nobody writes there.
+
+    Returns:
+        names of what was removed.
+    """
+    ours = re.compile(r"\.\d+\.[0-9a-f]{8}\.part(\.\w+)?")
+    found = [path for path in Path(folder).glob(".*.part*") if ours.search(path.name)]
+    for path in found:
+        path.unlink(missing_ok=True)
+    return sorted(path.name for path in found)
 
 
 def write_text(path, text):

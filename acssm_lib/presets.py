@@ -6,6 +6,7 @@ The same names serve in Python (``preset("quick", n_layers=4)``), on the command
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from dataclasses import dataclass
@@ -163,6 +164,26 @@ _CHOICES = {
     "finetune_optimiser": ("sgd", "adamw"),
 }
 
+# Least and most of each number, both allowed; of a tuple, of every entry. None: no limit, but a finite number.
+_RANGES = {
+    "sample_rate": (1_000, 1_000_000), "n_samples": (2, None), "max_stretch": (1.0, 4.0), "trim_level": (0, 32_767),
+    "n_fft": (16, 65_536), "hop_length": (1, 65_536), "n_mels": (1, 1024), "floor_db": (-400.0, 0.0),
+    "widths": (1, 16_384), "blocks": (1, 64), "n_layers": (0, 64), "d_state": (2, 4096), "dt_min": (1e-9, 1e3),
+    "dt_max": (1e-9, 1e3), "dropout": (0.0, 0.99), "n_members": (1, 100),
+    "pretrain_epochs": (0, 1_000_000), "pretrain_batch": (2, 1_000_000), "pretrain_lr": (0.0, 10.0),
+    "pretrain_weight_decay": (0.0, 10.0), "pretrain_warmup": (0.0, 1.0), "d_projection": (1, 65_536),
+    "bilinear_std": (0.0, 1e3), "bilinear_diagonal": (-1e3, 1e3), "temperature": (1e-6, 1e6),
+    "n_views": (2, 64), "mel_shift": (0.0, 1024.0), "gain_db": (0.0, 200.0), "equaliser_db": (0.0, 200.0),
+    "masked_span": (0.0, 0.95), "mix_max": (0.0, 0.99), "pitch_semitones": (0.0, 48.0), "fade_max": (0.0, 1.0),
+    "mask_max": (0.0, 1.0), "shift_max": (0.0, 1.0), "noise_snr_db": (-100.0, 200.0), "pool_size": (2, None),
+    "n_shot": (1, 10_000), "n_episodes": (1, 1_000_000), "finetune_epochs": (0, 1_000_000),
+    "finetune_batch": (1, 1_000_000), "finetune_crops": (1, 100_000), "finetune_stretch": (1.0, 4.0),
+    "finetune_lr": (0.0, 10.0), "finetune_encoder_lr": (0.0, 10.0), "finetune_ssm_lr": (0.0, 10.0),
+    "finetune_weight_decay": (0.0, 10.0), "head_width": (1, 65_536), "head_dropout": (0.0, 0.99),
+    "test_crops": (0, 100_000), "test_views": (1, 7), "n_frozen_episodes": (1, 1_000_000), "logistic_C": (1e-9, 1e9),
+    "frozen_shots": (1, 10_000),
+}
+
 
 def preset(name, **overrides):
     """The named preset with some fields replaced.
@@ -171,7 +192,8 @@ def preset(name, **overrides):
         name: of ``PRESETS``.
         overrides: field = value; a value may be text, as it comes from the command line ("16,32", "none").
     Raises:
-        ValueError: unknown preset or field (the nearest name is suggested), or a value of the wrong type.
+        ValueError: unknown preset or field (the nearest name is suggested), or a value of the wrong type or out of
+            range; settings that contradict each other.
     """
     if name not in PRESETS:
         raise ValueError(f"unknown preset {name!r}{_nearest(name, PRESETS)}; there are {', '.join(PRESETS)}")
@@ -182,7 +204,12 @@ def preset(name, **overrides):
             fields = [field for field in hints if field != "name"]
             raise ValueError(f"unknown setting {key!r}{_nearest(key, fields)}")
         values[key] = _convert(key, value, hints[key])
-    return dataclasses.replace(PRESETS[name], **values)
+    made = dataclasses.replace(PRESETS[name], **values)
+    if made.dt_min > made.dt_max:
+        raise ValueError(f"dt_min={made.dt_min} is above dt_max={made.dt_max}; steps are drawn between them")
+    if len(made.widths) != len(made.blocks):
+        raise ValueError(f"widths={made.widths} and blocks={made.blocks}: one number for each stage, in both")
+    return made
 
 
 def _nearest(name, names):
@@ -202,7 +229,8 @@ def _convert(key, value, hint):
         if typing.get_origin(kind) is tuple:
             parts = value.split(",") if isinstance(value, str) else value
             return tuple(_convert(key, part, typing.get_args(kind)[0]) for part in parts)
-        if kind is int and (isinstance(value, bool) or float(value) != int(float(value))):
+        if kind is int and (isinstance(value, bool) or not math.isfinite(float(value))
+                            or float(value) != int(float(value))):
             raise ValueError
         converted = kind(float(value)) if kind is int else kind(value)
     except (KeyError, TypeError, ValueError):
@@ -210,4 +238,9 @@ def _convert(key, value, hint):
         raise ValueError(f"{key}={value!r}: expected {wanted}, as in {getattr(PRESETS['paper'], key)!r}") from None
     if key in _CHOICES and converted not in _CHOICES[key]:
         raise ValueError(f"{key}={value!r}: choose one of {', '.join(_CHOICES[key])}")
+    if key in _RANGES and not isinstance(converted, tuple):
+        least, most = _RANGES[key]
+        if not (math.isfinite(converted) and least <= converted and (most is None or converted <= most)):
+            wanted = f"at least {least:,}" if most is None else f"from {least:,} to {most:,}"
+            raise ValueError(f"{key}={value!r}: expected a number {wanted}")
     return converted

@@ -12,6 +12,8 @@ from tqdm import tqdm
 
 from acssm_lib.files import write_atomically
 
+_LOOK_EVERY = 20  # steps between two looks at a loss that lies on a GPU
+
 
 def cosine_factor(step, n_steps, steps_per_epoch=1, warmup_steps=0):
     """Share of the full learning rate at a step: a linear rise, then half a cosine to 0, changed once per epoch.
@@ -27,8 +29,10 @@ def cosine_factor(step, n_steps, steps_per_epoch=1, warmup_steps=0):
 @contextlib.contextmanager
 def seeded(seed, device="cpu"):
     """Torch's global random state (dropout, initial weights) set to ``seed``, and put back afterwards."""
-    devices = [torch.cuda.current_device()] if torch.device(device).type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    device = torch.device(device)
+    devices = [] if device.type == "cpu" else [device.index or 0]
+    kind = "cuda" if device.type == "cpu" else device.type
+    with torch.random.fork_rng(devices=devices, device_type=kind):
         torch.manual_seed(seed)
         yield
 
@@ -104,8 +108,11 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
             loss.backward()
             optimiser.step()
             losses.append(loss.detach())
-            if bar.update():
-                bar.set_postfix(loss=f"{_finite(losses[-1], label, step):.3f}")
+            shown = bar.update()
+            if shown or not loss.is_cuda or step % _LOOK_EVERY == 0:  # a GPU would have to be waited for
+                value = _finite(losses[-1], label, step)
+                if shown:
+                    bar.set_postfix(loss=f"{value:.3f}")
             last = step == n_steps - 1
             started = time.monotonic()
             if checkpoint is not None and (last or started - saved >= least):
@@ -133,11 +140,12 @@ def _finite(loss, label, step):
 
 
 def _save(path, identity, modules, optimiser, generator, losses):
-    cuda = torch.cuda.get_rng_state() if losses[-1].is_cuda else None
+    device = losses[-1].device
+    states = {"cpu": lambda: None, "cuda": lambda: torch.cuda.get_rng_state(device), "mps": torch.mps.get_rng_state}
     state = {"identity": json.dumps(identity, sort_keys=True), "losses": torch.stack(losses).cpu(),
              "modules": {name: module.state_dict() for name, module in modules.items()},
              "optimiser": optimiser.state_dict(), "generator": generator.get_state(),
-             "torch_state": torch.get_rng_state(), "cuda_state": cuda}
+             "torch_state": torch.get_rng_state(), "device_state": states[device.type]()}
     write_atomically(path, lambda part: torch.save(state, part))
 
 
@@ -154,8 +162,11 @@ def _restore(path, identity, modules, optimiser, generator):
     generator.set_state(state["generator"])
     torch.set_rng_state(state["torch_state"])
     device = next(next(iter(modules.values())).parameters()).device
-    if state["cuda_state"] is not None and device.type == "cuda":
-        torch.cuda.set_rng_state(state["cuda_state"])
+    if state.get("device_state") is not None:
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(state["device_state"], device)
+        elif device.type == "mps":
+            torch.mps.set_rng_state(state["device_state"])
     return list(state["losses"].to(device))
 
 

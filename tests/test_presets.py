@@ -21,7 +21,7 @@ def test_text_from_the_command_line_becomes_the_field_s_type():
                      floor_db="none", finetune_encoder_lr="0.01")
     assert (changed.n_layers, changed.widths, changed.pretrain_lr) == (4, (8, 16), 1e-3)
     assert (changed.standardise, changed.floor_db, changed.finetune_encoder_lr) == (False, None, 0.01)
-    assert preset("quick", widths=[8, 16]).widths == (8, 16)
+    assert preset("quick", widths=[8, 16], blocks=[1, 1]).widths == (8, 16)
 
 
 @pytest.mark.parametrize("overrides, words", [

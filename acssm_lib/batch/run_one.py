@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from acssm_lib.batch.runs import Run, RunConflict, is_finished
-from acssm_lib.files import write_json
+from acssm_lib.files import sweep, write_json
 
 FAILED, NO_ROOM, DIED = 3, 4, 1  # exit status: would end the same way; so would any other run; may go better
 PART = ".notebook.part.ipynb"  # a fixed name: the next try overwrites it
@@ -60,6 +60,7 @@ def _locked(run, out, notebook):
         with FileLock(folder / ".lock", timeout=LOCK_WAIT_S):
             if is_finished(run, out):
                 return 0, None
+            sweep(folder)  # what a killed try left half-written
             write_json(folder / "config.json", run.config())
             status, reason = _execute(notebook, run.parameters(out))
             if status == 0:  # nobody waits for a finished run

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from acssm_lib.presets import Preset
 from acssm_lib.presets import preset as named_preset
 
 _PATHS = ("data", "weights")  # compared as places, not as text
@@ -65,7 +66,8 @@ def plan(dataset, groups, methods, seeds, preset="quick", overrides=None, data=N
     Returns:
         list of Run, without repetitions.
     """
-    weights = weights or {}
+    weights = {method: os.path.abspath(path) for method, path in (weights or {}).items()}
+    data = data if data is None else os.path.abspath(data)  # a record is compared from wherever one stands later
     return [Run(dataset, group, method, seed, preset, dict(overrides or {}), data, weights.get(method))
             for group in dict.fromkeys(groups) for method in dict.fromkeys(methods) for seed in dict.fromkeys(seeds)]
 
@@ -99,8 +101,9 @@ def _differences(stored, wanted):
                 del pairs[key]
     if stored.get("preset", wanted["preset"]) == wanted["preset"]:
         settings = stored.get("settings", wanted["settings"])
+        defaults = Preset().as_dict()  # a field that came later stood at its default, whatever it was called then
         for key in {**wanted["settings"], **settings}:
-            pairs[key] = (settings.get(key, "(not there)"), wanted["settings"].get(key, "(not there)"))
+            pairs[key] = (settings.get(key, defaults.get(key)), wanted["settings"].get(key, "(not there)"))
     return [(key, pair) for key, pair in pairs.items() if pair[0] != pair[1]]
 
 

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from acssm_lib.cli.arguments import BadArguments, add_command, name_list, one_of, positive, require, seed_list, sentence
-from acssm_lib.names import DATASETS, DEFAULT_METHODS, EMBEDDER_NAMES, METHOD_NAMES, PROTOCOLS
+from acssm_lib.names import DATASETS, DEFAULT_METHODS, EMBEDDER_NAMES, METHOD_NAMES, OWN_PAIRS, PROTOCOLS
 
 
 def add_reproduce(commands):
@@ -17,8 +17,9 @@ def add_reproduce(commands):
     reproduce.add_argument("--data", metavar="PATH", help="folder of the data set (esc50 and folder)")
     reproduce.add_argument("--groups", type=name_list, metavar="G1,G2", help="groups of classes "
                            "(default, or all: those that the data set proposes, of ESC-50 the paper's ten)")
-    reproduce.add_argument("--methods", type=name_list, default=DEFAULT_METHODS, metavar="A,B",
-                           help=f"(default: {DEFAULT_METHODS})")
+    reproduce.add_argument("--methods", type=name_list, metavar="A,B",
+                           help=f"(default: {DEFAULT_METHODS}; with spectrogram views, as in preset best, less those "
+                           f"that bring pairs of their own: {', '.join(OWN_PAIRS)})")
     reproduce.add_argument("--seeds", type=seed_list, default="0", metavar="0,1,2", help="(default: 0)")
     reproduce.add_argument("--preset", default="quick", metavar="NAME",
                            help="quick: minutes on a laptop (default); paper: everything as published")
@@ -49,14 +50,13 @@ def _reproduce(args):
     _check_paths(args)
     where = _where(args)
 
-    for method in args.methods:
-        require("method", method, METHOD_NAMES)
+    methods = _methods(args.methods, [chosen for chosen, _ in settings.values()])
 
     from acssm_lib.batch import runner
     from acssm_lib.batch.runs import RunConflict, plan
     from acssm_lib.data import datasets
 
-    weights = _weights(args.methods, args.weights)
+    weights = _weights(methods, args.weights)
     dataset = datasets.load(args.dataset, args.data, preset=settings[None][0])
     groups = dataset.default_groups if args.groups in (None, ["all"]) else list(dict.fromkeys(args.groups))
     for group in groups:
@@ -67,13 +67,25 @@ def _reproduce(args):
     for group in groups:
         chosen, overrides = settings.get(group, settings[None])
         datasets.require_shots(dataset, group, chosen.n_shot)
-        runs += plan(args.dataset, [group], args.methods, args.seeds, args.preset, overrides, args.data, weights)
+        runs += plan(args.dataset, [group], methods, args.seeds, args.preset, overrides, args.data, weights)
     try:
         with terminated_is_ctrl_c():
             failures = runner.reproduce(runs, args.out, notebook=args.notebook, **where)
     except RunConflict as error:
         raise BadArguments(str(error)) from None
     return 1 if failures else 0
+
+
+def _methods(asked, settings):
+    """The methods asked for, or the default ones that the settings suit."""
+    for method in asked or ():
+        require("method", method, METHOD_NAMES)
+    replaced = any(chosen.views != "pair" for chosen in settings)
+    wrong = [method for method in asked or () if replaced and method in OWN_PAIRS]
+    if wrong:
+        raise BadArguments(f"{', '.join(wrong)}: brings its own pairs, and the preset's views replace them; leave it "
+                           "out, choose --preset quick or paper, or --set views=pair with a recipe that suits it")
+    return asked or [method for method in DEFAULT_METHODS.split(",") if not (replaced and method in OWN_PAIRS)]
 
 
 def _with_protocol(assignments, protocol):

@@ -18,9 +18,10 @@ import torchaudio
 from acssm_lib.data.containers import check_container
 from acssm_lib.files import DataError
 
-# A shorter recording fills fewer than four frames of 25.6 ms: nothing in it changes over time.
+# The one minimum, of recordings and of prepared clips: a shorter one fills fewer than four frames of 25.6 ms, in which
+# nothing changes over time.
 MIN_DURATION_S = 0.1
-# What is left after the ends are trimmed; a mouse click lasts about this long, a click of one sample is a fault.
+# Of that, what is louder than the level of the trimming: a mouse click lasts about this long, one sample is a fault.
 MIN_SOUND_S = 0.01
 # Outside of this a header is damaged, or the file is no recording of sound in air or water.
 SAMPLE_RATE_RANGE_HZ = (1_000, 1_000_000)
@@ -29,7 +30,7 @@ MAX_PEAK = 4.0
 
 # Kaiser-windowed sinc: level flat to 0.9 of the lower Nyquist frequency, aliases below -80 dB.
 _RESAMPLER = {"lowpass_filter_width": 64, "rolloff": 0.95, "resampling_method": "sinc_interp_kaiser", "beta": 8.0}
-_VERSION = 1  # raise it when prepared samples change, so that kept ones are not found any more
+_VERSION = 2  # raise it when prepared samples change, so that kept ones are not found any more
 _BLOCK = 1 << 18  # frames decoded at a time
 
 
@@ -94,7 +95,7 @@ def prepare(path, sample_rate=20_000, trim_level=0):
         sample_rate: Hz of the result.
         trim_level: 16-bit counts, see ``trim_ends``.
     Returns:
-        int16 array (samples,).
+        int16 array (samples,), no shorter than ``MIN_DURATION_S``: a click keeps some of the silence around it.
     Raises:
         DataError: as ``read``, and for a recording that is too short or silent.
     Taught in: 01_audio_preprocessing.
@@ -108,10 +109,16 @@ def prepare(path, sample_rate=20_000, trim_level=0):
     if peak > MAX_PEAK:
         raise DataError(f"{path}: samples reach {peak:.4g}; expected -1 to 1; divide them by full scale")
     counts = torch.round(resample(waveform, recorded_rate, sample_rate) * 32768).clamp(-32768, 32767)
-    samples = trim_ends(counts.to(torch.int16).numpy(), trim_level)
+    whole = counts.to(torch.int16).numpy()
+    samples = trim_ends(whole, trim_level)
     if len(samples) < math.ceil(MIN_SOUND_S * sample_rate):
         raise DataError(f"{path}: silent, {len(samples)} samples are left when ends of at most {trim_level} counts "
                         f"(trim_level) are cut; expected {MIN_SOUND_S} s of sound; its peak is {peak * 32768:.0f}")
+    least = math.ceil(MIN_DURATION_S * sample_rate)
+    if len(samples) < least:  # about the middle of the sound, as far as the recording reaches
+        first = np.flatnonzero(np.abs(whole.astype(np.int32)) > trim_level)[0] - (least - len(samples)) // 2
+        first = max(0, min(first, len(whole) - least))
+        samples = whole[first:first + least]
     return samples
 
 

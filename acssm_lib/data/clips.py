@@ -71,13 +71,15 @@ class Clips:
         return len(self.lengths)
 
     def to(self, device):
-        """Move the recordings to ``device``, of a mapped file these ones only; returns self.
+        """The same recordings on ``device``: this bank where they lie there already, else a copy of these ones only.
 
         For an Apple GPU they stay on the CPU, and crops are moved: positions need double precision, which it lacks.
         """
-        if torch.device(device).type not in ("mps", self.device.type):
-            self.__dict__.update(self._moved(device))
-        return self
+        if torch.device(device).type in ("mps", self.device.type):
+            return self
+        moved = Clips.__new__(Clips)
+        moved.__dict__.update(self._moved(device))
+        return moved
 
     def __getstate__(self):  # a copy, pickled or deep, holds these clips and not the rest of a mapped file
         return self._moved("cpu")

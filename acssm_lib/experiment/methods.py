@@ -15,7 +15,7 @@ from acssm_lib.baselines.tera import MelTransformer
 from acssm_lib.data.clips import random_crops
 from acssm_lib.model.encoder import AcousticSSM, AdaptedCNN
 from acssm_lib.model.ensemble import together
-from acssm_lib.names import EMBEDDER_NAMES
+from acssm_lib.names import EMBEDDER_NAMES, OWN_PAIRS
 from acssm_lib.pretraining.contrastive import AugmentedPairs, NoisyPairs, SegmentPairs
 from acssm_lib.pretraining.spectrogram_views import SegmentViews, SpectrogramViews
 from acssm_lib.training import seeded
@@ -60,7 +60,14 @@ METHODS = {
 
 
 def objective_of(method, config):
-    """Class of the objective that a method is pre-trained with: ``config.views`` replaces ``SegmentPairs``."""
+    """Class of the objective that a method is pre-trained with: ``config.views`` replaces ``SegmentPairs``.
+
+    Raises:
+        ValueError: a method whose pairs are its idea, with settings that are made for other views.
+    """
+    if method in OWN_PAIRS and config.views != "pair":
+        raise ValueError(f"{method} brings its own pairs, and views={config.views!r} of preset {config.name} replaces "
+                         "them; use preset quick or paper, or --set views=pair with a recipe that suits it")
     objective = METHODS[method].objective
     if objective is not SegmentPairs:
         return objective

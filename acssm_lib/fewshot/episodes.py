@@ -85,6 +85,13 @@ def _one_per_source(members, sources):
 def episode_seeds(seed, n_episodes):
     """Seeds of a run's support draws: the same for every method, different for every run seed.
 
+    The first thousand count on from 1000 * seed, as they always did; those beyond would be another run's, and come from
+    streams of their own (40 bits of ``numpy.random.SeedSequence``, above whatever the former reach).
+
     Taught in: 05_few_shot_finetuning.
     """
-    return [1000 * seed + episode for episode in range(n_episodes)]
+    return [1000 * seed + episode if episode < 1000 else _far(seed, episode) for episode in range(n_episodes)]
+
+
+def _far(seed, episode):
+    return 2**41 + int(np.random.SeedSequence((seed, episode)).generate_state(1, np.uint64)[0] >> np.uint64(24))

@@ -1,11 +1,13 @@
 """Accuracy of a learner over the support draws of one run."""
 
+import hashlib
 import json
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from acssm_lib.fewshot.episodes import episode_seeds, shares_source
@@ -27,23 +29,28 @@ def evaluate(learner, labels, sources, names, config, seed, *, split=None, shuff
         split: a ``Split``, which says what may be labelled and what is asked; None: all clips of the group.
         shuffled: ask every query a second time with its frames in random order, by
             ``learner.predict(indices, shuffle_seed=...)``.
-        checkpoint: folder in which finished draws are kept; a killed evaluation resumes with the next one.
+        checkpoint: folder in which finished draws are kept; a killed evaluation resumes with the next one. What was
+            kept for another encoder, other settings or clips is refused; half a file is drawn again.
     Returns:
         list of dictionaries, one per draw: seed, accuracy, n_query, accuracy_unshared_sources (None when every
         query shares one), n_query_unshared_sources, support (clip names), confusion (n_way, n_way), seconds; with
         ``shuffled`` also a dictionary of that name with the two accuracies.
+    Raises:
+        ValueError: the folder holds draws of something else.
     Taught in: 05_few_shot_finetuning.
     Source: paper section III; several draws, unshared sources and the shuffled frames are ours.
     """
     labels = np.asarray(labels)
     n_way = int(labels.max()) + 1
     everyone = Split(pool=np.arange(len(labels)), support=np.flatnonzero(labels >= 0))
+    identity = _identity(learner, labels, sources, names, config, split or everyone) if checkpoint else None
     results = []
     draws = episode_seeds(seed, config.n_episodes)
     for draw in tqdm(draws, desc="support draws", disable=not progress, file=sys.stdout):
         file = Path(checkpoint) / f"draw{draw}.json" if checkpoint else None
-        if file and file.exists():
-            results.append(json.loads(file.read_text(encoding="utf-8")))
+        kept = _kept(file, identity) if file else None
+        if kept:
+            results.append(kept)
             continue
         started = time.monotonic()
         episode = (split or everyone).episode(labels, n_way, config.n_shot, draw)
@@ -58,9 +65,39 @@ def evaluate(learner, labels, sources, names, config, seed, *, split=None, shuff
             score = _score(predicted, episode, labels, sources, n_way)
             results[-1]["shuffled"] = {key: score[key] for key in ("accuracy", "accuracy_unshared_sources")}
         if file:
-            write_json(file, results[-1])
+            write_json(file, results[-1] | {"identity": identity})
             file.with_suffix(".ckpt").unlink(missing_ok=True)
     return results
+
+
+def _identity(learner, labels, sources, names, config, split):
+    """Everything that the accuracy of a draw follows from, as 32 hexadecimal digits; not how many draws there are."""
+    settings = {key: value for key, value in config.as_dict().items() if key not in ("name", "n_episodes")}
+    about = [type(learner).__name__, settings, labels.tolist(), list(map(str, sources)), list(map(str, names)),
+             split.pool.tolist(), split.support.tolist(), None if split.query is None else split.query.tolist()]
+    key = hashlib.sha256(json.dumps(about).encode())
+    for name, value in getattr(learner, "encoder", torch.nn.Identity()).state_dict().items():
+        key.update(name.encode() + value.cpu().numpy().tobytes())
+    return key.hexdigest()[:32]
+
+
+def _kept(file, identity):
+    """A draw that was finished before, or None.
+
+    Raises:
+        ValueError: it is one of another experiment.
+    """
+    try:
+        draw = json.loads(file.read_text(encoding="utf-8"))
+        found = draw.pop("identity", None)
+    except FileNotFoundError:
+        return None
+    except (ValueError, AttributeError):  # a power cut left half of it
+        return None
+    if found != identity:
+        raise ValueError(f"{file} was measured with another encoder, other clips or other settings; "
+                         f"delete {file.parent} to start over, or choose another folder")
+    return draw
 
 
 def _score(predicted, episode, labels, sources, n_way):

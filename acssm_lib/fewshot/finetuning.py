@@ -54,7 +54,7 @@ def finetune(encoder, clips, indices, labels, config, seed, *, checkpoint=None, 
     Source: paper section III; head, schedule and crops from the authors' code.
     """
     device = pick_device(device)
-    clips.to(device)
+    clips = clips.to(device)
     indices, labels = torch.as_tensor(indices), torch.as_tensor(labels, device=device)
     n_way = int(labels.max()) + 1
     with seeded(seed):

@@ -91,7 +91,8 @@ def over_draws(values, seeds, draws):
     """Mean over pre-training seeds of each seed's mean over draws; interval over the draws for these fixed encoders.
 
     A draw that several seeds share counts once: its values are correlated, so their errors are added before they are
-    squared. Seeds with draws of their own are strata, and the difference between encoders does not widen the interval.
+    squared. Seeds with draws of their own are strata, and the difference between encoders does not widen the interval;
+    each stratum has a variance of its own, and Satterthwaite's degrees of freedom, since one with few draws says less.
     Where every seed has a single draw of its own, draw and encoder cannot be told apart and the interval is over both.
 
     Args:
@@ -101,7 +102,7 @@ def over_draws(values, seeds, draws):
     Returns:
         ``Estimate``; n counts distinct draws.
     Taught in: 06_ablation_comparison.
-    Source: stratified sampling as in Cochran 1977, chapter 5; the shared draws are ours.
+    Source: stratified sampling as in Cochran 1977, chapter 5; Satterthwaite 1946; the shared draws are ours.
     """
     values, seeds, draws = np.asarray(values, dtype=float), np.asarray(seeds), np.asarray(draws)
     keep = ~np.isnan(values)
@@ -113,20 +114,27 @@ def over_draws(values, seeds, draws):
     means = np.bincount(members, values) / counts
     unique, place = np.unique(draws, return_inverse=True)
     error = np.bincount(place, (values - means[members]) / (len(names) * counts[members]), minlength=len(unique))
-    strata = _strata([set(place[members == member]) for member in range(len(names))])
-    freedom = len(unique) - strata
-    if freedom == 0:
+    strata = [error[list(stratum)] for stratum in _strata([set(place[members == member])
+                                                           for member in range(len(names))])]
+    if len(unique) == len(strata):
         return over_cells(means)
-    return _student(float(means.mean()), math.sqrt(len(unique) / freedom * (error ** 2).sum()), freedom, len(unique))
+    several = [stratum for stratum in strata if len(stratum) > 1]
+    variances = np.array([len(stratum) / (len(stratum) - 1) * (stratum ** 2).sum() for stratum in several])
+    freedoms = np.array([len(stratum) - 1 for stratum in several])
+    total = variances.sum()
+    freedom = total ** 2 / (variances ** 2 / freedoms).sum() if total > 0 else freedoms.sum()
+    # A stratum of one draw has no variance to measure: it gets the average of the others.
+    total *= len(strata) / len(several)
+    return _student(float(means.mean()), math.sqrt(total), freedom, len(unique))
 
 
 def _strata(sets):
-    """How many groups the sets fall into, when sets with a common member belong together."""
+    """The groups that sets fall into, when sets with a common member belong together."""
     apart = []
     for members in sets:
         touching = [other for other in apart if other & members]
         apart = [other for other in apart if not other & members] + [members.union(*touching)]
-    return len(apart)
+    return apart
 
 
 def _student(mean, error, freedom, n):

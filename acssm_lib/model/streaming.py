@@ -58,7 +58,7 @@ def _parts(z, conjugate=False):
     return torch.stack([z.real, -z.imag if conjugate else z.imag], dim=2).flatten(1, 2)
 
 
-def spectrogram_blocks(front_end, blocks, frames):
+def spectrogram_blocks(front_end, blocks, frames, raw=False):
     """The front end on a waveform that arrives in blocks: the frames of the whole, centred, reflected at both ends.
 
     A frame is given out when all its samples are there. Kept are the samples of the frames still to come and, before
@@ -68,6 +68,7 @@ def spectrogram_blocks(front_end, blocks, frames):
         front_end: a ``SpectrogramStack``.
         blocks: iterable of waveforms (samples,), of any length.
         frames: as many are given out at a time; fewer at the end.
+        raw: dB as they are, before standardisation.
     Yields:
         (1, 3, n_mels, n), n <= ``frames``.
     Raises:
@@ -76,14 +77,15 @@ def spectrogram_blocks(front_end, blocks, frames):
     """
     hop_length, n_fft = front_end.hop_length, front_end.n_fft
     margin = n_fft // (2 * hop_length) + 2  # frames before the first new one
+    hear = front_end.raw if raw else front_end
     held, done = front_end.mean.new_empty(0), 0  # the first ``done`` frames of ``held`` have been given out
     for block in blocks:
         held = torch.cat([held, block.to(held)])
         while len(held) >= (needed := (done + frames - 1) * hop_length + n_fft // 2 + 1):
-            yield front_end(held[None, :needed])[..., done:done + frames]
+            yield hear(held[None, :needed])[..., done:done + frames]
             cut = max(0, done + frames - margin)
             held, done = held[cut * hop_length:], done + frames - cut
-    rest = front_end(held[None])[..., done:]
+    rest = hear(held[None])[..., done:]
     for part in rest.split(frames, dim=3):
         if part.shape[3]:
             yield part

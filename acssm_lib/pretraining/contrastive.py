@@ -185,7 +185,7 @@ def pretrain(encoder, clips, pool, config, seed, *, objective=SegmentPairs, chec
         raise ValueError(f"the pre-training pool has {len(pool)} clip(s); contrast needs at least 2")
     device = pick_device(device)
     encoder.to(device).train()
-    clips.to(device)
+    clips = clips.to(device)
     with seeded(seed):
         objective = objective(encoder, config).to(device)
     generator = torch.Generator().manual_seed(seed)

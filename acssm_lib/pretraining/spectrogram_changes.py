@@ -22,11 +22,18 @@ def stretched_crops(bank, lengths, frames, max_stretch, generator):
         (views, n_mels, frames).
     Taught in: 04_contrastive_pretraining.
     """
-    speed, place = max_stretch ** _uniform(len(bank), bank, generator), _uniform(len(bank), bank, generator) / 2 + 0.5
-    last = (lengths - 1).to(bank)
-    start = place * (last + 1 - frames * speed).clamp_min(0)
-    old = torch.minimum(start[:, None] + torch.arange(frames).to(bank) * speed[:, None], last[:, None])
-    return _read_between(bank, old[:, None], 2)
+    return _read_between(bank, drawn_frames(lengths.to(bank), frames, max_stretch, generator)[:, None], 2)
+
+
+def drawn_frames(lengths, frames, max_stretch, generator):
+    """Where ``stretched_crops`` reads: fractional frames (views, frames) of clips of so many frames, float (views,).
+
+    Taught in: 04_contrastive_pretraining.
+    """
+    n = len(lengths)
+    speed, place = max_stretch ** _uniform(n, lengths, generator), _uniform(n, lengths, generator) / 2 + 0.5
+    start = place * (lengths - frames * speed).clamp_min(0)
+    return torch.minimum(start[:, None] + torch.arange(frames).to(lengths) * speed[:, None], lengths[:, None] - 1)
 
 
 def shifted_bands(x, most, generator):

@@ -11,12 +11,14 @@ Symbols: x spectrogram in dB, (views, n_mels, frames).
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 
 from acssm_lib.data.clips import random_crops
 from acssm_lib.model.encoder import embedding_width, summary
+from acssm_lib.model.streaming import spectrogram_blocks
 from acssm_lib.pretraining.contrastive import projection_head
-from acssm_lib.pretraining.spectrogram_changes import coloured, masked, mixed, shifted_bands, stretched_crops
+from acssm_lib.pretraining.spectrogram_changes import coloured, drawn_frames, masked, mixed, shifted_bands
+
+_AT_ONCE = 2**20  # samples that are turned into frames at once, 52 s: an hour of sound needs no more room than that
 
 
 def multi_view_nt_xent(views, n_views, temperature):
@@ -74,7 +76,8 @@ class SegmentViews(nn.Module):
 class SpectrogramViews(SegmentViews):
     """The same with views that are drawn on the spectrogram of each recording: what ``best`` learns from.
 
-    The spectrograms of all clips of the bank are computed at the first call and kept, 50 KB for 5 s at 64 bands.
+    The spectrograms of all clips of the bank are computed at the first call and kept end to end, 50 KB for 5 s at 64
+    bands, 36 MB for an hour.
 
     Args:
         encoder: one whose front end gives a single channel in dB, ``LogMel``.
@@ -88,18 +91,34 @@ class SpectrogramViews(SegmentViews):
         super().__init__(encoder, config)
         if getattr(encoder.front_end, "n_channels", None) != 1:
             raise ValueError("views='spectrogram' needs features='log-mel': a gain in dB means nothing to a phase")
-        self.bank = None
+        self.heard = None  # (frames of all clips, n_mels)
+
+    @torch.no_grad()
+    def _hear(self, front_end, clips):
+        parts = [spectrogram_blocks(front_end, clips.waveform(i).split(_AT_ONCE), _AT_ONCE // front_end.hop_length,
+                                    raw=True) for i in range(len(clips))]
+        heard = [torch.cat([part[0, 0].T for part in blocks]) for blocks in parts]
+        self.lengths = torch.tensor([len(frames) for frames in heard])
+        self.offsets = self.lengths.cumsum(0) - self.lengths
+        self.heard = torch.cat(heard)
+
+    def _crops(self, chosen, generator):
+        """A crop of every chosen clip with a tempo of its own, as ``stretched_crops``: (views, n_mels, frames)."""
+        lengths, device = self.lengths[chosen].to(self.heard), self.heard.device
+        places = drawn_frames(lengths, self.config.n_samples // self.config.hop_length + 1, self.config.max_stretch,
+                              generator)
+        left = places.long()
+        right = torch.minimum(left + 1, lengths[:, None].long() - 1)
+        before, after = (self.heard[self.offsets[chosen].to(device)[:, None] + index] for index in (left, right))
+        return before.lerp(after, (places - left)[..., None]).mT
 
     @torch.no_grad()
     def views(self, front_end, clips, chosen, generator):
         """Standardised spectrograms of all views, (n_views * batch, 1, n_mels, frames), in the order of ``embed``."""
-        if self.bank is None:
-            heard = [front_end.raw(clips.waveform(i).to(front_end.hann.device))[0, 0].T for i in range(len(clips))]
-            self.lengths = torch.tensor([len(frames) for frames in heard])
-            self.bank = pad_sequence(heard, batch_first=True).mT.contiguous()  # (clips, n_mels, longest)
-        config, chosen = self.config, chosen.repeat(self.config.n_views)
-        x = stretched_crops(self.bank[chosen.to(self.bank.device)], self.lengths[chosen],
-                            config.n_samples // config.hop_length + 1, config.max_stretch, generator)
+        if self.heard is None:
+            self._hear(front_end, clips)
+        config = self.config
+        x = self._crops(chosen.repeat(config.n_views).cpu(), generator)
         if config.mel_shift:
             x = shifted_bands(x, config.mel_shift, generator)
         if config.mix_max:

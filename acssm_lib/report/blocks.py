@@ -1,5 +1,9 @@
-"""Records taken apart by what may not be mixed in one table: a ``Block`` per data set, preset, protocol and shots."""
+"""Records taken apart by what may not be mixed in one table: a ``Block`` per data set, preset, protocol and shots.
 
+Runs that were repeated with other settings have a block of their own.
+"""
+
+import re
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -19,6 +23,7 @@ class Block:
     """Everything a report says about one data set, preset, protocol and number of labelled clips per class.
 
     Attributes:
+        variant: settings in which its runs are unlike those of the same name elsewhere; "" for the first ones.
         runs: its records.
         tables, averages: readout -> ``comparison_table``, ``average_table``; readouts nobody measured are left out.
         differences, overall: ``paired_differences``, ``average_differences``.
@@ -31,6 +36,7 @@ class Block:
     preset: str
     protocol: str
     n_shot: int
+    variant: str
     runs: list
     tables: dict
     averages: dict
@@ -41,9 +47,16 @@ class Block:
     figures: list = field(default_factory=list)
 
     @property
+    def title(self):
+        """Data set, preset, protocol, shots and, where they are unlike those of the first runs, settings."""
+        variant = f", with {self.variant}" if self.variant else ""
+        return f"{self.dataset}, preset {self.preset}, {self.protocol}, {self.n_shot} shots{variant}"
+
+    @property
     def name(self):
         shots = "" if self.n_shot == 5 else f"_{self.n_shot}-shot"
-        return f"{self.dataset}_{self.preset}_{self.protocol}{shots}"
+        variant = "_" + re.sub(r"[^\w.=-]+", "_", self.variant)[:80] if self.variant else ""
+        return f"{self.dataset}_{self.preset}_{self.protocol}{shots}{variant}"
 
 
 def blocks(runs, refused=None):
@@ -57,7 +70,8 @@ def blocks(runs, refused=None):
     """
     apart = {}
     for run in sorted(runs, key=order):
-        apart.setdefault((run["dataset"], run["preset"], protocol(run), run["n_shot"]), []).append(run)
+        key = run["dataset"], run["preset"], protocol(run), run["n_shot"], run.get("variant", "")
+        apart.setdefault(key, []).append(run)
     found = []
     for key, own in apart.items():
         # Mel statistics stand in every table but make none, unless nothing else has run.

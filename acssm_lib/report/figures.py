@@ -29,7 +29,7 @@ def draw(block, out):
     Returns:
         Paths of the figures that the records of the block suffice for.
     """
-    where = f"{block.dataset}, {block.preset}, {block.protocol}, {block.n_shot} shots"
+    where = block.title
     if any(run.get("synthetic") for run in block.runs):
         where += ", synthetic recordings"
     found = [_accuracy(block, where), _differences(block, where), _shots(block, where), _cost(block, where),

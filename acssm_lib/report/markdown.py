@@ -176,9 +176,9 @@ def protocol_tables(blocks):
     """Averages under each protocol side by side, where a data set, preset and number of shots has several."""
     together = {}
     for block in blocks:
-        together.setdefault((block.dataset, block.preset, block.n_shot), []).append(block)
+        together.setdefault((block.dataset, block.preset, block.n_shot, block.variant), []).append(block)
     lines = []
-    for (dataset, preset, n_shot), own in together.items():
+    for (dataset, preset, n_shot, variant), own in together.items():
         if len(own) < 2:
             continue
         columns = [(block, readout) for readout in ("finetuned", "logistic") for block in own
@@ -191,7 +191,8 @@ def protocol_tables(blocks):
             rows.append([method, *("–" if method not in cell.index else plus_minus(
                 cell.loc[method, "accuracy"], cell.loc[method, "accuracy_half"]) + _share(cell.loc[method], block)
                 for cell, (block, _) in zip(cells, columns))])
-        lines += [f"**{dataset}, preset {preset}, {n_shot} shots**, averages over groups (percent)", ""]
+        settings = f", with {variant}" if variant else ""
+        lines += [f"**{dataset}, preset {preset}, {n_shot} shots{settings}**, averages over groups (percent)", ""]
         lines += _markdown_table(["method", *(f"{block.protocol}, {READOUT_NAMES[readout].split(',')[0].lower()}"
                                              for block, readout in columns)], rows)
         pools = {block.protocol: sorted({run["pretraining"]["clips"] for run in block.runs} - {0}) for block in own}

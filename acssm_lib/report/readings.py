@@ -17,7 +17,9 @@ def read_runs(folder):
     A record from before protocols and readouts had names is transductive, and fine-tuned but for mel-stats.
 
     Returns:
-        runs: the records of all ``metrics.json``, first come first kept when two describe the same run.
+        runs: the records of all ``metrics.json``, first come first kept when two describe the same run. Where runs of
+            one name have other settings, all but the one with the fewest of its own have a key ``variant`` that says
+            which, as in "n_members=1".
         problems: one sentence for each ``seed*`` folder without a record and each record that cannot be used.
     """
     folder, runs, problems = Path(folder), {}, []
@@ -35,10 +37,23 @@ def read_runs(folder):
             continue
         key = tuple(protocol(run) if field == "protocol" else run[field]
                     for field in ("dataset", "preset", "protocol", "n_shot", "group", "method", "seed"))
-        if key in runs:
+        known = runs.setdefault(key, [])
+        if any(not _difference(run, other) for other in known):
             problems.append(f"{name}: left out, another file describes the same run")
-        runs.setdefault(key, run)
-    return sorted(runs.values(), key=order), problems
+            continue
+        known.append(run)
+    for known in runs.values():  # the run with the fewest settings of its own gives its name to the table
+        known.sort(key=lambda run: len(run.get("overrides") or {}))
+        known[1:] = [run | {"variant": _difference(run, known[0])} for run in known[1:]]
+    return sorted((run for known in runs.values() for run in known), key=order), problems
+
+
+def _difference(run, other):
+    """Settings in which a record is not like another, as in "n_layers=4, pool=all"; empty where there are none."""
+    settings, others = (record.get("settings") or record.get("overrides") or {} for record in (run, other))
+    names = [key for key in settings if key in others and settings[key] != others[key]]
+    return ", ".join(f"{key}={','.join(map(str, value)) if isinstance(value := settings[key], list) else value}"
+                     for key in names)
 
 
 def protocol(run):
@@ -52,7 +67,7 @@ def order(run):
     parts = [part for part in re.split(r"(\d+)", run["group"]) if part]
     natural = [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
     return (run["dataset"], run["preset"], PROTOCOLS.index(protocol(run)), run["n_shot"], natural,
-            method_rank(run["method"]), run["seed"])
+            method_rank(run["method"]), run["seed"], run.get("variant", ""))
 
 
 def method_rank(method):

@@ -47,7 +47,7 @@ def _block(block, blocks):
     kind = ("SYNTHETIC recordings: says nothing about real frogs." if any(run.get("synthetic") for run in block.runs)
             else "Real recordings, not synthetic.")
     ways = sorted({run["n_way"] for run in block.runs})
-    lines = [f"## {block.dataset}, preset {block.preset}, {block.protocol}, {block.n_shot} shots", "",
+    lines = [f"## {block.title}", "",
              f"**{block.dataset}**, {' or '.join(map(str, ways))}-way {block.n_shot}-shot. {kind} "
              f"{_POOL[block.protocol]}.", "", *_bullets(_opening(block)), ""]
     for readout in block.tables:

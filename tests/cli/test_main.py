@@ -1,6 +1,7 @@
 """The command line: what is refused and how, what is handed to the library, and the exit status."""
 
 import importlib
+import os
 import subprocess
 import sys
 import types
@@ -81,7 +82,8 @@ def test_defaults_are_all_methods_without_downloads_on_the_proposed_groups(libra
 
 def test_arguments_reach_the_runs_as_typed_values(library, tmp_path):
     status = main(["reproduce", "--dataset", "esc50", "--data", str(tmp_path), "--groups", "all", "--methods",
-                       "supervised", "--seeds", "0,2", "--preset", "paper", "--set", "n_layers=4", "widths=16,32",
+                       "supervised", "--seeds", "0,2", "--preset", "paper", "--set", "n_layers=4", "blocks=2,2",
+                       "widths=16,32",
                        "--set", "floor_db=none", "--out", "RUNS", "--jobs", "3"])
     assert status == 0
     call = library.calls["reproduce"]
@@ -89,7 +91,7 @@ def test_arguments_reach_the_runs_as_typed_values(library, tmp_path):
     assert call["scheduler"] is None and call["cluster"] is None
     # "all" are the groups that the data set proposes, without G2: of ESC-50 those of the paper, without E1 and E2
     assert [(run.group, run.seed) for run in call["runs"]] == [(g, s) for g in ("G1", "order") for s in (0, 2)]
-    assert call["runs"][0].overrides == {"n_layers": 4, "widths": [16, 32], "floor_db": None}
+    assert call["runs"][0].overrides == {"n_layers": 4, "blocks": [2, 2], "widths": [16, 32], "floor_db": None}
     assert call["runs"][0].data == str(tmp_path)
 
 
@@ -167,7 +169,8 @@ def test_protocols_are_those_of_the_preset():
 ])
 def test_weights_reach_the_runs_of_their_method(library, words, expected):
     assert main(frogs("--groups", "G1", *words)) == 0
-    assert {run.method: run.weights for run in library.calls["reproduce"]["runs"]} == expected
+    assert {run.method: run.weights for run in library.calls["reproduce"]["runs"]} == {
+        method: path and os.path.abspath(path) for method, path in expected.items()}
 
 
 def test_a_weights_path_may_hold_an_equals_sign(library, tmp_path):

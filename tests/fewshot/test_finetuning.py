@@ -108,15 +108,18 @@ def test_accuracy_on_unshared_sources_leaves_siblings_out(tiny):
         assert result["accuracy_unshared_sources"] == (0.0 if unshared else None)
 
 
-def test_a_stopped_evaluation_keeps_its_finished_draws(tiny, tmp_path):
-    class StopsAtTheSecond(Oracle):
-        def fit(self, *args, **kwargs):
-            super().fit(*args, **kwargs)
-            if len(self.shown) == 2:
-                raise KeyboardInterrupt
+def test_a_stopped_evaluation_keeps_its_finished_draws(tiny, tmp_path, monkeypatch):
+    fit = Oracle.fit
+
+    def stops_at_the_second(self, *args, **kwargs):
+        fit(self, *args, **kwargs)
+        if len(self.shown) == 2:
+            raise KeyboardInterrupt
     run = lambda learner: evaluate(learner, LABELS, SOURCES, NAMES, tiny, 0, checkpoint=tmp_path, progress=False)
+    monkeypatch.setattr(Oracle, "fit", stops_at_the_second)
     with pytest.raises(KeyboardInterrupt):
-        run(StopsAtTheSecond(LABELS))
+        run(Oracle(LABELS))
+    monkeypatch.setattr(Oracle, "fit", fit)
     second = Oracle(LABELS)
     assert len(run(second)) == 2 and len(second.shown) == 1
     assert len(json.loads((tmp_path / "draw0.json").read_text())["support"]) == 6

@@ -147,7 +147,7 @@ def test_an_embedding_is_as_long_as_it_says(config):
 @pytest.mark.parametrize("method, overrides", [
     ("acoustic-ssm1", {}), ("acoustic-ssm1", {"views": "segments"}),
     ("acoustic-ssm1", {"views": "pair", "features": "stack"}),
-    ("mt-slvr", {"widths": "8,8,16,16", "blocks": "1,1,1,1"})])
+    ("mt-slvr", {"views": "pair", "features": "stack", "widths": "8,8,16,16", "blocks": "1,1,1,1"})])
 def test_the_loss_of_a_guess_is_that_of_an_objective_that_tells_nothing_apart(config, clips, method, overrides):
     config = preset("best", **{key: value for key, value in config.as_dict().items() if key != "name"} | overrides)
     encoder = build_encoder(method, clips, range(8), dataclasses.replace(config, n_members=1), 0)
