@@ -3,5 +3,5 @@
 Which encoder a method has, encoders that are trained once and kept, what is measured, and its
 record.
 
-In reading order: ``methods``, ``shelf``, ``measure``, ``records``.
+In reading order: ``methods``, ``shelf``, ``measure``, ``schema``, ``records``.
 """

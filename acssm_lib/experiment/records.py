@@ -1,110 +1,17 @@
-"""The record that a run leaves (``metrics.json``): its schema, writing and reading, and the draws in it."""
+"""The record that a run leaves (``metrics.json``): what stands in it, and how it is written."""
 
 import hashlib
 import importlib
 import json
-import math
 import platform
 
 import numpy as np
 import torch
 
+from acssm_lib.experiment.schema import check_metrics
 from acssm_lib.fewshot.statistics import mean_interval
 from acssm_lib.files import write_json
-from acssm_lib.names import PROTOCOLS, READOUTS
 from acssm_lib.training import computing_precision
-
-_FRACTION = "a number from 0 to 1"
-_SCHEMA = {  # key -> what its value must be; a dict or a list of one dict nests
-    "schema": int, "dataset": str, "group": str, "classes": list, "method": str, "preset": str, "seed": int,
-    "n_way": int, "n_shot": int,
-    "episodes": [{"seed": int, "accuracy": _FRACTION, "n_query": int,
-                  "accuracy_unshared_sources": (_FRACTION, None), "n_query_unshared_sources": int}],
-    "accuracy_mean": _FRACTION, "accuracy_ci95": (list, None), "accuracy_unshared_sources_mean": (_FRACTION, None),
-    "pretraining": {"clips": int, "steps": int, "seconds": float, "final_loss": (float, None),
-                    "saw_query_clips": bool},
-    "finetuning": {"seconds": float}, "parameters": int, "versions": dict,
-}
-_LATER = {  # keys that records of the first version lack
-    "protocol": str, "readout": str,
-    "readouts": [{"name": str, "n_shot": int, "shuffled": bool, "seeds": list, "supports": str, "accuracy": list,
-                  "n_query": list, "accuracy_unshared_sources": list, "n_query_unshared_sources": list}],
-}
-_DRAWS = ("accuracy", "n_query", "accuracy_unshared_sources", "n_query_unshared_sources")  # one value per draw
-
-
-def check_metrics(metrics):
-    """Does nothing if the record has every key of the schema, each of the right kind.
-
-    Raises:
-        ValueError: names every missing or wrong key, such as ``pretraining.steps``.
-    """
-    faults = list(_faults(metrics, _SCHEMA, ""))
-    if isinstance(metrics, dict):
-        faults += _faults(metrics, {key: kind for key, kind in _LATER.items() if key in metrics}, "")
-    if not faults:
-        faults += _wrong_values(metrics)
-    if faults:
-        raise ValueError(f"not a run record: {'; '.join(faults)}")
-
-
-def _wrong_values(metrics):
-    """Faults of a record whose keys are all there."""
-    if metrics["schema"] != 1:
-        yield f"schema {metrics['schema']}, this version reads 1"
-    if not metrics["episodes"]:
-        yield "episodes is empty"
-    if metrics.get("protocol", PROTOCOLS[0]) not in PROTOCOLS:
-        yield f"protocol is {metrics['protocol']!r}, expected one of {', '.join(PROTOCOLS)}"
-    if metrics.get("readout", READOUTS[0]) not in READOUTS:
-        yield f"readout is {metrics['readout']!r}, expected one of {', '.join(READOUTS)}"
-    for position, entry in enumerate(metrics.get("readouts", ())):
-        key = f"readouts[{position}]"
-        if entry["name"] not in READOUTS:
-            yield f"{key}.name is {entry['name']!r}, expected one of {', '.join(READOUTS)}"
-        if not entry["seeds"] or {len(entry[name]) for name in _DRAWS} != {len(entry["seeds"])}:
-            yield f"{key} needs one value per draw in each of {', '.join(('seeds', *_DRAWS))}"
-        kinds = {"accuracy": _FRACTION, "accuracy_unshared_sources": (_FRACTION, None)}
-        for name in ("seeds", *_DRAWS):
-            wrong = [value for value in entry[name] if not _fits(value, kinds.get(name, int))]
-            if wrong:
-                yield f"{key}.{name} holds {wrong[0]!r}, expected {_expected(kinds.get(name, int))}"
-
-
-def _faults(value, wanted, key):
-    if isinstance(wanted, dict):
-        if not isinstance(value, dict):
-            yield f"{key or 'the record'} is not an object"
-            return
-        for name, kind in wanted.items():
-            if name not in value:
-                yield f"{key}{name} is missing"
-            else:
-                yield from _faults(value[name], kind, f"{key}{name}" + ("." if isinstance(kind, dict) else ""))
-    elif isinstance(wanted, list):
-        if not isinstance(value, list):
-            yield f"{key} is not a list"
-            return
-        for position, item in enumerate(value):
-            yield from _faults(item, wanted[0], f"{key}[{position}].")
-    elif not _fits(value, wanted):
-        yield f"{key} is {value!r}, expected {_expected(wanted)}"
-
-
-def _expected(wanted):
-    kinds = wanted if isinstance(wanted, tuple) else (wanted,)
-    return " or ".join(getattr(kind, "__name__", kind) or "null" for kind in kinds)
-
-
-def _fits(value, wanted):
-    if isinstance(wanted, tuple):
-        return any(_fits(value, kind) for kind in wanted)
-    if wanted is None:
-        return value is None
-    if wanted in (_FRACTION, float):
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        return number and (wanted is float or 0 <= value <= 1)
-    return isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
 
 
 def write_metrics(path, metrics):

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from acssm_lib.experiment.records import check_metrics, write_metrics
+from acssm_lib.experiment.records import write_metrics
+from acssm_lib.experiment.schema import check_metrics
 from acssm_lib.fewshot.statistics import mean_interval
 from acssm_lib.files import write_text
 from acssm_lib.report import figures, words

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from acssm_lib.experiment.records import _DRAWS, check_metrics, supports_digest
+from acssm_lib.experiment.records import supports_digest
+from acssm_lib.experiment.schema import DRAWS, check_metrics
 from acssm_lib.names import METHOD_NAMES, PROTOCOLS
 
 
@@ -30,7 +31,7 @@ def read_runs(folder):
     for path in sorted(folder.glob("**/metrics.json")):
         name = path.relative_to(folder)
         try:
-            run = json.loads(path.read_text(encoding="utf-8"))
+            run = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
             check_metrics(run)
         except (OSError, ValueError) as error:
             problems.append(f"{name}: {error}")
@@ -46,6 +47,10 @@ def read_runs(folder):
         known.sort(key=lambda run: len(run.get("overrides") or {}))
         known[1:] = [run | {"variant": _difference(run, known[0])} for run in known[1:]]
     return sorted((run for known in runs.values() for run in known), key=order), problems
+
+
+def _refuse(name):
+    raise ValueError(f"holds {name}, which is not JSON")
 
 
 def _difference(run, other):
@@ -126,6 +131,6 @@ def readings(run):
     main = {"name": run.get("readout", "logistic" if run["method"] == "mel-stats" else "finetuned"),
             "n_shot": run["n_shot"], "shuffled": False, "supports": None,
             "seeds": [episode["seed"] for episode in episodes],
-            **{name: [episode[name] for episode in episodes] for name in _DRAWS}}
+            **{name: [episode[name] for episode in episodes] for name in DRAWS}}
     return [Reading(run, main, supports if all(supports) else None),
             *(Reading(run, entry) for entry in run.get("readouts", ()))]

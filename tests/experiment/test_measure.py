@@ -6,7 +6,8 @@ import pytest
 from acssm_lib.data.frogs import SyntheticFrogs
 from acssm_lib.experiment.measure import measure, pooled
 from acssm_lib.experiment.methods import build_encoder
-from acssm_lib.experiment.records import check_metrics, run_record
+from acssm_lib.experiment.records import run_record
+from acssm_lib.experiment.schema import check_metrics
 from acssm_lib.fewshot.groups import GroupData, load_group
 from acssm_lib.fewshot.protocols import splits
 from acssm_lib.presets import preset

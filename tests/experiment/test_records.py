@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from acssm_lib.experiment import records
 from acssm_lib.experiment.records import supports_digest, write_metrics
+from acssm_lib.experiment.schema import check_metrics
 from acssm_lib.report.readings import method_rank, protocol, read_runs, readings
 
 
@@ -16,18 +16,20 @@ def run(synthetic_records):
 
 
 @pytest.mark.parametrize("spoil, message", [
-    (lambda run: run.pop("parameters"), "parameters is missing"),
-    (lambda run: run["pretraining"].pop("steps"), r"pretraining\.steps is missing"),
-    (lambda run: run["episodes"][1].pop("n_query"), r"episodes\[1\]\.n_query is missing"),
-    (lambda run: run.update(accuracy_mean=67.0), "accuracy_mean is 67.0, expected a number from 0 to 1"),
-    (lambda run: run.update(seed=True), "seed is True, expected int"),
-    (lambda run: run.update(episodes=[]), "episodes is empty"),
-    (lambda run: run.update(schema=2), "schema 2"),
-    (lambda run: run.update(protocol="fair"), "protocol is 'fair', expected one of transductive"),
-    (lambda run: run["readouts"][0].update(name="svm"), r"readouts\[0\]\.name is 'svm'"),
-    (lambda run: run["readouts"][2]["accuracy"].pop(), r"readouts\[2\] needs one value per draw"),
-    (lambda run: run["readouts"][1]["accuracy"].__setitem__(0, 70.0), r"readouts\[1\]\.accuracy holds 70.0"),
-    (lambda run: run["readouts"][1].pop("supports"), r"readouts\[1\]\.supports is missing"),
+    (lambda run: run.pop("parameters"), r"record must contain \['parameters'\]"),
+    (lambda run: run["pretraining"].pop("steps"), r"record\.pretraining must contain \['steps'\]"),
+    (lambda run: run["episodes"][1].pop("n_query"), r"record\.episodes\[1\] must contain \['n_query'\]"),
+    (lambda run: run.update(accuracy_mean=67.0), "record.accuracy_mean must be smaller than or equal to 1, it is 67.0"),
+    (lambda run: run["finetuning"].update(seconds=float("inf")), "record.finetuning.seconds must be smaller"),
+    (lambda run: run["finetuning"].update(seconds=float("nan")), "not JSON compliant"),
+    (lambda run: run.update(seed=True), "record.seed must be integer, it is True"),
+    (lambda run: run.update(episodes=[]), r"record\.episodes must contain at least 1 items"),
+    (lambda run: run.update(schema=2), "record.schema must be same as const definition: 1, it is 2"),
+    (lambda run: run.update(protocol="fair"), r"record\.protocol must be one of \['transductive'.*it is 'fair'"),
+    (lambda run: run["readouts"][0].update(name="svm"), r"record\.readouts\[0\]\.name must be one of"),
+    (lambda run: run["readouts"][2]["accuracy"].pop(), r"record\.readouts\[2\] needs one value per draw"),
+    (lambda run: run["readouts"][1]["accuracy"].__setitem__(0, 70.0), r"record\.readouts\[1\]\.accuracy\[0\] must be"),
+    (lambda run: run["readouts"][1].pop("supports"), r"record\.readouts\[1\] must contain \['supports'\]"),
 ])
 def test_a_bad_record_is_refused_by_key_and_not_written(tmp_path, run, spoil, message):
     spoil(run)
@@ -39,7 +41,7 @@ def test_a_bad_record_is_refused_by_key_and_not_written(tmp_path, run, spoil, me
 def test_a_record_of_the_first_version_is_transductive_and_fine_tuned(run):
     for key in ("protocol", "readout", "readouts"):
         del run[key]
-    records.check_metrics(run)
+    check_metrics(run)
     assert protocol(run) == "transductive"
     assert [reading.readout for reading in readings(run)] == ["finetuned"]
     assert [reading.readout for reading in readings(run | {"method": "mel-stats"})] == ["logistic"]
@@ -55,12 +57,14 @@ def test_reading_a_half_finished_folder(tmp_path, synthetic_records):
     (tmp_path / "esc50/G2/adapted-cnn/seed1/metrics.json").write_text('{"schema": 1,')
     (tmp_path / "copy/seed0").mkdir(parents=True)
     (tmp_path / "copy/seed0/metrics.json").write_text(json.dumps(made[0]))
+    (tmp_path / "seed2").mkdir()
+    (tmp_path / "seed2/metrics.json").write_text(json.dumps(made[0] | {"accuracy_mean": float("nan")}))
     runs, problems = read_runs(tmp_path)
     assert [(run["protocol"], run["group"], run["method"]) for run in runs] == [
         ("transductive", "G2", "mel-stats"), ("transductive", "G2", "acoustic-ssm1"),
         ("transductive", "G10", "mel-stats"), ("transductive", "G10", "acoustic-ssm1"),
         ("inductive-clip", "G2", "mel-stats")]
-    assert len(problems) == 3
+    assert len(problems) == 4 and problems.pop() == "seed2/metrics.json: holds NaN, which is not JSON"
     assert "adapted-cnn/seed0: unfinished" in problems[0]
     assert "same run" in "".join(problems) and "adapted-cnn/seed1/metrics.json" in "".join(problems)
 
