@@ -37,7 +37,8 @@ class Preset:
     n_mels: int = 128  # bands; P
     stft_window: str = "rectangular"  # channels 1 and 2: "rectangular" (C) or "hann"
     floor_db: float | None = None  # dB, None as published; O in quick
-    standardise: bool = False  # per channel and band, with statistics of the pool; O in quick
+    standardise: str = "none"  # by frames of the pool with sound: "scale", every band its mean, all one deviation; O in
+    # quick. Or "band", every band its deviation too
 
     # Encoder
     widths: tuple[int, ...] = (64, 128, 256, 512)  # channels of the CNN stages, the last is d_model; P
@@ -129,7 +130,7 @@ PRESETS = {
     "paper": Preset(),
     "quick": Preset(
         name="quick", precision="float32",
-        max_stretch=1.05, n_mels=32, floor_db=-80.0, standardise=True,
+        max_stretch=1.05, n_mels=32, floor_db=-80.0, standardise="scale",
         widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), n_layers=2, d_state=16, dt_min=0.01, dt_max=0.3,
         pool="group", pretrain_epochs=40, pretrain_batch=32, pretrain_lr=2e-3, pretrain_warmup=0.1,
         projection="batchnorm", bilinear_std=0.0, bilinear_diagonal=1.0, temperature=25.0, symmetric=True,
@@ -138,7 +139,8 @@ PRESETS = {
         n_frozen_episodes=200,
     ),
     "best": Preset(
-        name="best", n_samples=39_424, max_stretch=1.2, features="log-mel", n_mels=64, floor_db=-80.0, standardise=True,
+        name="best", n_samples=39_424, max_stretch=1.2, features="log-mel", n_mels=64, floor_db=-80.0,
+        standardise="scale",
         widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1), n_layers=2, d_state=16, dt_min=0.01, dt_max=0.3, dropout=0.05,
         prenorm=True, pooling="mean-std", n_members=3, pool="group", pretrain_epochs=150, pretrain_lr=2e-3,
         pretrain_warmup=0.2, projection="mlp", d_projection=128, temperature=0.1, views="spectrogram",
@@ -155,6 +157,7 @@ PRESETS["quick-best"] = dataclasses.replace(
 _CHOICES = {
     "precision": ("auto", "float32", "bfloat16"),
     "stft_window": ("rectangular", "hann"),
+    "standardise": ("none", "scale", "band"),
     "pool": ("unlabelled", "group", "all"),
     "protocol": ("transductive", "inductive-clip", "inductive-recording"),
     "projection": ("prelu", "layernorm", "batchnorm", "mlp"),
@@ -163,6 +166,8 @@ _CHOICES = {
     "views": ("pair", "segments", "spectrogram"),
     "finetune_optimiser": ("sgd", "adamw"),
 }
+
+_BEFORE = {"standardise": "; false of earlier versions is none, true is most like scale"}  # said of a bool
 
 # Least and most of each number, both allowed; of a tuple, of every entry. None: no limit, but a finite number.
 _RANGES = {
@@ -212,6 +217,21 @@ def preset(name, **overrides):
     return made
 
 
+def in_todays_words(settings):
+    """Settings of a record of any version as they would be called now, so that they can be compared.
+
+    ``standardise`` was true or false, and true counted the zeros around short clips as sound, which nothing does now.
+
+    Args:
+        settings: dict, field -> value, as a record has them.
+    Returns:
+        dict with the same keys; "band-with-padding" is like no word of today.
+    """
+    words = {True: "band-with-padding", False: "none"}
+    return {key: words[value] if key == "standardise" and isinstance(value, bool) else value
+            for key, value in settings.items()}
+
+
 def _nearest(name, names):
     close = difflib.get_close_matches(str(name), names, n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
@@ -237,7 +257,8 @@ def _convert(key, value, hint):
         wanted = hint if optional or typing.get_origin(hint) else hint.__name__
         raise ValueError(f"{key}={value!r}: expected {wanted}, as in {getattr(PRESETS['paper'], key)!r}") from None
     if key in _CHOICES and converted not in _CHOICES[key]:
-        raise ValueError(f"{key}={value!r}: choose one of {', '.join(_CHOICES[key])}")
+        before = _BEFORE.get(key, "") if str(value).lower() in ("true", "false") else ""
+        raise ValueError(f"{key}={value!r}: choose one of {', '.join(_CHOICES[key])}{before}")
     if key in _RANGES and not isinstance(converted, tuple):
         least, most = _RANGES[key]
         if not (math.isfinite(converted) and least <= converted and (most is None or converted <= most)):

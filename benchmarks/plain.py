@@ -64,7 +64,7 @@ def spectrogram_stack(waveform, front_end):
         magnitude = 10 * torch.log10((mel.to(torch.cfloat) @ stft(clip, front_end.window)).abs() + EPSILON)
         phase = (mel.to(torch.cfloat) @ stft(clip, front_end.window)).angle()
         stacks.append(torch.stack([log_mel.clamp_min(floor), magnitude.clamp_min(floor / 2), phase]))
-    return (torch.stack(stacks) - front_end.mean) / front_end.deviation
+    return torch.stack(stacks)
 
 
 def kernel(parameters, length):
@@ -105,7 +105,7 @@ class PlainEncoder(nn.Module):
 
     def forward(self, spectrograms):
         network = self.encoder.cnn
-        x = network.stages(network.stem(spectrograms)).mean(dim=2)
+        x = network.stages(network.stem(self.encoder.standardisation(spectrograms))).mean(dim=2)
         for layer, norm in zip(self.layers, self.encoder.sequence.norms):
             x = norm((x + self.encoder.sequence.dropout(layer(x))).transpose(1, 2)).transpose(1, 2)
         return x

@@ -154,7 +154,7 @@ def parts(config, batch, steps, device):
         spectrograms = encoder.front_end(waveform)
         times.append(lap())
         with reduced_precision(config.precision, device):
-            features = encoder.cnn(spectrograms)
+            features = encoder.by_frame(spectrograms)
             times.append(lap())
             embedding = encoder.sequence(features).float().mean(dim=2)
         times.append(lap())

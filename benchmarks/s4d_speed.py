@@ -141,9 +141,9 @@ def products():
 def streaming_rows(seconds=10):
     """Frames per second at ``paper``'s widths, and how far the stream is from the whole recording at once."""
     torch.manual_seed(0)
-    encoder = AcousticSSM(preset("paper")).eval()
+    encoder = AcousticSSM(preset("paper", standardise="scale")).eval()
     recording = 0.1 * torch.randn(20_000 * seconds)
-    encoder.front_end.standardise(recording[None])
+    encoder.standardisation.fit(encoder.front_end, [recording])
     with torch.no_grad():
         whole = encoder(encoder.front_end(recording))[0]
     rows, real_time = [], 20_000 / 512  # frames per second of sound

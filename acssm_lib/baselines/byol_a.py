@@ -10,6 +10,7 @@ from torchaudio.functional import melscale_fbanks
 from acssm_lib.baselines.checkpoints import load_strictly
 from acssm_lib.data.audio import resample
 from acssm_lib.files import DataError
+from acssm_lib.model.standardisation import Standardisation
 
 SAMPLE_RATE = 16_000  # Hz
 N_FFT, HOP_LENGTH = 1024, 160  # samples: 64 ms, 10 ms
@@ -17,10 +18,7 @@ N_MELS, F_MIN, F_MAX = 64, 60.0, 7800.0  # bands; Hz
 
 
 class ByolLogMel(nn.Module):
-    """Waveform to the log-mel spectrogram BYOL-A reads, standardised with one mean and one deviation.
-
-    Natural logarithm of HTK mel power plus 1.19e-7. Mean and deviation should be those of the data at hand
-    (``standardise``); until then they are the values that the authors give for Speech Commands.
+    """Waveform to the log-mel spectrogram BYOL-A reads: natural logarithm of HTK mel power plus 1.19e-7.
 
     Args:
         sample_rate: Hz, of the waveform; anything but 16 kHz is resampled.
@@ -36,30 +34,20 @@ class ByolLogMel(nn.Module):
         filters = melscale_fbanks(N_FFT // 2 + 1, F_MIN, F_MAX, N_MELS, SAMPLE_RATE)  # (bins, n_mels)
         self.register_buffer("filters", filters.T.contiguous(), persistent=False)
         self.register_buffer("window", torch.hann_window(N_FFT), persistent=False)
-        self.register_buffer("mean", torch.tensor(-5.4919195))
-        self.register_buffer("deviation", torch.tensor(5.0389895))
-
-    def forward(self, waveform):
-        return (self.raw(waveform) - self.mean) / self.deviation
 
     @torch.no_grad()
-    def raw(self, waveform):
-        """The log-mel spectrogram before standardisation; same shapes as ``forward``."""
+    def forward(self, waveform):
         waveform = resample(waveform, self.sample_rate, SAMPLE_RATE)
         spectrum = torch.stft(waveform, N_FFT, HOP_LENGTH, window=self.window, return_complex=True)
         power = spectrum.real.square() + spectrum.imag.square()
         return (self.filters @ power + torch.finfo(torch.float32).eps).log()[:, None]
 
-    def standardise(self, waveform):
-        """Fix mean and deviation from example waveforms of the target data, (batch, samples); no label is used."""
-        log_mel = self.raw(waveform)
-        self.mean = log_mel.mean()
-        self.deviation = log_mel.std().clamp_min(1e-3)
-        return self
-
 
 class BYOLA(nn.Module):
     """The pre-trained BYOL-A encoder; 512, 1024 or 2048 coordinates, read off the weights.
+
+    It standardises with one mean and one deviation. They should be those of the data at hand (``Standardisation.fit``);
+    until then they are the values that the authors give for Speech Commands.
 
     Args:
         config: a ``Preset``, for its sample rate.
@@ -80,16 +68,19 @@ class BYOLA(nn.Module):
                             "of the 2021 version")
         self.d_model = state["fc.3.weight"].shape[0]
         self.front_end = ByolLogMel(config.sample_rate)
+        self.standardisation = Standardisation(1, N_MELS, "overall")
+        self.standardisation.mean.fill_(-5.4919195)
+        self.standardisation.deviation.fill_(5.0389895)
         self.features = nn.Sequential(*_block(1), *_block(64), *_block(64))
         self.fc = nn.Sequential(nn.Linear(64 * (N_MELS // 8), self.d_model), nn.ReLU(), nn.Dropout(0.3),
                                 nn.Linear(self.d_model, self.d_model), nn.ReLU())
-        statistics = self.front_end.state_dict(prefix="front_end.")  # ours, not in the published file
+        statistics = self.standardisation.state_dict(prefix="standardisation.")  # ours, not in the published file
         load_strictly(self, {**state, **statistics}, "BYOL-A (AudioNTT2020)")
 
     def forward(self, log_mel):
         if log_mel.ndim == 3:
             log_mel = log_mel[:, None]
-        x = self.features(log_mel)  # (batch, 64, mel=8, frames / 8)
+        x = self.features(self.standardisation(log_mel))  # (batch, 64, mel=8, frames / 8)
         x = self.fc(x.permute(0, 3, 2, 1).flatten(2))  # one vector per frame, mel before channel: (batch, frames, d)
         return (x.amax(dim=1) + x.mean(dim=1))[:, :, None]
 

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from acssm_lib.data.clips import random_crops
 from acssm_lib.model.features import front_end
+from acssm_lib.model.standardisation import Standardisation
 from acssm_lib.pretraining.augment import AUGMENTATIONS, apply_plans, draw_plans
 from acssm_lib.training import reduced_precision
 
@@ -50,6 +51,7 @@ class SplitResNet(nn.Module):
         if list(widths) != sorted(widths):
             raise ValueError(f"widths={widths}: shortcuts append channels, so no stage may be narrower than the last")
         self.front_end = front_end(config)
+        self.standardisation = Standardisation(self.front_end.n_channels, config.n_mels, config.standardise)
         self.stem = nn.Sequential(nn.Conv2d(self.front_end.n_channels, widths[0], 7, stride=2, padding=3, bias=False),
                                   nn.BatchNorm2d(widths[0]), nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1))
         self.shared = nn.Sequential(*(_AdapterBlock(widths[0], widths[0], 1, n_tasks=1) for _ in range(blocks[0])))
@@ -73,7 +75,7 @@ class SplitResNet(nn.Module):
             return self._features(spectrograms).float()
 
     def _features(self, spectrograms):
-        shared = self.shared(self.stem(spectrograms))
+        shared = self.shared(self.stem(self.standardisation(spectrograms)))
         outputs = []
         for task in range(2):
             x = shared

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from acssm_lib.presets import Preset
+from acssm_lib.presets import Preset, in_todays_words
 from acssm_lib.presets import preset as named_preset
 
 _PATHS = ("data", "weights")  # compared as places, not as text
@@ -100,7 +100,7 @@ def _differences(stored, wanted):
             if os.path.realpath(pairs[key][0]) == os.path.realpath(pairs[key][1]):
                 del pairs[key]
     if stored.get("preset", wanted["preset"]) == wanted["preset"]:
-        settings = stored.get("settings", wanted["settings"])
+        settings = in_todays_words(stored.get("settings", wanted["settings"]))
         defaults = Preset().as_dict()  # a field that came later stood at its default, whatever it was called then
         for key in {**wanted["settings"], **settings}:
             pairs[key] = (settings.get(key, defaults.get(key)), wanted["settings"].get(key, "(not there)"))

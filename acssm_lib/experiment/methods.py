@@ -12,9 +12,9 @@ from acssm_lib.baselines.mn04 import MobileNet
 from acssm_lib.baselines.mt_slvr import MTSLVRObjective, SplitResNet
 from acssm_lib.baselines.speech_models import WaveformTransformer
 from acssm_lib.baselines.tera import MelTransformer
-from acssm_lib.data.clips import random_crops
 from acssm_lib.model.encoder import AcousticSSM, AdaptedCNN
 from acssm_lib.model.ensemble import together
+from acssm_lib.model.standardisation import sound_of
 from acssm_lib.names import EMBEDDER_NAMES, OWN_PAIRS
 from acssm_lib.pretraining.contrastive import AugmentedPairs, NoisyPairs, SegmentPairs
 from acssm_lib.pretraining.spectrogram_views import SegmentViews, SpectrogramViews
@@ -88,8 +88,8 @@ def build_encoder(method, clips, pool, config, seed, weights=None):
     """The method's encoder: with initial weights from ``seed``, an embedder with its downloaded ones.
 
     With ``config.n_members`` above 1 it is an ``Ensemble``; embedders have but one set of weights. With
-    ``config.standardise`` the front end takes mean and deviation of each band from the pool, without labels, for every
-    method alike; BYOL-A's always does, as its authors ask.
+    ``config.standardise`` it takes mean and deviation from up to 256 recordings of the pool, without labels, for every
+    method alike; BYOL-A always does, as its authors ask.
 
     Args:
         weights: file of an embedder's weights; None for the one in the cache.
@@ -116,11 +116,11 @@ def _member(method, clips, pool, config, seed, weights):
             encoder = METHODS[method].encoder(config, downloaded.load(method, downloaded.find(method, weights)))
         else:
             encoder = METHODS[method].encoder(config)
-    if hasattr(encoder.front_end, "standardise") and (config.standardise or method in EMBEDDER_NAMES):
+    if hasattr(encoder, "standardisation"):
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.as_tensor(pool)[torch.randperm(len(pool), generator=generator)[:256]]
-        encoder.front_end.standardise(
-            random_crops(clips, chosen, config.n_samples, config.max_stretch, generator).cpu())
+        encoder.standardisation.fit(
+            encoder.front_end, sound_of(clips, chosen, config.n_samples, config.n_fft, generator))
     return encoder
 
 

@@ -108,9 +108,8 @@ def changed_views(spectrograms, front_end, config):
     """The same clips as they are, then a little higher, lower, slower and faster: ``config.test_views`` in all.
 
     Args:
-        spectrograms: (batch, 1, n_mels, frames), from ``front_end``. They are changed before the standardisation, as
-            the views of the pre-training were: a band takes on the level of its neighbour, too. What an embedder's own
-            front end makes is left as it is.
+        spectrograms: (batch, 1, n_mels, frames), from ``front_end``, in dB: a band takes on the level of its
+            neighbour, too, as in the views of the pre-training. What an embedder's front end makes is left as it is.
         config: a ``Preset``; ``mel_shift`` and ``max_stretch`` are the limits of the changes.
     Yields:
         spectrograms of the batch; a faster clip has fewer frames.
@@ -126,8 +125,8 @@ def changed_views(spectrograms, front_end, config):
     if front_end.n_channels != 1:
         raise ValueError(f"test_views={config.test_views} needs features='log-mel': a phase has no neighbour in pitch")
     for pitch, tempo in CHANGES[1:config.test_views]:
-        level = (spectrograms * front_end.deviation + front_end.mean)[:, 0]  # (batch, n_mels, frames), dB
+        level = spectrograms[:, 0]  # (batch, n_mels, frames), dB
         level = moved_bands(level, torch.full((len(level),), -pitch * config.mel_shift).to(level))
         frames = max(1, round(level.shape[2] / config.max_stretch ** tempo))
         level = F.interpolate(level, frames, mode="linear", align_corners=True)
-        yield (level[:, None] - front_end.mean) / front_end.deviation
+        yield level[:, None]

@@ -1,5 +1,4 @@
-"""The encoder: front end, frequency-only residual CNN, a stack of S4D layers, mean over time."""
-
+"""The encoder: front end, standardisation, frequency-only residual CNN, a stack of S4D layers, mean over time."""
 
 import torch
 from torch import nn
@@ -7,6 +6,7 @@ from torch import nn
 from acssm_lib.model.features import front_end
 from acssm_lib.model.resnet import FrequencyResNet
 from acssm_lib.model.s4d import S4D
+from acssm_lib.model.standardisation import Standardisation
 from acssm_lib.training import reduced_precision
 
 
@@ -60,6 +60,7 @@ class AcousticSSM(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.front_end = front_end(config)
+        self.standardisation = Standardisation(self.front_end.n_channels, config.n_mels, config.standardise)
         self.cnn = FrequencyResNet(self.front_end.n_channels, config.widths, config.blocks)
         self.d_model, self.pooling, self.precision = config.widths[-1], config.pooling, config.precision
         self.sequence = self.sequence_layers(config)
@@ -71,8 +72,12 @@ class AcousticSSM(nn.Module):
 
     def forward(self, spectrograms):
         with reduced_precision(self.precision if self.training else "float32", spectrograms.device):
-            features = self.sequence(self.cnn(spectrograms))
+            features = self.sequence(self.by_frame(spectrograms))
         return features.float()
+
+    def by_frame(self, spectrograms):
+        """What is in each frame, before the layers that link them: (batch, d_model, frames)."""
+        return self.cnn(self.standardisation(spectrograms))
 
     def embed(self, waveform):
         """Waveform (batch, samples) to one vector per crop: see ``summary``."""

@@ -5,8 +5,6 @@ network on a clip and on the same clip a little higher or faster. Averages of su
 no label is spent on them.
 """
 
-import copy
-
 import torch
 from torch import nn
 
@@ -16,28 +14,25 @@ from acssm_lib.model.encoder import summary
 class Ensemble(nn.Module):
     """Encoders of one architecture as one: their features side by side.
 
-    Every member keeps the standardisation that it was trained with, so the common front end has none.
+    Every member keeps the standardisation that it was trained with; the front end is that of the first.
 
     Args:
         members: list of encoders.
     Shapes:
-        spectrograms, not standardised, (batch, channels, n_mels, frames) -> (batch, members * d_model, frames).
+        spectrograms (batch, channels, n_mels, frames) -> (batch, members * d_model, frames).
     Taught in: 06_ablation_comparison.
     """
 
     def __init__(self, members):
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.front_end = copy.deepcopy(members[0].front_end)
-        self.front_end.mean = torch.zeros(self.front_end.n_channels, 1, 1)
-        self.front_end.deviation = torch.ones(self.front_end.n_channels, 1, 1)
+        self.front_end = members[0].front_end
         self.d_model = sum(member.d_model for member in members)
         self.pooling = getattr(members[0], "pooling", "mean")
         self.has_frames = getattr(members[0], "has_frames", True)
 
     def forward(self, spectrograms):
-        return torch.cat([member((spectrograms - member.front_end.mean) / member.front_end.deviation)
-                          for member in self.members], dim=1)
+        return torch.cat([member(spectrograms) for member in self.members], dim=1)
 
     def embed(self, waveform):
         """Waveform (batch, samples) to one vector per crop, (batch, ``embedding_width(self)``)."""

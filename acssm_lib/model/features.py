@@ -115,15 +115,8 @@ class SpectrogramStack(nn.Module):
         self.register_buffer("window", hann if stft_window == "hann" else torch.ones(n_fft), persistent=False)
         self.register_buffer("filters", mel_filters(n_fft, n_mels, sample_rate).float(), persistent=False)
         self.blocks = filter_blocks(self.filters)
-        # Identity until ``standardise`` has seen the pool; saved with the weights.
-        self.register_buffer("mean", torch.zeros(self.n_channels, 1, 1))
-        self.register_buffer("deviation", torch.ones(self.n_channels, 1, 1))
 
     def forward(self, waveform):
-        return self.raw(waveform).sub_(self.mean).div_(self.deviation)
-
-    def raw(self, waveform):
-        """The three channels before standardisation; same shapes as ``forward``."""
         if waveform.ndim == 1:
             waveform = waveform[None]
         if waveform.ndim != 2:
@@ -158,24 +151,6 @@ class SpectrogramStack(nn.Module):
         flat = spectra.flatten(0, -2)
         mel = torch.cat([flat[:, bins] @ self.filters[bins, bands] for bins, bands in self.blocks], dim=1)
         return mel.unflatten(0, spectra.shape[:-1]).mT
-
-    @torch.no_grad()
-    def standardise(self, waveform):
-        """Fix mean and deviation per channel and band from example waveforms, (batch, samples).
-
-        Ours, not the paper's: bands of very different level otherwise start training with values near -150.
-        """
-        stack = self.raw(waveform)
-        self.mean = stack.mean(dim=(0, 3))[..., None]  # (channels, n_mels, 1)
-        self.deviation = stack.std(dim=(0, 3))[..., None].clamp_min(1e-3)
-        return self
-
-    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
-        # Statistics are (channels, 1, 1) before standardise and (channels, n_mels, 1) after: take the saved shape.
-        for name in ("mean", "deviation"):
-            if prefix + name in state_dict:
-                setattr(self, name, torch.empty_like(state_dict[prefix + name], device=self.hann.device))
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 class LogMel(SpectrogramStack):

@@ -58,7 +58,7 @@ def _parts(z, conjugate=False):
     return torch.stack([z.real, -z.imag if conjugate else z.imag], dim=2).flatten(1, 2)
 
 
-def spectrogram_blocks(front_end, blocks, frames, raw=False):
+def spectrogram_blocks(front_end, blocks, frames):
     """The front end on a waveform that arrives in blocks: the frames of the whole, centred, reflected at both ends.
 
     A frame is given out when all its samples are there. Kept are the samples of the frames still to come and, before
@@ -68,7 +68,6 @@ def spectrogram_blocks(front_end, blocks, frames, raw=False):
         front_end: a ``SpectrogramStack``.
         blocks: iterable of waveforms (samples,), of any length.
         frames: as many are given out at a time; fewer at the end.
-        raw: dB as they are, before standardisation.
     Yields:
         (1, 3, n_mels, n), n <= ``frames``.
     Raises:
@@ -77,15 +76,14 @@ def spectrogram_blocks(front_end, blocks, frames, raw=False):
     """
     hop_length, n_fft = front_end.hop_length, front_end.n_fft
     margin = n_fft // (2 * hop_length) + 2  # frames before the first new one
-    hear = front_end.raw if raw else front_end
-    held, done = front_end.mean.new_empty(0), 0  # the first ``done`` frames of ``held`` have been given out
+    held, done = front_end.hann.new_empty(0), 0  # the first ``done`` frames of ``held`` have been given out
     for block in blocks:
         held = torch.cat([held, block.to(held)])
         while len(held) >= (needed := (done + frames - 1) * hop_length + n_fft // 2 + 1):
-            yield hear(held[None, :needed])[..., done:done + frames]
+            yield front_end(held[None, :needed])[..., done:done + frames]
             cut = max(0, done + frames - margin)
             held, done = held[cut * hop_length:], done + frames - cut
-    rest = hear(held[None])[..., done:]
+    rest = front_end(held[None])[..., done:]
     for part in rest.split(frames, dim=3):
         if part.shape[3]:
             yield part
@@ -115,7 +113,7 @@ def stream(encoder, blocks, frames=32):
     sequence = encoder.sequence
     layers = [Recurrence(layer, frames) for layer in sequence.layers] if isinstance(sequence, StateSpaceStack) else None
     for spectrograms in spectrogram_blocks(encoder.front_end, blocks, frames):
-        features = encoder.cnn(spectrograms)
+        features = encoder.by_frame(spectrograms)
         yield (sequence(features, layers) if layers else sequence(features))[0]
 
 
@@ -160,7 +158,7 @@ def crop_embeddings(encoder, blocks, window, step):
     _only_in_eval_mode(encoder)
     held = None
     for spectrograms in spectrogram_blocks(encoder.front_end, blocks, step):
-        features = encoder.cnn(spectrograms)
+        features = encoder.by_frame(spectrograms)
         held = (features if held is None else torch.cat([held, features], dim=2))[..., -window:]
         if held.shape[2] == window:
             yield over_time(encoder.sequence(held), encoder.pooling)[0]

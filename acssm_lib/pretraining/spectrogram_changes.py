@@ -76,8 +76,10 @@ def coloured(x, gain_db, equaliser_db, generator):
     return x + (curve + gain_db * _uniform(len(x), x, generator)[:, None])[..., None]
 
 
-def masked(x, span, dim, generator):
-    """Every view with a span of bands (``dim`` 1) or frames (2) set to 0, up to the share ``span`` long.
+def masked(x, span, dim, generator, fill=0.0):
+    """Every view with a span of bands (``dim`` 1) or frames (2) set to ``fill``, up to the share ``span`` long.
+
+    ``fill`` may be a level for every band, (n_mels, 1).
 
     Taught in: 04_contrastive_pretraining.
     Source: SpecAugment, Park et al. 2019.
@@ -87,7 +89,7 @@ def masked(x, span, dim, generator):
     length = length * span * size
     first, at = place * (size - length), torch.arange(size).to(x)
     inside = (at >= first[:, None]) & (at < (first + length)[:, None])
-    return x.masked_fill(inside.unsqueeze(3 - dim), 0.0)
+    return torch.where(inside.unsqueeze(3 - dim), torch.as_tensor(fill).to(x), x)
 
 
 def _uniform(n, like, generator):

@@ -95,8 +95,8 @@ class SpectrogramViews(SegmentViews):
 
     @torch.no_grad()
     def _hear(self, front_end, clips):
-        parts = [spectrogram_blocks(front_end, clips.waveform(i).split(_AT_ONCE), _AT_ONCE // front_end.hop_length,
-                                    raw=True) for i in range(len(clips))]
+        parts = [spectrogram_blocks(front_end, clips.waveform(i).split(_AT_ONCE), _AT_ONCE // front_end.hop_length)
+                 for i in range(len(clips))]
         heard = [torch.cat([part[0, 0].T for part in blocks]) for blocks in parts]
         self.lengths = torch.tensor([len(frames) for frames in heard])
         self.offsets = self.lengths.cumsum(0) - self.lengths
@@ -113,10 +113,13 @@ class SpectrogramViews(SegmentViews):
         return before.lerp(after, (places - left)[..., None]).mT
 
     @torch.no_grad()
-    def views(self, front_end, clips, chosen, generator):
-        """Standardised spectrograms of all views, (n_views * batch, 1, n_mels, frames), in the order of ``embed``."""
+    def views(self, encoder, clips, chosen, generator):
+        """Spectrograms of all views in dB, (n_views * batch, 1, n_mels, frames), in the order of ``embed``.
+
+        What is masked gets the level that its band has on average, which is zero once the encoder has standardised.
+        """
         if self.heard is None:
-            self._hear(front_end, clips)
+            self._hear(encoder.front_end, clips)
         config = self.config
         x = self._crops(chosen.repeat(config.n_views).cpu(), generator)
         if config.mel_shift:
@@ -126,11 +129,11 @@ class SpectrogramViews(SegmentViews):
         x = coloured(x, config.gain_db, config.equaliser_db, generator)
         if config.floor_db is not None:
             x = x.clamp_min(config.floor_db)
-        x = (x - front_end.mean[0]) / front_end.deviation[0]  # now 0 is what a band sounds like on average
-        x = masked(x, config.masked_span, 1, generator)
-        return masked(x, config.masked_span * 2 / 3, 2, generator)[:, None]
+        usual = encoder.standardisation.mean[0]
+        x = masked(x, config.masked_span, 1, generator, usual)
+        return masked(x, config.masked_span * 2 / 3, 2, generator, usual)[:, None]
 
     def embed(self, encoder, clips, chosen, generator):
-        return summary(encoder, self.views(encoder.front_end, clips, chosen, generator))
+        return summary(encoder, self.views(encoder, clips, chosen, generator))
 
 

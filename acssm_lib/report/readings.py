@@ -10,6 +10,7 @@ import numpy as np
 from acssm_lib.experiment.records import supports_digest
 from acssm_lib.experiment.schema import DRAWS, check_metrics
 from acssm_lib.names import METHOD_NAMES, PROTOCOLS
+from acssm_lib.presets import in_todays_words
 
 
 def read_runs(folder):
@@ -55,7 +56,8 @@ def _refuse(name):
 
 def _difference(run, other):
     """Settings in which a record is not like another, as in "n_layers=4, pool=all"; empty where there are none."""
-    settings, others = (record.get("settings") or record.get("overrides") or {} for record in (run, other))
+    settings, others = (in_todays_words(record.get("settings") or record.get("overrides") or {})
+                        for record in (run, other))
     names = [key for key in settings if key in others and settings[key] != others[key]]
     return ", ".join(f"{key}={','.join(map(str, value)) if isinstance(value := settings[key], list) else value}"
                      for key in names)

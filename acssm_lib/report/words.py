@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from acssm_lib.names import EMBEDDER_NAMES, METHOD_NAMES, PROTOCOLS
+from acssm_lib.presets import in_todays_words
 from acssm_lib.report import markdown
 from acssm_lib.report.blocks import groups_of
 from acssm_lib.report.claims import conclusion, interval
@@ -250,7 +251,7 @@ def _account(block):
     lines.append(f"{heard[0][0].upper()}{heard[0][1:]}.")
     pools = sorted({run["pretraining"]["clips"] for run in runs if run["pretraining"]["steps"]})
     lines += [f"Clips in the pre-training pool: {', '.join(map(str, pools))}."] if pools else []
-    settings = [run["settings"] for run in runs if "settings" in run]
+    settings = [in_todays_words(run["settings"]) for run in runs if "settings" in run]
     mixed = _mixed(settings)
     lines += [f"Not like for like: these runs differ in {', '.join(mixed)}."] if mixed else []
     versions = _mixed([run["versions"] for run in runs])

@@ -230,6 +230,25 @@ def test_other_weights_are_refused_and_runs_from_before_there_were_any_count(tmp
     assert is_finished(Run("esc50", "E1", "hubert", 0, data="one"), tmp_path)
 
 
+def with_standardise(folder, value):
+    """The run in ``folder`` as an earlier version left it."""
+    for name in ("config.json", "metrics.json"):
+        stored = json.loads((folder / name).read_text())
+        if "settings" in stored:
+            stored["settings"]["standardise"] = value
+            (folder / name).write_text(json.dumps(stored))
+
+
+def test_a_run_whose_standardisation_counted_padding_is_another_and_one_without_is_the_same(tmp_path):
+    plain = Run("synthetic-frogs", "good", "mel-stats", 0, overrides={"standardise": "none"})
+    with_standardise(leave_run(plain, tmp_path), False)
+    assert is_finished(plain, tmp_path)
+    scaled = Run("synthetic-frogs", "good", "mel-stats", 1)
+    with_standardise(leave_run(scaled, tmp_path), True)
+    with pytest.raises(RunConflict, match="standardise=band-with-padding, you asked for standardise=scale;"):
+        is_finished(scaled, tmp_path)
+
+
 def test_metrics_of_other_settings_are_refused_without_config(tmp_path):
     run = Run("synthetic-frogs", "good", "mel-stats", 0)
     folder = leave_run(run, tmp_path)

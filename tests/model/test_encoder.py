@@ -109,7 +109,7 @@ def test_special_parameters_train_slowly_and_without_decay(tiny):
 def test_weights_move_through_a_file_loaded_as_weights_only(tiny, tmp_path):
     waveform = torch.randn(2, tiny.n_samples, generator=torch.Generator().manual_seed(0))
     encoder = AcousticSSM(tiny).eval()
-    encoder.front_end.standardise(waveform)
+    encoder.standardisation.fit(encoder.front_end, waveform)
     save_weights(tmp_path / "encoder.pt", encoder)
     other = AcousticSSM(tiny).eval()
     other.load_state_dict(torch.load(tmp_path / "encoder.pt", weights_only=True))

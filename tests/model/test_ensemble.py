@@ -79,10 +79,9 @@ def test_the_first_view_is_the_clip_and_the_others_are_changed_by_what_their_lis
     seconds = torch.arange(40_000) / 20_000
     tone = 0.5 * torch.sin(2 * math.pi * 2000 * seconds)
     clips = torch.stack([tone, tone * (seconds > 1)])  # the second begins in the middle
-    listener.standardise(torch.randn(4, 40_000, generator=torch.Generator().manual_seed(0)))
     views = list(changed_views(listener(clips), listener, config))
     assert len(views) == len(CHANGES) and torch.equal(views[0], listener(clips))
-    levels = [(view * listener.deviation + listener.mean)[:, 0] for view in views]
+    levels = [view[:, 0] for view in views]
     for (pitch, tempo), level in zip(CHANGES, levels):
         loudest, plain = (x[0, :, x.shape[2] // 2].argmax() for x in (level, levels[0]))
         assert loudest - plain == round(pitch * 4.0)

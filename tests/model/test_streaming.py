@@ -54,7 +54,7 @@ def test_streamed_features_are_those_of_the_whole(model, prenorm):
     torch.manual_seed(0)
     encoder = model(preset("quick", prenorm=prenorm, **SMALL)).eval()
     waveform = noise(25_000)
-    encoder.front_end.standardise(waveform[None])
+    encoder.standardisation.fit(encoder.front_end, [waveform])
     with torch.no_grad():
         whole = encoder(encoder.front_end(waveform))[0]
     for frames, block in ((1, 400), (32, 3000)):
@@ -88,7 +88,7 @@ def test_crop_embeddings_are_those_of_the_crops():
     torch.manual_seed(0)
     encoder, waveform = AcousticSSM(preset("quick", **SMALL)).eval(), noise(30_000)
     with torch.no_grad():
-        features = encoder.cnn(encoder.front_end(waveform))
+        features = encoder.by_frame(encoder.front_end(waveform))
         crops = [encoder.sequence(features[..., start:start + 20]).mean(2)[0] for start in (0, 10, 20, 30)]
     embeddings = list(crop_embeddings(encoder, waveform.split(900), window=20, step=10))
     torch.testing.assert_close(torch.stack(embeddings[:4]), torch.stack(crops), atol=1e-4, rtol=0)

@@ -220,6 +220,16 @@ def test_report_says_when_runs_differ_in_their_settings_or_supports(tmp_path):
     assert "their supports differ" in text and "No two of the compared methods" in text
 
 
+def test_a_record_of_an_earlier_version_stands_beside_today_s_unless_its_standardisation_counted_padding(tmp_path):
+    today, before = record(method="acoustic-ssm1"), copy.deepcopy(record(method="supervised"))
+    for now, then, differ in (("none", False, False), ("scale", True, True)):
+        today["settings"] = today["settings"] | {"standardise": now}
+        before["settings"]["standardise"] = then
+        write_grid(tmp_path / now, [today, before])
+        text = build.write_report(tmp_path / now, tmp_path / "out")[0].read_text(encoding="utf-8")
+        assert ("Not like for like: these runs differ in standardise." in text) == differ
+
+
 def test_report_without_a_finished_run(tmp_path):
     (tmp_path / "esc50/G1/supervised/seed0").mkdir(parents=True)
     with pytest.raises(ValueError, match="no finished run.*\n.*seed0: unfinished"):
