@@ -5,11 +5,14 @@ Nothing global is changed: each axis is dressed by hand, so importing this modul
 Tensors and arrays are both welcome.
 """
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 from acssm_lib.files import write_atomically
+from acssm_lib.text import in_figure
 
 DPI = 96
 # Colour-blind-safe (Okabe and Ito, filled up with Paul Tol's muted set); known methods keep theirs in every figure.
@@ -30,6 +33,7 @@ CHANNELS = (  # of a spectrogram stack: name with unit, colour map, limits
 )
 _INK = "#222222"
 _MARKERS = "osD^vPX*"
+_LARGEST = 150  # inches of a side, 14,400 pixels: a figure of a thousand rows is crowded, but it is one
 
 
 def canvas(width, height, rows=1, columns=1):
@@ -38,7 +42,8 @@ def canvas(width, height, rows=1, columns=1):
     Returns:
         fig, axes: one axis, or an array ``(rows, columns)`` of them.
     """
-    fig = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    size = min(width, _LARGEST), min(height, _LARGEST)
+    fig = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor="white")
     axes = fig.subplots(rows, columns, squeeze=False)
     return fig, axes if axes.size > 1 else axes[0, 0]
 
@@ -61,18 +66,22 @@ def dress(ax, title, x_label, y_label):
     ax.set_xlabel(x_label, fontsize=9, color=_INK)
     ax.set_ylabel(y_label, fontsize=9, color=_INK)
     if title:
-        ax.set_title(title, loc="left", fontsize=10, color=_INK)
+        ax.set_title("\n".join(map(in_figure, title.split("\n"))), loc="left", fontsize=10, color=_INK)
     return ax.figure, ax
 
 
 def save(fig, path):
     """Write the figure through a temporary name, so a reader never sees half a file, and close it.
 
+    A letter that the font lacks, as in a name in Chinese, is drawn as a box.
+
     Returns:
         path: where it lies; the ending (".png") says the format.
     """
     try:
-        return write_atomically(path, lambda part: fig.savefig(part, dpi=fig.dpi, facecolor="white"))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            return write_atomically(path, lambda part: fig.savefig(part, dpi=fig.dpi, facecolor="white"))
     finally:
         plt.close(fig)
 
@@ -189,7 +198,8 @@ def embedding(points, labels, classes, ax=None, highlight=None, title=None):
     for label in np.unique(labels):
         chosen = points[labels == label]
         style = ({"color": "#BBBBBB", "marker": ".", "label": "unlabelled", "zorder": 1} if label < 0 else
-                 {"color": CLASS_COLOURS[label % 10], "marker": _MARKERS[label % 8], "label": classes[label]})
+                 {"color": CLASS_COLOURS[label % 10], "marker": _MARKERS[label % 8],
+                  "label": in_figure(classes[label])})
         ax.scatter(*chosen.T, s=30, linewidths=0.4, edgecolors="white", **style)
     if highlight is not None:
         ax.scatter(*points[_array(highlight, 1, "highlight (n,)")].T, s=95, facecolors="none", edgecolors=_INK,
@@ -218,8 +228,9 @@ def confusion(matrix, classes, ax=None, title=None, colour_bar=True):
     for (row, column), count in np.ndenumerate(counts):
         ax.text(column, row, f"{count:.0f}", ha="center", va="center", fontsize=8,
                 color="white" if share[row, column] > 0.55 else _INK)
-    ax.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(len(classes)), classes)
+    names = [in_figure(name) for name in classes]
+    ax.set_xticks(range(len(classes)), names, rotation=40, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(len(classes)), names)
     if colour_bar:
         ax.figure.colorbar(image, ax=ax, label="Share of the true class", shrink=0.8).outline.set_visible(False)
     fig, ax = dress(ax, title, "Predicted class", "True class")

@@ -65,6 +65,11 @@ def in_markdown(text):
     return re.sub(r"^(\s*)(\d*)([-+=.)])", r"\1\2\\\3", text)  # no list, heading or rule at the start of a line
 
 
+def in_csv(text):
+    """For a cell of a table that may be opened in a spreadsheet, which would compute what begins like a formula."""
+    return re.sub(r"^([-=+@])", r"'\1", visible(text))
+
+
 def in_figure(text):
     """For a label of matplotlib, which takes what stands between two dollars for a formula."""
     return re.sub(r"(?<!\\)\$", r"\\$", visible(text))

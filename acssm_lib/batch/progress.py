@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+from acssm_lib.text import visible
+
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 _ORDER = (DONE, FAILED, RUNNING, WAITING)  # of the table, from top to bottom
 
@@ -64,7 +66,7 @@ class Progress:
 
     def note(self, text):
         """Something about the batch as a whole."""
-        print(text, flush=True)
+        print(visible(text), flush=True)
 
     def _end(self, run, state, words, seconds):
         with self.lock:
@@ -76,7 +78,7 @@ class Progress:
         self._show("  ".join(part for part in parts if part))  # unlocked: the table's thread takes locks the other way
 
     def _show(self, line):
-        print(line, flush=True)
+        print(visible(line), flush=True)
 
     def time_left(self):
         """``about 4 min left``; empty before the first run has ended and after the last.
@@ -135,7 +137,7 @@ class ProgressTable(Progress):
         return False
 
     def note(self, text):
-        self.console.print(text, markup=False, highlight=False)
+        self.console.print(visible(text), markup=False, highlight=False)
 
     def _show(self, line):
         self.live.refresh()
@@ -157,8 +159,8 @@ class ProgressTable(Progress):
                     table.add_row(f"[dim]{hidden}[/]")
                     continue
                 colour = {DONE: "green", FAILED: "red", RUNNING: "bold cyan", WAITING: "dim"}[row.state]
-                table.add_row(escape(row.run.name), f"[{colour}]{row.state}[/]", self._elapsed(row),
-                              escape(row.words.removeprefix("failed: ")))
+                table.add_row(escape(visible(row.run.name)), f"[{colour}]{row.state}[/]", self._elapsed(row),
+                              escape(visible(row.words.removeprefix("failed: "))))
         return table
 
     def _chosen(self, count):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from acssm_lib.cli.arguments import BadArguments, Parser, add_command, positive, require, sentence, sha256_digits
 from acssm_lib.cli.reproduce import add_reproduce
+from acssm_lib.text import visible
 
 # Modules that import torch are imported inside the functions below, so that ``acssm --help`` answers at once.
 
@@ -33,7 +34,8 @@ def main(argv=None):
     except Exception as error:
         if debug:
             raise
-        print(f"acssm: {sentence(error)}", file=sys.stderr)
+        lines = [visible(line) for line in sentence(error).split("\n")]  # names of files may hold escape bytes
+        print("acssm: " + "\n".join(lines), file=sys.stderr)
         return 2 if isinstance(error, BadArguments) else 1
 
 
@@ -72,6 +74,8 @@ def _report(args):
     if not args.runs.is_dir():
         raise BadArguments(f"{args.runs}: there is no such folder; reproduce --out {args.runs} makes one")
     out = args.out or args.runs / "report"
+    if args.out is None and out.is_symlink():  # runs of others may bring a link to anywhere
+        raise BadArguments(f"{out} is a link to {out.resolve()}; say with --out where to write")
     paths = build.write_report(args.runs, out)
     print((out / "report.md").read_text(encoding="utf-8"))
     print("\n".join(str(path) for path in paths))

@@ -4,11 +4,17 @@ import fastjsonschema
 
 from acssm_lib.names import PROTOCOLS, READOUTS
 
-_TEXT, _LIST, _OBJECT, _FLAG = ({"type": kind} for kind in ("string", "array", "object", "boolean"))
-_COUNT, _SEED = {"type": "integer", "minimum": 0}, {"type": "integer"}
+# Records come from strangers too: every text, list and number has a limit, far above what a run can need.
+_FLAG = {"type": "boolean"}
+_NAME, _LINE = ({"type": "string", "minLength": 1, "maxLength": most} for most in (255, 4096))
+_COUNT, _SOME = ({"type": "integer", "minimum": least, "maximum": 10**12} for least in (0, 1))
+_WAYS = {"type": "integer", "minimum": 1, "maximum": 10_000}
+_SEED = {"type": "integer", "minimum": -2**63, "maximum": 2**63 - 1}
 _FRACTION = {"type": "number", "minimum": 0, "maximum": 1}
-_NUMBER = {"type": "number", "minimum": -1e300, "maximum": 1e300}  # JSON has no infinity, but 1e999 reads as one
-DRAWS = {"accuracy": _FRACTION, "n_query": _COUNT, "n_query_unshared_sources": _COUNT,
+_NUMBER = {"type": "number", "minimum": -1e12, "maximum": 1e12}  # JSON has no infinity, but 1e999 reads as one
+_SECONDS = {**_NUMBER, "minimum": 0}
+_MOST = 100_000  # entries of a list
+DRAWS = {"accuracy": _FRACTION, "n_query": _SOME, "n_query_unshared_sources": _COUNT,
          "accuracy_unshared_sources": {**_FRACTION, "type": ["number", "null"]}}  # null: no query is unshared
 
 
@@ -17,22 +23,31 @@ def _object(optional=None, **needed):
 
 
 def _list(items, **limits):
-    return {"type": "array", "items": items, **limits}
+    return {"type": "array", "items": items, "maxItems": _MOST, **limits}
 
 
+# Of settings and versions: plain values, and lists of them.
+_PLAIN = {"type": ["string", "number", "boolean", "null"], "maxLength": 1000, "minimum": -1e12, "maximum": 1e12}
+_VALUES = {"type": "object", "propertyNames": {"pattern": r"^\w[\w.-]{0,99}$"}, "maxProperties": 1000,
+           "additionalProperties": {**_PLAIN, "type": [*_PLAIN["type"], "array"], "items": _PLAIN, "maxItems": 100}}
 SCHEMA = {"$schema": "http://json-schema.org/draft-07/schema#"} | _object(
-    schema={"const": 1}, dataset=_TEXT, group=_TEXT, classes=_list(_TEXT), method=_TEXT, preset=_TEXT, seed=_SEED,
-    n_way=_COUNT, n_shot=_COUNT, episodes=_list(_object(seed=_SEED, **DRAWS), minItems=1),
-    accuracy_mean=_FRACTION, accuracy_ci95={"type": ["array", "null"], "items": _NUMBER},
+    schema={"const": 1}, dataset=_NAME, group=_NAME, classes=_list(_NAME, minItems=1),
+    method={**_NAME, "pattern": "^[^,]*$"},  # behind a comma a table says what was done to it
+    preset=_NAME, seed=_SEED, n_way=_WAYS, n_shot=_SOME,
+    episodes=_list(_object({"support": _list(_LINE)}, seed=_SEED, **DRAWS), minItems=1),
+    accuracy_mean=_FRACTION, accuracy_ci95={"type": ["array", "null"], "items": _NUMBER, "minItems": 2, "maxItems": 2},
     accuracy_unshared_sources_mean=DRAWS["accuracy_unshared_sources"],
-    pretraining=_object(clips=_COUNT, steps=_COUNT, seconds=_NUMBER, saw_query_clips=_FLAG,
+    pretraining=_object(clips=_COUNT, steps=_COUNT, seconds=_SECONDS, saw_query_clips=_FLAG,
                         final_loss={**_NUMBER, "type": ["number", "null"]}),
-    finetuning=_object(seconds=_NUMBER), parameters=_COUNT, versions=_OBJECT,
-    optional={  # records of the first version lack these
+    finetuning=_object(seconds=_SECONDS), parameters=_COUNT, versions=_VALUES,
+    optional={  # some of them came after the first version
+        "synthetic": _FLAG, "confusion": _list(_list(_COUNT)), "overrides": _VALUES, "settings": _VALUES,
+        "labelled_clips": _object(training=_COUNT, selection=_COUNT), "device": _NAME, "precision": _NAME,
         "protocol": {"enum": list(PROTOCOLS)}, "readout": {"enum": list(READOUTS)},
         "readouts": _list(_object(  # one value per draw
-            name={"enum": list(READOUTS)}, n_shot=_COUNT, shuffled=_FLAG, supports=_TEXT,
-            seeds=_list(_SEED, minItems=1), **{name: _list(kind) for name, kind in DRAWS.items()}))})
+            name={"enum": list(READOUTS)}, n_shot=_SOME, shuffled=_FLAG, seeds=_list(_SEED, minItems=1),
+            supports={"type": "string", "pattern": "^[0-9a-f]{16}$"},
+            **{name: _list(kind) for name, kind in DRAWS.items()}))})
 
 _follows_schema = fastjsonschema.compile(SCHEMA)  # jsonschema takes 30 times as long: 10 s for a hundred records
 
@@ -47,6 +62,12 @@ def check_metrics(metrics):
         _follows_schema(metrics, name_prefix="record")
     except fastjsonschema.JsonSchemaValueException as error:
         raise ValueError(f"not a run record: {error.message}, it is {_short(error.value)}") from None
+    n_way, confusion = metrics["n_way"], metrics.get("confusion")
+    if len(metrics["classes"]) != n_way:
+        raise ValueError(f"not a run record: record.classes has {len(metrics['classes'])} names, "
+                         f"but record.n_way is {n_way}")
+    if confusion is not None and {len(row) for row in [confusion, *confusion]} != {n_way}:
+        raise ValueError(f"not a run record: record.confusion must have {n_way} rows of {n_way}, as record.n_way says")
     for position, entry in enumerate(metrics.get("readouts", ())):
         if {len(entry[name]) for name in DRAWS} != {len(entry["seeds"])}:
             raise ValueError(f"not a run record: record.readouts[{position}] needs one value per draw in each of "

@@ -4,11 +4,12 @@ Runs that were repeated with other settings have a block of their own.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from acssm_lib.names import READOUTS
+from acssm_lib.report.intake import NAMES
 from acssm_lib.report.readings import order, protocol, readings
 from acssm_lib.report.tables import average_differences, average_table, comparison_table, paired_differences
 
@@ -58,6 +59,22 @@ class Block:
         variant = "_" + re.sub(r"[^\w.=-]+", "_", self.variant)[:80] if self.variant else ""
         return f"{self.dataset}_{self.preset}_{self.protocol}{shots}{variant}"
 
+    def written_for(self, escape):
+        """The same block with every name as its destination wants it, as in ``written_for(text.in_markdown)``."""
+        runs = [run | {key: escape(run[key]) for key in (*NAMES, "variant") if key in run}
+                | {"classes": [*map(escape, run["classes"])]} for run in self.runs]
+        frames = {name: names_in(getattr(self, name), escape) for name in ("differences", "overall", "curve")}
+        for name in ("tables", "averages", "leaders"):
+            frames[name] = {key: names_in(frame, escape) for key, frame in getattr(self, name).items()}
+        return replace(self, dataset=escape(self.dataset), preset=escape(self.preset), variant=escape(self.variant),
+                       runs=runs, **frames)
+
+
+def names_in(frame, escape):
+    """A table with ``escape`` applied to its columns of names."""
+    columns = [column for column in (*NAMES, "baseline", "variant") if column in frame]
+    return frame.assign(**{column: frame[column].map(escape) for column in columns})
+
 
 def blocks(runs, refused=None):
     """Records taken apart by what may not be mixed in one table.
@@ -76,7 +93,7 @@ def blocks(runs, refused=None):
     for key, own in apart.items():
         # Mel statistics stand in every table but make none, unless nothing else has run.
         measured = {(reading.readout, run["method"] != "mel-stats") for run in own for reading in readings(run)
-                    if reading.n_shot == run["n_shot"]}
+                    if reading.n_shot == run["n_shot"] and not reading.shuffled}
         others = any(other for _, other in measured)
         wanted = [name for name in READOUTS if (name, others) in measured]
         every = average_table(own)
@@ -90,7 +107,8 @@ def blocks(runs, refused=None):
 
 def _leader(runs, readout, averages):
     """The method with the highest average of those that have every group, minus each other one."""
-    whole = averages[(averages["n_groups"] == averages["n_groups"].max()) & ~averages["shuffled"]]
+    plain = averages[~averages["shuffled"]]
+    whole = plain[plain["n_groups"] == plain["n_groups"].max()]
     top = whole.loc[whole["accuracy"].idxmax(), "method"]
     others = [(top, other) for other in whole["method"] if other != top]
     return average_differences(runs, others, refused=[], readouts=(readout,))

@@ -9,9 +9,10 @@ from acssm_lib.experiment.schema import check_metrics
 from acssm_lib.fewshot.statistics import mean_interval
 from acssm_lib.files import write_text
 from acssm_lib.report import figures, words
-from acssm_lib.report.blocks import Block, blocks
+from acssm_lib.report.blocks import Block, blocks, names_in
 from acssm_lib.report.readings import read_runs
 from acssm_lib.report.tables import average_differences, average_table, comparison_table, paired_differences
+from acssm_lib.text import in_csv
 
 # Notebooks and scripts need one module: records in, tables out.
 __all__ = ["Block", "average_differences", "average_table", "blocks", "check_metrics", "comparison_table",
@@ -39,6 +40,6 @@ def write_report(runs, out):
                              (("draws", block.differences), ("groups and seeds", block.overall)) if len(frame)]
                             or [found[0].differences])
     return [write_text(out / "report.md", words.page(found, problems)),
-            *(write_text(out / f"{name}.csv", frame.to_csv(index=False)) for name, frame in (
+            *(write_text(out / f"{name}.csv", names_in(frame, in_csv).to_csv(index=False)) for name, frame in (
                 ("report", comparison_table(runs)), ("averages", average_table(runs)), ("differences", differences))),
             *(path for block in found for path in block.figures)]

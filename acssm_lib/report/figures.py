@@ -4,6 +4,7 @@ In every figure of accuracies a filled marker is fine-tuned, a white one frozen 
 keeps the colour of ``plots.METHOD_COLOURS``.
 """
 
+import hashlib
 import math
 
 import numpy as np
@@ -12,12 +13,14 @@ from acssm_lib import plots
 from acssm_lib.plots import METHOD_COLOURS, OTHER_COLOUR, axis_for, dress
 from acssm_lib.report import figures
 from acssm_lib.report.readings import method_rank
+from acssm_lib.text import in_figure, safe_name
 
 _NAMES = {"finetuned": "fine-tuned", "logistic": "frozen, logistic regression"}
 _SHORT = ", frames shuffled at test"
 _MARKERS = "osD^vPX*<>ph"
 _GRID = "#E4E4E4"
 _INK = "#222222"
+_LABEL = 28  # characters of a name in a figure
 
 
 def draw(block, out):
@@ -29,12 +32,20 @@ def draw(block, out):
     Returns:
         Paths of the figures that the records of the block suffice for.
     """
+    block, own_name = block.written_for(_label), block.name
     where = block.title
     if any(run.get("synthetic") for run in block.runs):
         where += ", synthetic recordings"
     found = [_accuracy(block, where), _differences(block, where), _shots(block, where), _cost(block, where),
              *_confusions(block, where)]
-    return [plots.save(fig, out / f"{block.name}_{name}.png") for name, fig in filter(None, found)]
+    return [plots.save(fig, out / f"{safe_name(f'{own_name}_{name}')}.png") for name, fig in filter(None, found)]
+
+
+def _label(name):
+    """A name short enough for a figure; what is cut leaves four digits, so that two names stay two."""
+    own = name.removesuffix(_SHORT)
+    cut = own if len(own) <= _LABEL else f"{own[:_LABEL - 5]}…{hashlib.sha256(own.encode()).hexdigest()[:4]}"
+    return in_figure(cut + name[len(own):])
 
 
 def _colour(method):
@@ -164,8 +175,8 @@ def _shots(block, where):
     frame = block.curve
     if not len(frame) or frame["n_shot"].nunique() < 2:
         return None
-    fig, ax = plots.canvas(8.0, 4.4)
     methods = _methods([frame])
+    fig, ax = plots.canvas(8.0, max(4.4, 1.2 + 0.2 * len(methods)))
     groups = frame["n_groups"].max()
     for rank, method in enumerate(methods):
         rows = frame[(frame["method"] == method) & (frame["n_groups"] == groups)].sort_values("n_shot")
@@ -190,7 +201,7 @@ def _cost(block, where):
     if not frames:
         return None
     methods = [method for method in _methods(frames.values()) if not method.endswith(_SHORT)]
-    fig, axes = plots.canvas(10.5, 4.2, 1, 2)
+    fig, axes = plots.canvas(10.5, max(4.2, 1.2 + 0.2 * len(methods)), 1, 2)
     axes = list(axes.flat)
     groups, named = max(frame["n_groups"].max() for frame in frames.values()), set()
     for readout, frame in frames.items():

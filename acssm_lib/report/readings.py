@@ -1,6 +1,5 @@
 """Reading records: every finished run below a folder, and the draws of each readout as arrays."""
 
-import json
 import re
 from functools import cached_property
 from pathlib import Path
@@ -8,9 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from acssm_lib.experiment.records import supports_digest
-from acssm_lib.experiment.schema import DRAWS, check_metrics
+from acssm_lib.experiment.schema import DRAWS
 from acssm_lib.names import METHOD_NAMES, PROTOCOLS
 from acssm_lib.presets import in_todays_words
+from acssm_lib.report.intake import read_record
+from acssm_lib.text import visible
 
 
 def read_runs(folder):
@@ -24,21 +25,24 @@ def read_runs(folder):
             which, as in "n_members=1".
         problems: one sentence for each ``seed*`` folder without a record and each record that cannot be used.
     """
-    folder, runs, problems = Path(folder), {}, []
+    folder, runs, problems, classes = Path(folder), {}, [], {}
     for path in sorted(folder.glob("**/seed*")):
         if path.is_dir() and not (path / "metrics.json").exists():
             state = "failed, see failed.ipynb" if (path / "failed.ipynb").exists() else "unfinished, no metrics.json"
-            problems.append(f"{path.relative_to(folder)}: {state}")
+            problems.append(visible(f"{path.relative_to(folder)}: {state}"))
     for path in sorted(folder.glob("**/metrics.json")):
-        name = path.relative_to(folder)
+        name = visible(path.relative_to(folder))
         try:
-            run = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-            check_metrics(run)
+            run = read_record(path)
         except (OSError, ValueError) as error:
-            problems.append(f"{name}: {error}")
+            reason = error.strerror if isinstance(error, OSError) else error
+            problems.append(visible(f"{name}: left out, {reason}"))
             continue
         key = tuple(protocol(run) if field == "protocol" else run[field]
                     for field in ("dataset", "preset", "protocol", "n_shot", "group", "method", "seed"))
+        if classes.setdefault(key[:5], run["classes"]) != run["classes"]:
+            problems.append(f"{name}: left out, its classes are not those of the other runs of {run['group']}")
+            continue
         known = runs.setdefault(key, [])
         if any(not _difference(run, other) for other in known):
             problems.append(f"{name}: left out, another file describes the same run")
@@ -48,10 +52,6 @@ def read_runs(folder):
         known.sort(key=lambda run: len(run.get("overrides") or {}))
         known[1:] = [run | {"variant": _difference(run, known[0])} for run in known[1:]]
     return sorted((run for known in runs.values() for run in known), key=order), problems
-
-
-def _refuse(name):
-    raise ValueError(f"holds {name}, which is not JSON")
 
 
 def _difference(run, other):
@@ -72,7 +72,7 @@ def protocol(run):
 def order(run):
     """Sorting key of records: the order of the tables, G2 before G10."""
     parts = [part for part in re.split(r"(\d+)", run["group"]) if part]
-    natural = [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
+    natural = [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
     return (run["dataset"], run["preset"], PROTOCOLS.index(protocol(run)), run["n_shot"], natural,
             method_rank(run["method"]), run["seed"], run.get("variant", ""))
 

@@ -11,6 +11,7 @@ from acssm_lib.report.blocks import groups_of
 from acssm_lib.report.claims import conclusion, interval
 from acssm_lib.report.markdown import READOUT_NAMES, plus_minus
 from acssm_lib.report.readings import method_rank
+from acssm_lib.text import in_markdown
 
 _POOL = {
     "transductive": "Transductive, as in the paper: the clips that are asked were in the pre-training pool, without "
@@ -32,11 +33,12 @@ def page(blocks, problems):
     """
     lines = ["# Results", "", "All accuracies are percent of the queries, all differences points. ± is half of a 95 % "
              "interval; what it covers stands at the end.", ""]
+    blocks = [block.written_for(in_markdown) for block in blocks]
     for block in blocks:
         lines += _block(block, blocks)
     side = markdown.protocol_tables(blocks)
     lines += ["## Protocols side by side", "", *side] if side else []
-    lines += ["## Unfinished or left out", "", *(_bullets(problems) or ["Nothing."]), ""]
+    lines += ["## Unfinished or left out", "", *(_bullets(map(in_markdown, problems)) or ["Nothing."]), ""]
     return "\n".join([*lines, "## How to read these numbers", "", *_bullets(_legend(blocks)), ""])
 
 
@@ -253,9 +255,9 @@ def _account(block):
     lines += [f"Clips in the pre-training pool: {', '.join(map(str, pools))}."] if pools else []
     settings = [in_todays_words(run["settings"]) for run in runs if "settings" in run]
     mixed = _mixed(settings)
-    lines += [f"Not like for like: these runs differ in {', '.join(mixed)}."] if mixed else []
-    versions = _mixed([run["versions"] for run in runs])
-    return lines + ([f"Runs of different versions of {', '.join(versions)} stand side by side."] if versions else [])
+    lines += [f"Not like for like: these runs differ in {', '.join(map(in_markdown, mixed))}."] if mixed else []
+    versions = ", ".join(map(in_markdown, _mixed([run["versions"] for run in runs])))
+    return lines + ([f"Runs of different versions of {versions} stand side by side."] if versions else [])
 
 
 def _mixed(dictionaries):

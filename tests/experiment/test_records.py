@@ -64,7 +64,7 @@ def test_reading_a_half_finished_folder(tmp_path, synthetic_records):
         ("transductive", "G2", "mel-stats"), ("transductive", "G2", "acoustic-ssm1"),
         ("transductive", "G10", "mel-stats"), ("transductive", "G10", "acoustic-ssm1"),
         ("inductive-clip", "G2", "mel-stats")]
-    assert len(problems) == 4 and problems.pop() == "seed2/metrics.json: holds NaN, which is not JSON"
+    assert len(problems) == 4 and problems.pop() == "seed2/metrics.json: left out, holds NaN, which is not JSON"
     assert "adapted-cnn/seed0: unfinished" in problems[0]
     assert "same run" in "".join(problems) and "adapted-cnn/seed1/metrics.json" in "".join(problems)
 
