@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from acssm_lib.model.base import Encoder
 from acssm_lib.model.features import EPSILON
 
 
@@ -90,7 +91,7 @@ class PlainS4D(nn.Module):
         return self.layer.output_linear(self.layer.dropout(F.gelu(y)))
 
 
-class PlainEncoder(nn.Module):
+class PlainEncoder(Encoder):
     """Waveform to embedding, with a copy of the weights of an ``AcousticSSM`` of the published order (post-norm).
 
     The network along frequency is the library's own: single precision, channels in front, as PyTorch does it when
@@ -110,5 +111,5 @@ class PlainEncoder(nn.Module):
             x = norm((x + self.encoder.sequence.dropout(layer(x))).transpose(1, 2)).transpose(1, 2)
         return x
 
-    def embed(self, waveform):
-        return self(spectrogram_stack(waveform, self.encoder.front_end)).mean(dim=2)
+    def front_end(self, waveform):
+        return spectrogram_stack(waveform, self.encoder.front_end)

@@ -10,6 +10,7 @@ from torchaudio.functional import melscale_fbanks
 from acssm_lib.baselines.checkpoints import load_strictly
 from acssm_lib.data.audio import resample
 from acssm_lib.files import DataError
+from acssm_lib.model.base import Encoder
 from acssm_lib.model.standardisation import Standardisation
 
 SAMPLE_RATE = 16_000  # Hz
@@ -43,7 +44,7 @@ class ByolLogMel(nn.Module):
         return (self.filters @ power + torch.finfo(torch.float32).eps).log()[:, None]
 
 
-class BYOLA(nn.Module):
+class BYOLA(Encoder):
     """The pre-trained BYOL-A encoder; 512, 1024 or 2048 coordinates, read off the weights.
 
     It standardises with one mean and one deviation. They should be those of the data at hand (``Standardisation.fit``);
@@ -83,14 +84,6 @@ class BYOLA(nn.Module):
         x = self.features(self.standardisation(log_mel))  # (batch, 64, mel=8, frames / 8)
         x = self.fc(x.permute(0, 3, 2, 1).flatten(2))  # one vector per frame, mel before channel: (batch, frames, d)
         return (x.amax(dim=1) + x.mean(dim=1))[:, :, None]
-
-    def embed(self, waveform):
-        """Waveform (batch, samples) to one vector per crop, (batch, d_model)."""
-        return self(self.front_end(waveform)).mean(dim=2)
-
-    def special_parameters(self):
-        """None: every parameter is trained alike."""
-        return []
 
 
 def _block(channels):

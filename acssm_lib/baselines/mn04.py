@@ -12,6 +12,7 @@ from torchaudio.compliance.kaldi import get_mel_banks
 from acssm_lib.baselines.checkpoints import load_strictly
 from acssm_lib.data.audio import resample
 from acssm_lib.files import DataError
+from acssm_lib.model.base import Encoder
 
 SAMPLE_RATE = 32_000  # Hz
 N_FFT, WINDOW, HOP_LENGTH = 1024, 800, 320  # samples: 32, 25 and 10 ms
@@ -50,7 +51,7 @@ class MobileLogMel(nn.Module):
         return (((self.filters @ power + 1e-5).log() + 4.5) / 5)[:, None]
 
 
-class MobileNet(nn.Module):
+class MobileNet(Encoder):
     """The pre-trained encoder without its classifier; 384 coordinates at mn04.
 
     Args:
@@ -81,14 +82,6 @@ class MobileNet(nn.Module):
 
     def forward(self, log_mel):
         return self.features(log_mel).mean(dim=2)
-
-    def embed(self, waveform):
-        """Waveform (batch, samples) to one vector per crop, (batch, d_model)."""
-        return self(self.front_end(waveform)).mean(dim=2)
-
-    def special_parameters(self):
-        """None: every parameter is trained alike."""
-        return []
 
 
 class _InvertedResidual(nn.Module):

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from acssm_lib.data.clips import random_crops
+from acssm_lib.model.base import Encoder
 from acssm_lib.model.features import front_end
 from acssm_lib.model.standardisation import Standardisation
 from acssm_lib.pretraining.augment import AUGMENTATIONS, apply_plans, draw_plans
@@ -24,7 +25,7 @@ from acssm_lib.training import reduced_precision
 _TEMPERATURE = 0.07  # of the cosine similarities; ``Preset.temperature`` belongs to the bilinear ones
 
 
-class SplitResNet(nn.Module):
+class SplitResNet(Encoder):
     """A 2-D ResNet-18 whose stages run once per task, with shared convolutions and adapters of their own.
 
     Stem and first stage are shared. Task 0 is contrast, task 1 the prediction of augmentations; each ends in
@@ -84,14 +85,6 @@ class SplitResNet(nn.Module):
             x = F.relu(self.norms[task](x)).mean(dim=(2, 3))
             outputs.append(self.last[task](x))
         return torch.cat(outputs, dim=1)[..., None]
-
-    def embed(self, waveform):
-        """Waveform (batch, samples) to one vector per crop, (batch, d_model): first contrast, then prediction."""
-        return self(self.front_end(waveform)).mean(dim=2)
-
-    def special_parameters(self):
-        """None: there is no state-space layer."""
-        return []
 
 
 class _AdapterConv(nn.Module):

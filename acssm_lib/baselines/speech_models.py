@@ -8,6 +8,7 @@ from torchaudio.models.wav2vec2.utils.import_fairseq import _convert_state_dict
 from acssm_lib.baselines.checkpoints import load_strictly
 from acssm_lib.data.audio import resample
 from acssm_lib.files import DataError
+from acssm_lib.model.base import Encoder
 
 SAMPLE_RATE = 16_000  # Hz
 HEAD_WIDTH = 64  # coordinates of an attention head in the Base models
@@ -26,7 +27,7 @@ class _Resampled(nn.Module):
         return resample(waveform, self.sample_rate, SAMPLE_RATE)
 
 
-class WaveformTransformer(nn.Module):
+class WaveformTransformer(Encoder):
     """The pre-trained encoder of wav2vec 2.0 or HuBERT, Base; sizes come with the weights.
 
     Layers are never dropped. Dropout is active in training only.
@@ -58,14 +59,6 @@ class WaveformTransformer(nn.Module):
 
     def forward(self, waveform):
         return self.model(waveform)[0].transpose(1, 2)
-
-    def embed(self, waveform):
-        """Waveform (batch, samples) to one vector per crop, (batch, d_model): the mean over time."""
-        return self(self.front_end(waveform)).mean(dim=2)
-
-    def special_parameters(self):
-        """None: every parameter is trained alike."""
-        return []
 
 
 def _tensors(state):

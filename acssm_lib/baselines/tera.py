@@ -14,6 +14,7 @@ from torchaudio.functional import melscale_fbanks
 from acssm_lib.baselines.checkpoints import load_strictly
 from acssm_lib.data.audio import resample
 from acssm_lib.files import DataError
+from acssm_lib.model.base import Encoder
 
 SAMPLE_RATE = 16_000  # Hz
 N_FFT, HOP_LENGTH, N_MELS = 400, 160, 80  # samples: 25 ms, 10 ms; bands up to 8 kHz
@@ -56,7 +57,7 @@ class UtteranceLogMel(nn.Module):
         return torch.where(deviation > 1e-3, centred / deviation, 0.0)
 
 
-class MelTransformer(nn.Module):
+class MelTransformer(Encoder):
     """The pre-trained encoder of TERA (3 layers) or Mockingjay (12 layers); sizes come with the weights.
 
     Args:
@@ -104,14 +105,6 @@ class MelTransformer(nn.Module):
         for layer in self.body["layers"]:
             x = layer(x)
         return x
-
-    def embed(self, waveform):
-        """Waveform (batch, samples) to one vector per crop, (batch, d_model): the mean over time."""
-        return self(self.front_end(waveform)).mean(dim=2)
-
-    def special_parameters(self):
-        """None: every parameter is trained alike."""
-        return []
 
 
 def _positions(frames, d_model):

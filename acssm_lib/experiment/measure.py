@@ -66,7 +66,7 @@ def _embeddings(encoder, data, config, features):
     if encoder is None:
         return _rows(MelStatistics(data.clips, config).features(members), members, len(data.labels)), None
     in_time = _rows(embed(encoder, data.clips, members, config, None, features), members, len(data.labels))
-    if not getattr(encoder, "has_frames", True):
+    if not encoder.has_frames:
         return in_time, None
     return in_time, _rows(embed(encoder, data.clips, members, config, 0, features), members, len(data.labels))
 

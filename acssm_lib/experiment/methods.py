@@ -116,7 +116,7 @@ def _member(method, clips, pool, config, seed, weights):
             encoder = METHODS[method].encoder(config, downloaded.load(method, downloaded.find(method, weights)))
         else:
             encoder = METHODS[method].encoder(config)
-    if hasattr(encoder, "standardisation"):
+    if encoder.standardisation is not None:
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.as_tensor(pool)[torch.randperm(len(pool), generator=generator)[:256]]
         encoder.standardisation.fit(

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from acssm_lib.data.clips import even_crops
-from acssm_lib.model.encoder import summary
+from acssm_lib.model.base import summary
 from acssm_lib.model.features import SpectrogramStack
 from acssm_lib.pretraining.spectrogram_changes import moved_bands
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from acssm_lib.data.clips import even_crops, random_crops, random_stretch
 from acssm_lib.fewshot.embedding import CropFeatures, over_test_crops
-from acssm_lib.model.encoder import embedding_width, summary
+from acssm_lib.model.base import embedding_width, summary
 from acssm_lib.training import cosine_factor, parameter_groups, pick_device, seeded, train
 
 

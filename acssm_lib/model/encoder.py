@@ -1,8 +1,8 @@
 """The encoder: front end, standardisation, frequency-only residual CNN, a stack of S4D layers, mean over time."""
 
-import torch
 from torch import nn
 
+from acssm_lib.model.base import Encoder
 from acssm_lib.model.features import front_end
 from acssm_lib.model.resnet import FrequencyResNet
 from acssm_lib.model.s4d import S4D
@@ -43,7 +43,7 @@ def _over_channels(norm, x):
     return norm(x.transpose(1, 2)).transpose(1, 2)
 
 
-class AcousticSSM(nn.Module):
+class AcousticSSM(Encoder):
     """The paper's encoder: what is in a frame (CNN), then what follows what (S4D).
 
     In training mode it computes with ``config.precision``, in eval mode in float32; the answer is always float32.
@@ -79,46 +79,10 @@ class AcousticSSM(nn.Module):
         """What is in each frame, before the layers that link them: (batch, d_model, frames)."""
         return self.cnn(self.standardisation(spectrograms))
 
-    def embed(self, waveform):
-        """Waveform (batch, samples) to one vector per crop: see ``summary``."""
-        return summary(self, self.front_end(waveform))
-
     def special_parameters(self):
         """Step sizes and poles of every S4D layer; see ``parameter_groups``."""
         return [parameter for module in self.modules() if isinstance(module, S4D)
                 for parameter in module.special_parameters()]
-
-
-def summary(encoder, spectrograms):
-    """One vector per crop: what ``over_time`` makes of an encoder's features, (batch, ``embedding_width(encoder)``).
-
-    Taught in: 04_contrastive_pretraining.
-    """
-    return over_time(encoder(spectrograms), _pooling(encoder))
-
-
-def over_time(features, pooling="mean"):
-    """Features (batch, d_model, frames) to their mean over time, (batch, d_model), "mean-std": and their deviation.
-
-    The deviation says how lively a feature is, which a mean hides: rain and a barking dog may have the same mean.
-
-    Taught in: 04_contrastive_pretraining.
-    Source: mean over time from the authors' code; statistics pooling from speaker recognition (Snyder et al. 2018).
-    """
-    mean = features.mean(dim=2)
-    return mean if pooling == "mean" else torch.cat([mean, features.std(dim=2, correction=0)], dim=1)
-
-
-def embedding_width(encoder):
-    """Length of the vector that ``summary`` makes of a crop.
-
-    Taught in: 04_contrastive_pretraining.
-    """
-    return encoder.d_model * (1 if _pooling(encoder) == "mean" else 2)
-
-
-def _pooling(encoder):
-    return getattr(encoder, "pooling", "mean")  # embedders have but one way
 
 
 class AdaptedCNN(AcousticSSM):

@@ -8,10 +8,10 @@ no label is spent on them.
 import torch
 from torch import nn
 
-from acssm_lib.model.encoder import summary
+from acssm_lib.model.base import Encoder
 
 
-class Ensemble(nn.Module):
+class Ensemble(Encoder):
     """Encoders of one architecture as one: their features side by side.
 
     Every member keeps the standardisation that it was trained with; the front end is that of the first.
@@ -28,15 +28,10 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
         self.front_end = members[0].front_end
         self.d_model = sum(member.d_model for member in members)
-        self.pooling = getattr(members[0], "pooling", "mean")
-        self.has_frames = getattr(members[0], "has_frames", True)
+        self.pooling, self.has_frames = members[0].pooling, members[0].has_frames
 
     def forward(self, spectrograms):
         return torch.cat([member(spectrograms) for member in self.members], dim=1)
-
-    def embed(self, waveform):
-        """Waveform (batch, samples) to one vector per crop, (batch, ``embedding_width(self)``)."""
-        return summary(self, self.front_end(waveform))
 
     def special_parameters(self):
         """Step sizes and poles of every member; see ``parameter_groups``."""

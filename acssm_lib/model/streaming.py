@@ -13,8 +13,9 @@ Symbols: dt_A, B_bar, C (d_model, d_state / 2) as in ``s4d``; s (batch, d_model,
 import torch
 from torch.nn import functional as F
 
+from acssm_lib.model.base import over_time
 from acssm_lib.model.convolution import causal_convolution, powers, with_skip
-from acssm_lib.model.encoder import StateSpaceStack, over_time
+from acssm_lib.model.encoder import StateSpaceStack
 
 
 class Recurrence:

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from acssm_lib.data.clips import random_crops
-from acssm_lib.model.encoder import embedding_width
+from acssm_lib.model.base import embedding_width
 from acssm_lib.pretraining.augment import apply_plans, draw_plans
 from acssm_lib.training import cosine_factor, parameter_groups, pick_device, seeded, train
 

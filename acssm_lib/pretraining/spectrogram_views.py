@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from acssm_lib.data.clips import random_crops
-from acssm_lib.model.encoder import embedding_width, summary
+from acssm_lib.model.base import embedding_width, summary
+from acssm_lib.model.features import LogMel
 from acssm_lib.model.streaming import spectrogram_blocks
 from acssm_lib.pretraining.contrastive import projection_head
 from acssm_lib.pretraining.spectrogram_changes import coloured, drawn_frames, masked, mixed, shifted_bands
@@ -89,7 +90,7 @@ class SpectrogramViews(SegmentViews):
 
     def __init__(self, encoder, config):
         super().__init__(encoder, config)
-        if getattr(encoder.front_end, "n_channels", None) != 1:
+        if not isinstance(encoder.front_end, LogMel):
             raise ValueError("views='spectrogram' needs features='log-mel': a gain in dB means nothing to a phase")
         self.heard = None  # (frames of all clips, n_mels)
 

@@ -13,7 +13,7 @@ from acssm_lib.experiment.shelf import pretrained_encoder
 from acssm_lib.fewshot.embedding import CHANGES, changed_views, embed
 from acssm_lib.fewshot.finetuning import finetune, predict
 from acssm_lib.fewshot.groups import load_group
-from acssm_lib.model.encoder import embedding_width, summary
+from acssm_lib.model.base import embedding_width, summary
 from acssm_lib.model.ensemble import Ensemble
 from acssm_lib.model.features import front_end
 from acssm_lib.presets import preset

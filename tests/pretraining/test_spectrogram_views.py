@@ -7,7 +7,8 @@ import torch
 from acssm_lib.baselines.mt_slvr import nt_xent
 from acssm_lib.data.clips import Clips
 from acssm_lib.experiment.methods import build_encoder, loss_of_a_guess, objective_of
-from acssm_lib.model.encoder import AcousticSSM, embedding_width, over_time
+from acssm_lib.model.base import embedding_width, over_time
+from acssm_lib.model.encoder import AcousticSSM
 from acssm_lib.presets import preset
 from acssm_lib.pretraining.contrastive import pretrain
 from acssm_lib.pretraining.spectrogram_changes import coloured, masked, mixed, shifted_bands, stretched_crops
