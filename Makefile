@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both create the environment in .venv the first time.
-.PHONY: demo test test-browser lint lab notebooks student tables figures bench scaling lock clean
+.PHONY: demo test test-browser lint lab notebooks student tables docs-tables figures bench scaling lock clean
 PYTHON ?= python3
 RUNS ?= runs/demo
 # The stamp's name changes with the requirements, so a second call installs nothing and an edited pin installs again.
@@ -67,8 +67,8 @@ $(STAMP):
 	@rm -f .venv/.stamp-*
 	@touch $@
 
-# The tables of the README, from scratch: every method that needs no download on ESC-10, three seeds, then one seed with
-# the queries kept out of the pool. About 75 minutes on two cores; records go to figures/metrics. make tables DATA=PATH
+# The records of docs/results.md, from scratch: every method that needs no download on ESC-10, three seeds, then one
+# seed with the queries kept out of the pool. About 75 minutes on two cores; records go to figures/metrics. make tables DATA=PATH
 TABLES ?= runs/esc10
 ESC10 := reproduce --dataset esc50 --data $(DATA) --groups all --preset quick --jobs 2
 tables: $(STAMP)
@@ -79,7 +79,11 @@ tables: $(STAMP)
 	cd $(TABLES) && find . -name metrics.json | tar cf - -T - | tar xf - -C $(CURDIR)/figures/metrics
 	cd $(TABLES)-inductive && find . -name metrics.json | tar cf - -T - | tar xf - -C $(CURDIR)/figures/metrics/inductive
 
-# The figures of the README: the architecture, the panels in a browser, and what the committed records show.
+# The tables of docs/ again from the committed records; whoever measures anew runs this.
+docs-tables: $(STAMP)
+	.venv/bin/python -m tools.tables
+
+# The figures of README and docs/: the architecture, the panels in a browser, and what the committed records show.
 figures: $(STAMP)
 	.venv/bin/python -m tools.architecture figures/architecture.png
 	.venv/bin/acssm report figures/metrics --out build/report
@@ -87,8 +91,8 @@ figures: $(STAMP)
 	cp build/report/synthetic-frogs_quick-best_transductive_confusion.png figures/demo_confusion.png
 	ACSSM_SCREENSHOTS=figures $(MAKE) test-browser
 
-# Fast against plain, every row measured now; about 12 minutes on two cores that do nothing else. The README quotes the
-# files. A GPU has a benchmark of its own: .venv/bin/python benchmarks/pretraining_speed.py --device cuda
+# Fast against plain, every row measured now; about 12 minutes on two cores that do nothing else. docs/speed.md
+# quotes the files. A GPU has a benchmark of its own: .venv/bin/python benchmarks/pretraining_speed.py --device cuda
 bench: $(STAMP)
 	.venv/bin/python benchmarks/bench.py --json figures/bench.json
 

@@ -1,7 +1,7 @@
 """The whole table, fast against plain, on this machine: ``make bench``, or ``python benchmarks/bench.py --only s4d``.
 
 Every topic is a script of its own and runs in a process of its own, one after the other. The result is also written
-as JSON with the machine's name, for the README and for comparing machines.
+as JSON with the machine's name, for docs/speed.md and for comparing machines.
 """
 
 import argparse

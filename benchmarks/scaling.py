@@ -1,7 +1,7 @@
 """Cost against size, measured and plotted: ``python benchmarks/scaling.py --figure figures/scaling.png``.
 
 Six curves: length of a recording, clips in the bank, clips in a batch, widths of the network, and runs at a time. Every
-point is measured here; memory in a process of its own. `make scaling` writes figure and numbers for the README.
+point is measured here; memory in a process of its own. `make scaling` writes figure and numbers for docs/speed.md.
 """
 
 import argparse

@@ -132,10 +132,11 @@ def headings(text):
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("page", ["README.md", *PAGES])
+@pytest.mark.parametrize("page", [*(path.relative_to(ROOT).as_posix() for path in (
+    *sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))), *PAGES])
 def test_links_lead_somewhere(page):
-    if page == "README.md":
-        folder, text = ROOT, (ROOT / page).read_text(encoding="utf-8")
+    if page.endswith(".md"):
+        folder, text = (ROOT / page).parent, (ROOT / page).read_text(encoding="utf-8")
     else:
         folder = ROOT / "notebooks"
         text = "\n".join(source(cell) for cell in PAGES[page] if cell["cell_type"] == "markdown")

@@ -1,0 +1,287 @@
+"""The tables of ``docs/``, made from the committed records: ``python -m tools.tables`` rewrites them in place.
+
+A table stands in a page between ``<!-- table: NAME -->`` and ``<!-- end -->``; ``TABLES`` says how each is made.
+Whoever measures again stores the records below ``figures/`` and runs this; ``--check`` only says what would change.
+"""
+
+import argparse
+import csv
+import dataclasses
+import json
+import math
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from acssm_lib.experiment.methods import METHODS, loss_of_a_guess
+from acssm_lib.files import write_text
+from acssm_lib.names import EMBEDDER_NAMES
+from acssm_lib.presets import PRESETS, Preset
+from acssm_lib.report.claims import conclusion
+from acssm_lib.report.markdown import plus_minus
+from acssm_lib.report.readings import method_rank, read_runs
+from acssm_lib.report.tables import average_differences, average_table, comparison_table, paired_differences
+
+ROOT = Path(__file__).resolve().parents[1]
+FIGURES = ROOT / "figures"
+PLACE = re.compile(r"(?s)(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)")
+SHUFFLED = ", frames shuffled at test"
+READOUT = {"finetuned": "fine-tuned", "logistic": "frozen, logistic", "clusters": "frozen, clusters"}
+
+
+def records(folder, keep=lambda run: True):
+    """The records below ``figures/FOLDER`` that ``keep`` accepts.
+
+    Raises:
+        ValueError: a record cannot be used, or none is left.
+    """
+    runs, problems = read_runs(FIGURES / folder)
+    runs = [run for run in runs if keep(run)]
+    if problems or not runs:
+        raise ValueError(f"figures/{folder}: {'; '.join(problems) or 'no record there'}")
+    return runs
+
+
+def markdown(header, rows):
+    """Lines of a table; columns of numbers to the right."""
+    numbers = [all(re.match(r"[-−+±≤\d]|–?$", str(cell)) for cell in column) for column in zip(*rows)]
+    lines = [header, ["---:" if number else "---" for number in numbers], *rows]
+    return ["| " + " | ".join(str(cell) for cell in line) + " |" for line in lines]
+
+
+def methods_of(runs):
+    """Methods of the records, in the order of tables."""
+    return sorted({run["method"] for run in runs}, key=method_rank)
+
+
+def cell(table, key, name):
+    """Mean and half width of a row of a table, or a dash where there is no such row."""
+    return plus_minus(table.loc[key, name], table.loc[key, f"{name}_half"]) if key in table.index else "–"
+
+
+def demo():
+    """Per group of the demo: fine-tuned, frozen, and with shuffled frames."""
+    runs = records("metrics/synthetic-frogs")
+    tuned, frozen = (comparison_table(runs, name).set_index(["group", "method"]) for name in ("finetuned", "logistic"))
+    rows = [[group, method, cell(tuned, (group, method), "accuracy"), cell(tuned, (group, method), "unshared"),
+             cell(frozen, (group, method), "accuracy"), cell(tuned, (group, method + SHUFFLED), "accuracy")]
+            for group in dict.fromkeys(run["group"] for run in runs)
+            for method in methods_of(run for run in runs if run["group"] == group)]
+    return markdown(["group", "method", "fine-tuned", "unshared sources", "frozen, logistic",
+                     "fine-tuned, frames shuffled"], rows)
+
+
+def demo_differences():
+    """Per group of the demo, the differences that the page speaks of."""
+    pairs = [("acoustic-ssm1", other) for other in
+             ("supervised", "adapted-cnn", f"acoustic-ssm1{SHUFFLED}", "mel-stats")]
+    found = paired_differences(records("metrics/synthetic-frogs"), pairs)
+    rows = [[row.group, short(row.method, row.baseline), READOUT[row.readout],
+             plus_minus(row.difference, row.half, "+"), conclusion(row.method, row.baseline, row.low, row.high)]
+            for row in found.sort_values("group", kind="stable").itertuples()]
+    return markdown(["group", "difference", "readout", "points", "what the interval shows"], rows)
+
+
+def demo_loss():
+    """What the pre-training of the demo got down to, beside the loss of a guess."""
+    rows = []
+    for run in records("metrics/synthetic-frogs", lambda run: run["pretraining"]["steps"]):
+        losses, settings = run["pretraining"]["losses"], SimpleNamespace(**run["settings"])
+        guess = loss_of_a_guess(run["method"], settings, run["pretraining"]["clips"])
+        last = losses[-10:]
+        rows.append([run["group"], run["method"], run["pretraining"]["steps"], f"{losses[0]:.2f}",
+                     f"{sum(last) / len(last):.2f}", f"{guess:.2f}"])
+    return markdown(["group", "method", "steps", "loss, first step", "mean of the last ten", "loss of a guess"], rows)
+
+
+def averages(runs):
+    """Over groups and seeds: fine-tuned and frozen, all queries and unshared ones, and with shuffled frames."""
+    tables = {name: average_table(runs, name).set_index("method") for name in ("finetuned", "logistic")}
+    rows = []
+    for method in methods_of(runs):
+        tuned, frozen = ([cell(table, method, kind) for kind in ("accuracy", "unshared")] for table in tables.values())
+        rows.append([method, tuned[0] + (" (logistic)" if method == "mel-stats" else ""), tuned[1], *frozen,
+                     cell(tables["finetuned"], method + SHUFFLED, "accuracy")])
+    return markdown(["method", "fine-tuned", "unshared", "frozen, logistic", "unshared", "fine-tuned, frames shuffled"],
+                    rows)
+
+
+def differences(runs, readouts=("finetuned", "logistic"), unshared=False):
+    """Paired differences over groups and seeds, with what their intervals show before and after Holm's correction."""
+    found, prefix = average_differences(runs, readouts=readouts), "unshared_" if unshared else ""
+    rows = []
+    for row in found.to_dict("records"):
+        mean = row["unshared" if unshared else "difference"]
+        low, high, half = (row[f"{prefix}{name}"] for name in ("low", "high", "half"))
+        shown = conclusion(row["method"], row["baseline"], low, high)
+        if not unshared and (low > 0 or high < 0) and not row["holm_p"] <= 0.05:
+            shown += "; not after Holm's correction"
+        rows.append([short(row["method"], row["baseline"]), READOUT[row["readout"]], plus_minus(mean, half, "+"),
+                     shown])
+    return markdown(["difference", "readout", "points", "what the interval shows"], rows)
+
+
+def short(method, baseline):
+    """Name of a difference; the shuffled side of a method is named without repeating it."""
+    return f"{method} − {'shuffled' if baseline == method + SHUFFLED else baseline}"
+
+
+def by_group(runs, readouts, kind="unshared"):
+    """One row per method and readout, one column per group, with intervals over support draws."""
+    groups = sorted({run["group"] for run in runs})
+    names = {"logistic": "labels alone", "clusters": "with the unlabelled clips"}
+    tables = {name: comparison_table(runs, name).set_index(["group", "method"]) for name in readouts}
+    methods = [row for method in methods_of(runs) for row in (method, method + SHUFFLED)]
+    rows = [[method, names[name], *(cell(table, (group, method), kind) for group in groups)]
+            for method in methods for name, table in tables.items() if (groups[0], method) in table.index]
+    return markdown(["method, frozen", "readout", *groups], rows)
+
+
+def real(run):
+    return run["dataset"] == "esc50"
+
+
+def best():
+    """Preset ``best`` on ESC-10, unshared queries, with the time that pre-training took."""
+    runs = records("metrics-best", lambda run: real(run) and not run["method"].startswith("mn04"))
+    tables = [average_table(runs, name).set_index("method") for name in ("logistic", "clusters")]
+    rows = []
+    for method in methods_of(runs):
+        own = [run["pretraining"] for run in runs if run["method"] == method]
+        minutes = sum(one["seconds"] for one in own) / len(own) / 60
+        cells = [[name, *(cell(table, name, "unshared") for table in tables)]
+                 for name in (method, method + SHUFFLED) if name in tables[0].index]
+        cells[0].append(f"{minutes:.0f} min" if own[0]["steps"] else "–")
+        rows += [row if len(row) == 4 else [*row, ""] for row in cells]
+    return markdown(["method", "labels alone (logistic)", "with the unlabelled clips (clusters)", "pre-training"], rows)
+
+
+def best_steps():
+    """What members and views add, one folder of records each."""
+    rows = []
+    for name, folder in (("one encoder, one view", "metrics-best-steps/alone"),
+                         ("one encoder, seven views", "metrics-best-steps/views"),
+                         ("three encoders, seven views: `best`", "metrics-best")):
+        runs = records(folder, lambda run: real(run) and run["method"] == "acoustic-ssm1")
+        rows.append([name, *(cell(average_table(runs, readout).set_index("method"), "acoustic-ssm1", "unshared")
+                             for readout in ("logistic", "clusters"))])
+    return markdown(["acoustic-ssm1", "labels alone", "with the unlabelled clips"], rows)
+
+
+def ablation():
+    """One ingredient taken away at a time: percent of each group, and points below the first row."""
+    variants = {}
+    with (FIGURES / "ablation.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            variants.setdefault(row["variant"], {})[row["group"]] = 100 * float(row["logistic"])
+    whole, *_ = variants.values()
+    groups = sorted(whole)
+    rows = [[variant, *(f"{own[group]:.1f}" for group in groups),
+             plus_minus(sum(own[group] - whole[group] for group in groups) / len(groups) / 100, math.nan, "+")
+             if own is not whole else ""] for variant, own in variants.items()]
+    return markdown(["variant", *groups, "difference, mean (points)"], rows)
+
+
+def speed():
+    """The table of ``make bench`` and where it was measured."""
+    stored = json.loads((FIGURES / "bench.json").read_text(encoding="utf-8"))
+    rows = [[row["what"], row["plain"], row["ours"], f"{row['better']:.1f}x", row["reach"],
+             "yes" if row["reached"] else "**no**"] for row in stored["rows"]]
+    return [*measured(stored), "", *markdown(["what", "plain", "ours", "better", "reach", "reached"], rows)]
+
+
+def measured(stored):
+    machine = stored["machine"]
+    minutes = f", {stored['minutes']:.0f} minutes in all" if "minutes" in stored else ""
+    return [f"Measured {stored['date']} on {machine['cores']} CPU cores ({machine['processor']}), Python "
+            f"{machine['python']}, torch {machine['torch']}{minutes}."]
+
+
+def scaling_length():
+    """Cost of embedding one recording at once, against its length."""
+    stored = json.loads((FIGURES / "scaling.json").read_text(encoding="utf-8"))
+    rows = [[f"{seconds:g} s", *(text for name in ("quick", "paper") for text in (
+        f"{1000 * stored['clip_length'][name][place]['seconds']:,.0f} ms",
+        f"{stored['clip_length'][name][place]['mib']:,.0f} MiB"))] for place, seconds in enumerate(stored["seconds"])]
+    return [*measured(stored), "", *markdown(["recording", "quick, time", "memory", "paper, time", "memory"], rows)]
+
+
+def scaling_bank():
+    """Cost of a bank of half-second clips, against their number."""
+    stored = json.loads((FIGURES / "scaling.json").read_text(encoding="utf-8"))
+    rows = [[f"{clips:,}", f"{1000 * one['open_s']:.0f} ms", f"{one['opened_mib']:.0f} MiB",
+             f"{one['largest_mib']:.0f} MiB", f"{one['views_per_s']:,.0f}"]
+            for clips, one in zip(stored["clips"], stored["bank"], strict=True)]
+    return markdown(["clips", "opening again", "resident, opened", "resident, at most", "views per second"], rows)
+
+
+def settings():
+    """Every setting: its value in each preset, and the comment of ``presets.py`` on unit and source."""
+    source = (ROOT / "acssm_lib" / "presets.py").read_text(encoding="utf-8")
+    comments = dict(re.findall(r"(?m)^    (\w+): [^#\n]+ = [^#\n]+?  # (.+)$", source))
+    rows = []
+    for field in dataclasses.fields(Preset):
+        values = {name: getattr(made, field.name) for name, made in PRESETS.items()}
+        if field.name != "name":
+            rows.append([f"`{field.name}`", _plain(values["paper"]), *(
+                "" if values[name] == values["paper"] else _plain(values[name]) for name in PRESETS if name != "paper"),
+                comments.get(field.name, "").replace("|", "\\|")])
+    return markdown(["setting", *PRESETS, "unit, meaning, source"], rows)
+
+
+def _plain(value):
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def methods():
+    """Every method: what it is, and how its pre-training draws pairs."""
+    rows = [[f"`{name}`", made.description, "no" if made.objective is None else f"`{made.objective.__name__}`",
+             "yes" if name in EMBEDDER_NAMES else ""] for name, made in METHODS.items()]
+    return markdown(["`--methods`", "what it is", "pre-trained on the pool", "needs a download"], rows)
+
+
+TABLES = {
+    "methods": methods, "settings": settings,
+    "demo": demo, "demo-differences": demo_differences, "demo-loss": demo_loss,
+    "esc10": lambda: averages(records("metrics/esc50")),
+    "esc10-differences": lambda: differences(records("metrics/esc50")),
+    "esc10-inductive": lambda: by_group(records("metrics/inductive"), ("logistic",), "accuracy"),
+    "best": best, "best-steps": best_steps, "best-ablation": ablation,
+    "best-differences": lambda: differences(records("metrics-best", real), ("logistic", "clusters"), unshared=True),
+    "best-groups": lambda: by_group(records("metrics-best", real), ("logistic", "clusters")),
+    "best-order": lambda: by_group(records("metrics-best", lambda run: not real(run)), ("logistic",), "accuracy"),
+    "speed": speed, "scaling-length": scaling_length, "scaling-bank": scaling_bank,
+}
+
+
+def renewed(text):
+    """A page with every table in it made again.
+
+    Raises:
+        ValueError: the page names a table that nobody makes, or a mark has no end.
+    """
+    unknown = {name for _, name, _ in PLACE.findall(text)} - set(TABLES)
+    if unknown or text.count("<!-- table: ") != len(PLACE.findall(text)):
+        raise ValueError(f"{', '.join(sorted(unknown)) or 'a mark without an end'}: there are {', '.join(TABLES)}")
+    return PLACE.sub(lambda match: match[1] + "\n" + "\n".join(TABLES[match[2]]()) + "\n\n" + match[3], text)
+
+
+def main(argv=None):
+    """The command line above; the exit status of ``--check`` is 1 where a page would change."""
+    parser = argparse.ArgumentParser(prog="python -m tools.tables", description="Make the tables of docs/ again.")
+    parser.add_argument("--check", action="store_true", help="write nothing, name the pages that would change")
+    args, changed = parser.parse_args(argv), 0
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        new = renewed(text)
+        if new != text:
+            changed += 1
+            print(f"{page.relative_to(ROOT)}: {'would change' if args.check else 'tables made again'}")
+            if not args.check:
+                write_text(page, new)
+    return 1 if args.check and changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
