@@ -67,8 +67,9 @@ def test_pages_are_rewritten_in_place_and_a_wrong_mark_is_named(tmp_path, monkey
 def commands(text):
     """Every command of a page: lines of fenced blocks without a language, and code in running text."""
     found = []
-    for block in re.findall(r"(?ms)^```\n(.*?)^```", text):
-        found += [line.split("  #")[0] for line in block.replace("\\\n", " ").splitlines() if line.strip()]
+    for language, block in re.findall(r"(?ms)^```(\w*)\n(.*?)^```", text):
+        if not language:
+            found += [line.split("  #")[0] for line in block.replace("\\\n", " ").splitlines() if line.strip()]
     text = re.sub(r"(?ms)^```.*?^```", "", text)
     found += [code for code in re.findall(r"`([^`\n]+)`", text)
               if re.match(r"(\w+=\w+ )?(make|acssm|python3?|\.venv/bin/\w+) \S", code)]

@@ -141,7 +141,7 @@ def test_links_lead_somewhere(page):
         folder = ROOT / "notebooks"
         text = "\n".join(source(cell) for cell in PAGES[page] if cell["cell_type"] == "markdown")
     links = re.findall(r"\]\(([^)\s]+)\)", text)
-    assert links
+    assert links or page == "CHANGELOG.md"
     for link in links:
         if re.match(r"https?://", link):
             continue  # the tests run offline
