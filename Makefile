@@ -3,33 +3,16 @@
 PYTHON ?= python3
 RUNS ?= runs/demo
 # The stamp's name changes with the requirements, so a second call installs nothing and an edited pin installs again.
-STAMP := .venv/.stamp-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+STAMP := .venv/.stamp-$(shell cat pyproject.toml setup.py constraints.txt | cksum | cut -d' ' -f1)
 
 # uv reads none of pip's settings.
 ifdef PIP_FIND_LINKS
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
 
-# Mode "natural" shows what pre-training is worth, mode "order" what the state-space layers are worth. Order is learned
-# after a plateau, so its fine-tuning is longer and less timid, for every method alike. A quick run comes first, so that
-# there is news soon, then the longest first, so that no core waits for the last one; one batch for the same reason.
-DEMO := reproduce --dataset synthetic-frogs --preset quick-best --out $(RUNS) --jobs 2 --groups natural,order \
-        --methods mel-stats,acoustic-ssm1,adapted-cnn,supervised --set order:pretrain_epochs=10 order:n_episodes=3 \
-        order:finetune_epochs=9 order:finetune_encoder_lr=0.003 order:finetune_ssm_lr=0.003
+# What runs and what is printed: acssm_lib/cli/demo.py.
 demo: $(STAMP)
-	.venv/bin/acssm $(DEMO)
-	.venv/bin/acssm report $(RUNS) > /dev/null
-	@echo
-	@echo "Percent of clips named right, with five labelled clips per class; SYNTHETIC calls. ± is half of a 95 % interval over"
-	@echo "draws of the labels: 3 or 4 where the network is fine-tuned, 200 where it is frozen and only a small readout learns."
-	@echo "natural: every species has a pitch of its own. order: only the order of four notes tells the class, so a method that"
-	@echo "averages its frames, or gets them shuffled, has to stay at chance."
-	@echo "acoustic-ssm1: the network of the paper, which has heard the clips without labels. supervised: the same, random to"
-	@echo "begin with. adapted-cnn: as acoustic-ssm1, without state-space layers. mel-stats: averages of mel bands."
-	@awk -F'|' '/^###? / {on = /Fine-tuned|logistic/; if (on) printf "\n%s\n", substr($$0, 5)} /^Only queries/ {on = 0} \
-	    on && /^\|/ && !/---/ {printf "%-66s%14s%14s\n", $$2, $$3, $$4}' $(RUNS)/report/report.md
-	@echo
-	@echo "All tables and figures: $(RUNS)/report/report.md; one executed notebook per run below $(RUNS)/synthetic-frogs"
+	.venv/bin/acssm demo --out $(RUNS)
 
 # One file or notebook per process, one thread each: all notebooks are replayed, and processes beat threads here.
 test: $(STAMP)

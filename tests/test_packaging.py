@@ -1,8 +1,13 @@
 """What a newcomer installs: requirements, pins, nothing heavy."""
 
+import json
+import os
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -46,3 +51,40 @@ def test_no_recording_or_checkpoint_is_committed():
         pytest.skip("not a git checkout")
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert not [name for name in files if name.endswith((".pt", ".pth", ".ckpt", ".wav", ".ogg", ".flac", ".npy"))]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The wheel as an installation unpacks it, built from a copy of what the build reads."""
+    folder = tmp_path_factory.mktemp("installation")
+    source = folder / "source"
+    shutil.copytree(ROOT / "acssm_lib", source / "acssm_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE",
+                 "notebooks/08_reproduce_group.ipynb"):
+        (source / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, source / name)
+    build = f"from setuptools import build_meta; build_meta.build_wheel({str(folder)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def test_the_wheel_carries_the_page_without_its_outputs(installed):
+    page = json.loads((installed / "acssm_lib" / "batch" / "page.ipynb").read_text(encoding="utf-8"))
+    repository = json.loads((ROOT / "notebooks" / "08_reproduce_group.ipynb").read_text(encoding="utf-8"))
+    assert [cell["source"] for cell in page["cells"]] == [cell["source"] for cell in repository["cells"]]
+    assert not [cell for cell in page["cells"] if cell.get("outputs") or cell.get("execution_count")]
+
+
+def test_an_installation_without_the_repository_runs_from_any_folder(installed, tmp_path):
+    words = ["reproduce", "--dataset", "synthetic-frogs", "--groups", "order", "--methods", "mel-stats", "--preset",
+             "quick-best", "--out", "runs", "--set", "n_frozen_episodes=5", "frozen_shots=5"]
+    done = subprocess.run([sys.executable, "-m", "acssm_lib", *words], cwd=tmp_path, capture_output=True, text=True,
+                          env=os.environ | {"PYTHONPATH": str(installed)})
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "runs" / "synthetic-frogs" / "order" / "mel-stats" / "seed0"
+    executed = json.loads((folder / "notebook.ipynb").read_text(encoding="utf-8"))
+    assert executed["metadata"]["papermill"]["input_path"].endswith("page.ipynb")
+    assert json.loads((folder / "metrics.json").read_text())["method"] == "mel-stats"

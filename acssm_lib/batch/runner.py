@@ -30,20 +30,23 @@ class Failure:
 
 
 def find_notebook(notebook=None):
-    """The notebook of a run: the one given, else ``notebooks/*_reproduce_group.ipynb`` beside the package.
+    """The notebook of a run: the one given, else the page that was installed with the package, else the repository's.
 
     Raises:
-        FileNotFoundError: it is not there, as in an installation without the repository.
+        FileNotFoundError: it is not there.
     """
     if notebook is not None:
         if not Path(notebook).is_file():
             raise FileNotFoundError(f"there is no notebook {notebook}")
         return Path(notebook).resolve()
-    folder = Path(__file__).resolve().parents[2] / "notebooks"
+    installed = Path(__file__).resolve().with_name("page.ipynb")  # see setup.py
+    if installed.is_file():
+        return installed
+    folder = installed.parents[2] / "notebooks"
     found = sorted(folder.glob("*_reproduce_group.ipynb"))
     if len(found) != 1:
-        raise FileNotFoundError(f"expected one *_reproduce_group.ipynb in {folder}, found {len(found)}; "
-                                "install the package from its repository (pip install -e .) or give --notebook")
+        raise FileNotFoundError(f"expected {installed}, or one *_reproduce_group.ipynb in {folder}, of which there are "
+                                f"{len(found)}; install the package again, or give --notebook")
     return found[0]
 
 

@@ -2,6 +2,6 @@
 
 Words in, work done, sentences out.
 
-In reading order: ``main``, ``arguments``, ``reproduce``, ``data_check``, ``esc50_archive``,
+In reading order: ``main``, ``arguments``, ``reproduce``, ``demo``, ``data_check``, ``esc50_archive``,
 ``frog_folder``.
 """

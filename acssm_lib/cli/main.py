@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from acssm_lib.cli.arguments import BadArguments, Parser, add_command, positive, require, sentence, sha256_digits
+from acssm_lib.cli.demo import add_demo
 from acssm_lib.cli.reproduce import add_reproduce
 from acssm_lib.text import visible
 
@@ -43,6 +44,7 @@ def _parser():
     parser = Parser(prog="acssm", description="Acoustic few-shot classification with state-space models.",
                      allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
+    add_demo(commands)
     add_reproduce(commands)
 
     report = add_command(commands, "report", _report, "tables and figures from the runs that have finished")
