@@ -29,6 +29,7 @@ class Preset:
     n_samples: int = 30_225  # samples of one crop, 1.51 s; P
     max_stretch: float = 1.25  # speed and pitch drawn log-uniformly from 1/1.25 to 1.25; [19]
     trim_level: int = 0  # 16-bit counts; quieter ends of a clip are cut, 0 cuts exact zeros; [19]
+    channel: str = "auto"  # of recordings: "auto" (the mean where channels agree), "mix", "left", "right"; O
 
     # Front end
     features: str = "stack"  # log-mel, magnitude and phase (P), or "log-mel" alone; O in best
@@ -155,6 +156,7 @@ PRESETS["quick-best"] = dataclasses.replace(
     finetuning=True, n_frozen_episodes=200)
 
 _CHOICES = {
+    "channel": ("auto", "mix", "left", "right"),
     "precision": ("auto", "float32", "bfloat16"),
     "stft_window": ("rectangular", "hann"),
     "standardise": ("none", "scale", "band"),

@@ -1,8 +1,11 @@
 """Folders of recordings that tests make: ESC-50's layout, and one folder per class."""
 
 import csv
+import importlib.util
+from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 COLUMNS = ["filename", "fold", "target", "category", "esc10", "src_file", "take"]
@@ -44,3 +47,32 @@ def make_folder(root):
     tone(root / "rubella" / ".hidden.wav")
     tone(root / ".trash" / "1.wav")
     return root
+
+
+def _field_faults():
+    """The module that writes folders as field work leaves them, or None where the shared data is not there."""
+    place = Path(__file__).resolve().parents[2] / "shared" / "data" / "field_faults" / "field_faults.py"
+    if not place.is_file():
+        return None
+    spec = importlib.util.spec_from_file_location("field_faults", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_FAULTS = _field_faults()
+FIELD_FAULTS = sorted(_FAULTS.INPUTS) if _FAULTS else ["absent"]
+
+
+def field_fault(name, folder):
+    """Write one faulty folder below ``folder``: {"expect", "probe", "root"}; skips where it cannot be made."""
+    if _FAULTS is None:
+        pytest.skip("needs the shared folder of field faults beside the repository")
+    root = folder / name
+    root.mkdir()
+    try:
+        return {"root": root, **_FAULTS.INPUTS[name](root)}
+    except FileNotFoundError as error:
+        if error.filename != "ffmpeg":
+            raise
+        pytest.skip(f"{name} needs ffmpeg")

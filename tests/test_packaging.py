@@ -23,7 +23,7 @@ def test_conda_environment_says_the_same_as_pyproject():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     pip = next(item["pip"] for item in conda if isinstance(item, dict))
     extras = PROJECT["optional-dependencies"]
-    wanted = PROJECT["dependencies"] + extras["lab"] + extras["test"] + extras["cluster"] + extras["lint"]
+    wanted = PROJECT["dependencies"] + sum((extras[name] for name in ("lab", "test", "phones", "cluster", "lint")), [])
     assert sorted(line for line in pip if not line.startswith("--")) == sorted(wanted)
     assert f"python{PROJECT['requires-python']}" in conda
     assert "--constraint constraints.txt" in pip and "--editable ." in pip

@@ -1,21 +1,22 @@
 """Audio files in, 16-bit mono clips at one sample rate out.
 
 A clip is prepared as ACDNet does it: mixed to mono, resampled, rounded to 16-bit integers, and cut free of the
-zeros that pad short clips at both ends. What is wrong with a file is said in one sentence that names it.
+zeros that pad short clips at both ends. What is wrong with a file is said in one sentence that names it. What could be
+mended is mended and said: opposed channels, an offset, a level that 16 bits cannot hold.
 """
 
-import io
 import math
 import os
+from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 import torchaudio
 
-from acssm_lib.data.containers import check_container
+from acssm_lib.data.reading.channels import choose
+from acssm_lib.data.reading.decoding import Recording
+from acssm_lib.data.reading.levels import MAX_PEAK, gain_of, measure
 from acssm_lib.files import DataError
 
 # The one minimum, of recordings and of prepared clips: a shorter one fills fewer than four frames of 25.6 ms, in which
@@ -25,29 +26,34 @@ MIN_DURATION_S = 0.1
 MIN_SOUND_S = 0.01
 # Outside of this a header is damaged, or the file is no recording of sound in air or water.
 SAMPLE_RATE_RANGE_HZ = (1_000, 1_000_000)
-# Floating-point files may pass full scale a little; 12 dB above it they hold another unit (integer counts, pascals).
-MAX_PEAK = 4.0
-
 # Kaiser-windowed sinc: level flat to 0.9 of the lower Nyquist frequency, aliases below -80 dB.
 _RESAMPLER = {"lowpass_filter_width": 64, "rolloff": 0.95, "resampling_method": "sinc_interp_kaiser", "beta": 8.0}
-_VERSION = 2  # raise it when prepared samples change, so that kept ones are not found any more
-_BLOCK = 1 << 18  # frames decoded at a time
+_VERSION = 3  # raise it when prepared samples change, so that kept ones are not found any more
+_AT_ONCE = 1 << 23  # samples that are resampled in one piece; a longer recording in pieces that overlap
+_PIECE = 1 << 21
 
 
-def read(path):
+def read(path, channel="auto"):
     """A recording as one mono waveform, at the rate it was recorded with.
 
-    Channels are averaged. Everything libsndfile decodes is read: WAV (8 to 32 bit, float), FLAC, Ogg, MP3, AIFF ...
+    WAV (8 to 32 bit, float), FLAC, Ogg, MP3, AIFF ... are read, and with the extra ``phones`` what telephones record.
 
     Args:
         path: an audio file.
+        channel: "auto" (two channels are averaged if they agree, see ``channels.choose``), "mix", "left" or "right".
     Returns:
         (waveform, sample_rate): float32 (samples,), full scale is 1; Hz.
     Raises:
         DataError: the file is missing, not audio, empty, truncated, or holds NaN or infinite samples.
     Taught in: 01_audio_preprocessing.
     """
-    return _decode(_content(path), path)
+    recording = _open(path)
+    choice = choose(recording, channel)
+    waveform = torch.from_numpy(np.concatenate([choice.mono(block) for block in recording.blocks()]))
+    bad = torch.count_nonzero(~torch.isfinite(waveform)).item()
+    if bad:
+        raise DataError(_not_finite(path, bad, len(waveform)))
+    return waveform, recording.sample_rate
 
 
 def resample(waveform, from_rate, to_rate):
@@ -64,10 +70,14 @@ def resample(waveform, from_rate, to_rate):
     Taught in: 01_audio_preprocessing.
     Source: Smith, "Digital audio resampling", windowed-sinc interpolation.
     """
+    return torchaudio.functional.resample(waveform, *_ratio(from_rate, to_rate), **_RESAMPLER)
+
+
+def _ratio(from_rate, to_rate):
+    """Two rates in small numbers."""
     low, high = sorted((int(from_rate), int(to_rate)))
     ratio = Fraction(low, high).limit_denominator(2000)
-    orig, new = ratio.as_integer_ratio() if from_rate == low else ratio.as_integer_ratio()[::-1]
-    return torchaudio.functional.resample(waveform, orig, new, **_RESAMPLER)
+    return ratio.as_integer_ratio() if from_rate == low else ratio.as_integer_ratio()[::-1]
 
 
 def trim_ends(samples, level=0):
@@ -83,17 +93,55 @@ def trim_ends(samples, level=0):
     Taught in: 01_audio_preprocessing.
     Source: ACDNet, the paper's reference [19].
     """
-    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > level)  # |-32768| does not fit into 16 bits
-    return samples[loud[0]:loud[-1] + 1] if len(loud) else samples[:0]
+    first = _first_loud(samples, level)
+    if first is None:
+        return samples[:0]
+    return samples[first:len(samples) - _first_loud(samples[::-1], level)]
 
 
-def prepare(path, sample_rate=20_000, trim_level=0):
+def _first_loud(samples, level):
+    """Place of the first sample that is louder than ``level``, or None; a long clip is searched piece by piece."""
+    for start in range(0, len(samples), _PIECE):
+        piece = samples[start:start + _PIECE].astype(np.int32)  # |-32768| does not fit into 16 bits
+        loud = np.abs(piece) > level
+        if loud.any():
+            return start + int(loud.argmax())
+    return None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A clip ready for training, and what was found on the way.
+
+    Attributes:
+        samples: int16 (samples,), at the working rate.
+        notes: sentences about what was mended or is doubtful.
+        sample_rate, n_channels, subtype, duration_s: of the recording (Hz, s).
+        offset: mean of the recording, full scale is 1, before it was removed.
+        peak: largest absolute value, full scale is 1, before any gain.
+    """
+
+    samples: np.ndarray
+    notes: tuple
+    sample_rate: int
+    n_channels: int
+    subtype: str
+    duration_s: float
+    offset: float
+    peak: float
+
+
+def prepare(path, sample_rate=20_000, trim_level=0, channel="auto"):
     """A clip ready for training: mono, resampled, 16-bit, ends trimmed.
+
+    An offset is taken away, a floating-point recording that passes full scale is scaled down, and a very quiet one of
+    more than 16 bits is raised; every other recording keeps its level.
 
     Args:
         path: an audio file.
         sample_rate: Hz of the result.
         trim_level: 16-bit counts, see ``trim_ends``.
+        channel: see ``read``.
     Returns:
         int16 array (samples,), no shorter than ``MIN_DURATION_S``: a click keeps some of the silence around it.
     Raises:
@@ -101,28 +149,57 @@ def prepare(path, sample_rate=20_000, trim_level=0):
     Taught in: 01_audio_preprocessing.
     Source: ACDNet, the paper's reference [19].
     """
-    waveform, recorded_rate = read(path)
-    duration_s = len(waveform) / recorded_rate
+    return prepare_and_tell(path, sample_rate, trim_level, channel).samples
+
+
+def prepare_and_tell(path, sample_rate=20_000, trim_level=0, channel="auto", listener=None):
+    """As ``prepare``, with what was found on the way.
+
+    Args:
+        listener: called with every block of the mono waveform, float32 (samples,) at the recorded rate, and that rate.
+    Returns:
+        Prepared.
+    """
+    recording = _open(path)
+    choice = choose(recording, channel)
+    about = measure(recording, choice, listener)
+    duration_s = about.count / recording.sample_rate
+    if about.bad:
+        raise DataError(_not_finite(path, about.bad, about.count))
     if duration_s < MIN_DURATION_S:
         raise DataError(f"{path}: too short, {duration_s:.3f} s; expected at least {MIN_DURATION_S} s")
-    peak = waveform.abs().max().item()
-    if peak > MAX_PEAK:
-        raise DataError(f"{path}: samples reach {peak:.4g}; expected -1 to 1; divide them by full scale")
-    counts = torch.round(resample(waveform, recorded_rate, sample_rate) * 32768).clamp(-32768, 32767)
-    whole = counts.to(torch.int16).numpy()
+    if about.peak > MAX_PEAK:
+        raise DataError(f"{path}: samples reach {about.peak:.4g}; expected -1 to 1; divide them by full scale")
+    offset = about.wrong_offset
+    peak = max(abs(about.highest - offset), abs(about.lowest - offset))
+    gain, notes = gain_of(recording, peak)
+    if offset:
+        notes = (f"its offset of {offset:+.3f} of full scale was taken away", *notes)
+    whole = np.concatenate(list(_counts(recording, choice, about, offset, gain, sample_rate)))
+    return Prepared(_trimmed(whole, path, sample_rate, trim_level), (*_told(choice), *recording.notes, *notes),
+                    recording.sample_rate, recording.n_channels, recording.subtype, duration_s, about.offset,
+                    about.peak)
+
+
+def _told(choice):
+    return (choice.note,) if choice.note else ()
+
+
+def _trimmed(whole, path, sample_rate, trim_level):
     samples = trim_ends(whole, trim_level)
     if len(samples) < math.ceil(MIN_SOUND_S * sample_rate):
+        peak = max(int(whole.max()), -int(whole.min())) if len(whole) else 0
         raise DataError(f"{path}: silent, {len(samples)} samples are left when ends of at most {trim_level} counts "
-                        f"(trim_level) are cut; expected {MIN_SOUND_S} s of sound; its peak is {peak * 32768:.0f}")
+                        f"(trim_level) are cut; expected {MIN_SOUND_S} s of sound; its peak is {peak}")
     least = math.ceil(MIN_DURATION_S * sample_rate)
     if len(samples) < least:  # about the middle of the sound, as far as the recording reaches
-        first = np.flatnonzero(np.abs(whole.astype(np.int32)) > trim_level)[0] - (least - len(samples)) // 2
+        first = _first_loud(whole, trim_level) - (least - len(samples)) // 2
         first = max(0, min(first, len(whole) - least))
         samples = whole[first:first + least]
     return samples
 
 
-def preparation_key(path, sample_rate, trim_level):
+def preparation_key(path, sample_rate, trim_level, channel="auto"):
     """All that a prepared clip depends on, as text, without reading the file.
 
     It changes when the file is edited, replaced or swapped with another, even one of the same size and date: besides
@@ -137,57 +214,62 @@ def preparation_key(path, sample_rate, trim_level):
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); expected an audio file") from None
     return "|".join(map(str, (os.path.abspath(path), about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino,
-                              sample_rate, trim_level, _VERSION)))
+                              sample_rate, trim_level, channel, _VERSION)))
 
 
-def _content(path):
-    """All bytes of the file, read once: what is hashed is what is decoded."""
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); expected an audio file") from None
-
-
-def _decode(content, path):
-    if not content:
-        raise DataError(f"{path}: empty, 0 bytes; expected a recording of at least {MIN_DURATION_S} s")
-    try:
-        file = soundfile.SoundFile(io.BytesIO(content))
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a ".raw" file has no header
-        reason = str(getattr(error, "error_string", error)).rstrip(".")
-        raise DataError(f"{path}: not an audio file that can be decoded ({reason}); "
-                        "expected WAV, FLAC, Ogg, MP3 or AIFF") from None
-    with file:
-        check_container(content, path)
-        blocks = _read_blocks(file, path)
-        sample_rate = file.samplerate
+def _open(path):
+    """A Recording of a rate that can be right."""
+    recording = Recording(path)
     lowest, highest = SAMPLE_RATE_RANGE_HZ
-    if not lowest <= sample_rate <= highest:
-        raise DataError(f"{path}: the header says {sample_rate} Hz; expected {lowest} to {highest} Hz")
-    waveform = torch.from_numpy(np.concatenate(blocks))
-    bad = torch.count_nonzero(~torch.isfinite(waveform)).item()
-    if bad:
-        raise DataError(f"{path}: {bad} of {len(waveform)} samples are NaN or infinite; expected numbers within "
-                        "-1 to 1; export the recording again")
-    return waveform, sample_rate
+    if not lowest <= recording.sample_rate <= highest:
+        raise DataError(f"{path}: the header says {recording.sample_rate} Hz; expected {lowest} to {highest} Hz")
+    return recording
 
 
-def _read_blocks(file, path):
-    """The whole file as a list of mono blocks: an hour of stereo never lies in memory with both channels."""
-    announced, decoded, blocks = file.frames, 0, []
-    try:
-        while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
-            blocks.append(block.mean(axis=1))
-            decoded += len(block)
-    except soundfile.SoundFileError as error:
-        reason = str(getattr(error, "error_string", error)).rstrip(".")
-        raise DataError(f"{path}: truncated or damaged, decoding stopped after {decoded} of {announced} samples "
-                        f"({reason}); copy or download it again") from None
-    if decoded < announced:
-        raise DataError(f"{path}: truncated, {decoded} of the {announced} samples its header announces are there; "
-                        "copy or download it again")
-    if not decoded:
-        raise DataError(f"{path}: empty, 0 samples; expected a recording of at least {MIN_DURATION_S} s")
-    return blocks
+def _not_finite(path, bad, count):
+    return (f"{path}: {bad} of {count} samples are NaN or infinite; expected numbers within -1 to 1; export the "
+            "recording again")
 
 
+def _counts(recording, choice, about, offset, gain, sample_rate):
+    """Yields the waveform as int16 arrays at ``sample_rate``: in one piece, or a long one in several."""
+    place, held = 0, []
+    for block in recording.blocks():
+        held.append(_levelled(choice.mono(block), place, about, offset, gain))
+        place += len(block)
+        if place > _AT_ONCE and sum(map(len, held)) > _PIECE:
+            break
+    else:
+        yield _rounded(resample(torch.from_numpy(np.concatenate(held)), recording.sample_rate, sample_rate))
+        return
+    yield from _piecewise(recording, choice, about, offset, gain, sample_rate)
+
+
+def _piecewise(recording, choice, about, offset, gain, sample_rate):
+    """As ``_counts``, in pieces that are resampled with as much before and behind them as the filter reaches."""
+    old, new = _ratio(recording.sample_rate, sample_rate)
+    margin = old * (2 * _RESAMPLER["lowpass_filter_width"] // min(old, new) + 2)
+    step = old * max(1, _PIECE // old)
+    held, place, before = np.zeros(0, np.float32), 0, 0  # ``before``: samples of the piece before, at the start of held
+    for block in recording.blocks():
+        held = np.concatenate([held, _levelled(choice.mono(block), place, about, offset, gain)])
+        place += len(block)
+        while len(held) >= before + step + margin:
+            made = resample(torch.from_numpy(held[:before + step + margin]), recording.sample_rate, sample_rate)
+            yield _rounded(made[before // old * new:(before + step) // old * new])
+            held, before = held[before + step - margin:], margin
+    made = resample(torch.from_numpy(held), recording.sample_rate, sample_rate)
+    yield _rounded(made[before // old * new:])
+
+
+def _levelled(block, place, about, offset, gain):
+    """A block that begins at sample ``place``, without its offset and with its gain; silent ends stay silent."""
+    if offset:
+        inside = slice(max(about.first - place, 0), max(about.last + 1 - place, 0))
+        block = block.copy()
+        block[inside] -= np.float32(offset)
+    return block if gain == 1.0 else block * np.float32(gain)
+
+
+def _rounded(waveform):
+    return torch.round(waveform * 32768).clamp(-32768, 32767).to(torch.int16).numpy()

@@ -27,12 +27,13 @@ class FileDataset(AudioDataset):
     Taught in: 01_audio_preprocessing.
     """
 
-    def __init__(self, scan, root, sample_rate, trim_level, cache_dir):
+    def __init__(self, scan, root, sample_rate, trim_level, cache_dir, channel):
         errors = [problem for problem in scan.problems if problem.severity == "error"]
         if errors:
             more = f" ({len(errors) - 1} more: `acssm data check {root}` lists them)" if len(errors) > 1 else ""
             raise DataError(f"{root}: {errors[0]}{more}")
         self.root, self.sample_rate, self.trim_level, self.cache_dir = Path(root), sample_rate, trim_level, cache_dir
+        self.channel = channel
         targets = {clip.category: clip.target for clip in scan.clips if clip.category is not None}
         self.classes = sorted(targets, key=lambda category: (targets[category], category))
         index = {category: i for i, category in enumerate(self.classes)} | {None: -1}
@@ -58,7 +59,7 @@ class FileDataset(AudioDataset):
         Raises:
             DataError: a file is not usable, see ``audio.prepare``, or the cache cannot be written.
         """
-        settings = self.sample_rate, self.trim_level
+        settings = self.sample_rate, self.trim_level, self.channel
         paths = [self.paths[i] for i in indices]
         return DiskBank(self.root.resolve(), self.cache_dir).clips(
             [preparation_key(path, *settings) for path in paths], lambda i: prepare(paths[i], *settings), progress)
@@ -77,6 +78,7 @@ class ESC50(FileDataset):
         sample_rate: Hz.
         trim_level: 16-bit counts, see ``audio.trim_ends``.
         cache_dir: see ``bank.DiskBank``.
+        channel: of a recording with several, see ``audio.read``.
     Attributes:
         targets, folds: int64 arrays (n_clips,), as in the metadata.
     Raises:
@@ -88,9 +90,9 @@ class ESC50(FileDataset):
 
     name = "esc50"
 
-    def __init__(self, root, sample_rate=20_000, trim_level=0, cache_dir=None):
+    def __init__(self, root, sample_rate=20_000, trim_level=0, cache_dir=None, channel="auto"):
         scan = scan_esc50(root)
-        super().__init__(scan, root, sample_rate, trim_level, cache_dir)
+        super().__init__(scan, root, sample_rate, trim_level, cache_dir, channel)
         self.targets = np.array([clip.target for clip in scan.clips], dtype=np.int64)
         self.folds = np.array([clip.fold for clip in scan.clips], dtype=np.int64)
         category = {clip.target: clip.category for clip in scan.clips}
@@ -118,6 +120,7 @@ class AudioFolder(FileDataset):
         sample_rate: Hz.
         trim_level: 16-bit counts, see ``audio.trim_ends``.
         cache_dir: see ``bank.DiskBank``.
+        channel: of a recording with several, see ``audio.read``.
     Raises:
         DataError: fewer than two class folders, one without audio, or a wrong row in ``sources.csv``.
     Taught in: 01_audio_preprocessing.
@@ -125,8 +128,8 @@ class AudioFolder(FileDataset):
 
     name = "folder"
 
-    def __init__(self, root, sample_rate=20_000, trim_level=0, cache_dir=None):
-        super().__init__(scan_folder(root), root, sample_rate, trim_level, cache_dir)
+    def __init__(self, root, sample_rate=20_000, trim_level=0, cache_dir=None, channel="auto"):
+        super().__init__(scan_folder(root), root, sample_rate, trim_level, cache_dir, channel)
         self.groups = {"all": self.classes}
 
 
@@ -136,7 +139,7 @@ def load(name, path=None, *, preset):
     Args:
         name: "esc50", "folder" or "synthetic-frogs".
         path: the data folder; None for the synthetic frogs.
-        preset: gives ``sample_rate`` and ``trim_level``.
+        preset: gives ``sample_rate``, ``trim_level`` and ``channel``.
     Raises:
         ValueError: unknown name, or a path missing or not wanted.
         DataError: as ``ESC50`` and ``AudioFolder``.
@@ -154,7 +157,7 @@ def load(name, path=None, *, preset):
         raise ValueError(f"unknown data set {name!r}; there are synthetic-frogs, {', '.join(kinds)}")
     if path is None:
         raise ValueError(f"{name} needs a data folder: --data PATH (`acssm data esc50 --to PATH` downloads ESC-50)")
-    return kinds[name](path, preset.sample_rate, preset.trim_level)
+    return kinds[name](path, preset.sample_rate, preset.trim_level, channel=preset.channel)
 
 
 def require_shots(dataset, group, n_shot):

@@ -41,9 +41,9 @@ def test_every_format_and_depth_gives_the_same_waveform(tmp_path, suffix, subtyp
 
 
 def test_channels_are_averaged(tmp_path):
-    stereo = np.stack([sine(440, 8_000), np.zeros(4_000)], axis=1)
+    stereo = np.stack([sine(440, 8_000), sine(700, 8_000)], axis=1)
     waveform, sample_rate = read(write(tmp_path / "stereo.wav", stereo, 8_000, "FLOAT"))
-    np.testing.assert_allclose(waveform.numpy(), stereo[:, 0] / 2, atol=1e-7)
+    np.testing.assert_allclose(waveform.numpy(), stereo.mean(1), atol=1e-7)
     assert sample_rate == 8_000
 
 
@@ -151,14 +151,6 @@ def test_a_file_that_was_cut_is_truncated(tmp_path, name, share):
     noise = np.random.default_rng(0).normal(0, 0.1, 88_200)
     with pytest.raises(DataError, match=f"{name}: truncated"):
         read(cut(write(tmp_path / name, noise), share))
-
-
-def test_an_ogg_stream_cut_between_two_pages_is_truncated(tmp_path):
-    path = write(tmp_path / "a.ogg", np.random.default_rng(0).normal(0, 0.1, 200_000))
-    content = path.read_bytes()
-    path.write_bytes(content[:content.rfind(b"OggS")])
-    with pytest.raises(DataError, match="a.ogg: truncated"):
-        read(path)
 
 
 def test_a_wav_written_into_a_pipe_announces_no_length_and_is_whole(tmp_path):

@@ -44,7 +44,7 @@ def test_opening_decodes_nothing(tmp_path):
 def test_opening_again_reads_the_cache(tmp_path, monkeypatch):
     make_esc50(tmp_path)
     first = ESC50(tmp_path, cache_dir=tmp_path / "cache").waveform(0)
-    monkeypatch.setattr(audio.soundfile, "SoundFile", lambda *args: pytest.fail("decoded again"))
+    monkeypatch.setattr(audio, "Recording", lambda *args: pytest.fail("decoded again"))
     assert torch.equal(ESC50(tmp_path, cache_dir=tmp_path / "cache").waveform(0), first)
 
 
@@ -248,10 +248,10 @@ def test_classes_with_too_few_clips_are_all_named(tmp_path):
 def test_load_follows_the_preset(tmp_path):
     make_esc50(tmp_path / "esc")
     make_folder(tmp_path / "frogs")
-    preset = SimpleNamespace(sample_rate=16_000, trim_level=4)
+    preset = SimpleNamespace(sample_rate=16_000, trim_level=4, channel="left")
     for name, path in (("esc50", tmp_path / "esc"), ("folder", tmp_path / "frogs")):
         dataset = load(name, path, preset=preset)
-        assert (dataset.name, dataset.sample_rate, dataset.trim_level) == (name, 16_000, 4)
+        assert (dataset.name, dataset.sample_rate, dataset.trim_level, dataset.channel) == (name, 16_000, 4, "left")
     with pytest.raises(ValueError, match="unknown data set 'esc'; there are synthetic-frogs, esc50, folder"):
         load("esc", tmp_path, preset=preset)
     with pytest.raises(ValueError, match="folder needs a data folder"):
