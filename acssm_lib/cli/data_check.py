@@ -6,7 +6,8 @@ from pathlib import Path
 
 from acssm_lib.data.audio import preparation_key, prepare
 from acssm_lib.data.bank import DiskBank
-from acssm_lib.data.layouts import Problem, is_esc50, scan_esc50, scan_folder, too_few_clips
+from acssm_lib.data.folders import scan_folder
+from acssm_lib.data.layouts import Problem, is_esc50, scan_esc50, too_few_clips
 from acssm_lib.files import DataError
 
 

@@ -3,6 +3,6 @@
 Recordings become 16-bit mono clips at one rate, kept in a bank, from which crops are cut for whole
 batches.
 
-In reading order: ``reading`` (a room of its own), ``audio``, ``clips``, ``bank``, ``base``, ``layouts``,
-``datasets``, ``frogs``.
+In reading order: ``reading`` (a room of its own), ``audio``, ``clips``, ``bank``, ``base``, ``tables``, ``layouts``,
+``folders``, ``datasets``, ``frogs``.
 """

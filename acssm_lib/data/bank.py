@@ -37,7 +37,7 @@ class DiskBank:
     """
 
     def __init__(self, source, cache_dir=None):
-        name = f"{Path(source).name}-{hashlib.sha256(str(source).encode()).hexdigest()[:12]}"
+        name = f"{Path(source).name}-{hashlib.sha256(os.fsencode(str(source))).hexdigest()[:12]}"
         self.folder = Path(cache_dir or default_cache_dir()) / "banks" / name
         self._samples, self._index = self.folder / "samples.i16", self.folder / "index.npy"
 

@@ -13,7 +13,8 @@ import numpy as np
 from acssm_lib.data.audio import preparation_key, prepare
 from acssm_lib.data.bank import DiskBank
 from acssm_lib.data.base import AudioDataset
-from acssm_lib.data.layouts import scan_esc50, scan_folder, too_few_clips
+from acssm_lib.data.folders import scan_folder
+from acssm_lib.data.layouts import scan_esc50, too_few_clips
 from acssm_lib.files import DataError
 
 # Group i of the paper takes five targets in order; E1 and E2 are our five-class groups of the ESC-10 classes.

@@ -204,7 +204,7 @@ def test_sources_come_from_a_table(tmp_path):
 
 
 @pytest.mark.parametrize("table, message", [
-    ("file;source\na;b\n", "sources.csv: no column file, source; it has file;source, separated by commas"),
+    ("file;recording\na;b\n", "sources.csv: no column source; it has file, recording, separated by commas"),
     ("file,source\nrubella/9.wav,x\n", "sources.csv row 2: 'rubella/9.wav' is no clip of this folder"),
     ("file,source\nrubella/1.wav\n", "sources.csv row 2: 'rubella/1.wav' has no source"),
     ("file,source\nrubella/1.wav,x\nrubella/1.wav,y\n", "sources.csv row 3: .*'y' here and 'x' in a row above")])
@@ -227,7 +227,7 @@ def test_fewer_than_two_classes_show_the_right_layout(tmp_path):
 def test_a_class_folder_without_audio_is_refused(tmp_path):
     root = make_folder(tmp_path)
     (root / "rothii").mkdir()
-    (root / "rothii" / "1.m4a").touch()
+    (root / "rothii" / "1.wac").touch()
     with pytest.raises(DataError, match="rothii/: holds no audio file"):
         AudioFolder(root)
 

@@ -16,6 +16,11 @@ from acssm_lib.files import DataError
 
 BLOCK = 1 << 18  # frames decoded at a time
 KEPT = 1 << 23  # samples of a recording, of all channels, that stay decoded for the next look at it
+# By their endings: what libsndfile reads, and what PyAV does.
+AUDIO_SUFFIXES = (".wav", ".wave", ".bwf", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc",
+                  ".au", ".snd", ".caf", ".w64", ".rf64", ".bw64")
+PHONE_SUFFIXES = (".m4a", ".m4b", ".mp4", ".3gp", ".3ga", ".aac", ".amr", ".awb", ".wma", ".webm", ".weba", ".mka",
+                  ".mov", ".ape", ".wv", ".tta", ".dsf", ".ac3")
 PHONES = 'pip install "acoustic-ssm[phones]"'
 _EXACT = {"PCM_16", "PCM_S8", "PCM_U8", "ULAW", "ALAW", "MS_ADPCM", "IMA_ADPCM", "GSM610"}  # fit into 16 bits
 _DEEP = {"PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_20", "ALAC_24", "ALAC_32"}
