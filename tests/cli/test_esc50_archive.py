@@ -180,7 +180,7 @@ def test_no_network_says_how_to_bring_a_copy(tmp_path, monkeypatch):
         raise OSError("Name or service not known")
 
     monkeypatch.setattr(fetch, "_WAIT_S", 0.0)
-    monkeypatch.setattr(fetch.urllib.request, "urlopen", unreachable)
+    monkeypatch.setattr(fetch, "_open", unreachable)
     with pytest.raises(DataError) as caught:
         download_esc50(tmp_path, progress=False)
     message = str(caught.value)
