@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from acssm_lib.fewshot.readout import FewShotLogistic
+from acssm_lib.fewshot.readout import logistic_regression
 from acssm_lib.model.features import SpectrogramStack
 
 
@@ -24,8 +24,8 @@ class MelStatistics:
         self.cache = {}
 
     def features(self, indices):
-        """(clips, 192)"""
-        return np.stack([self._one(int(index)) for index in indices])
+        """(clips, 192), float64"""
+        return np.stack([self._one(int(index)) for index in indices]).astype(float)
 
     def _one(self, index):
         if index not in self.cache:
@@ -35,8 +35,8 @@ class MelStatistics:
         return self.cache[index]
 
     def fit(self, indices, labels, seed, checkpoint=None):
-        self.model = FewShotLogistic().fit(self.features(indices), labels)
+        self.model = logistic_regression().fit(self.features(indices), labels)
         return self
 
     def predict(self, indices):
-        return self.model.predict(self.features(indices))
+        return self.model.predict_proba(self.features(indices))

@@ -1,44 +1,29 @@
 """Reading a frozen encoder: a small classifier on embeddings that are computed once.
 
-Nothing of the encoder is trained, so a support draw costs milliseconds and hundreds of draws a few seconds. Both
+Nothing of the encoder is trained, so a support draw costs milliseconds and hundreds of draws a few seconds. The
 classes are learners for ``fewshot.evaluate``.
 """
 
 import numpy as np
 
 
-class FewShotLogistic:
-    """Logistic regression on standardised coordinates, solved where the few samples lie.
+def logistic_regression(C=1.0):
+    """Logistic regression on standardised coordinates, as scikit-learn has it.
 
-    The penalty grows with the length of the weights alone, so the best weights lie in the span of the samples: whatever
-    stands at right angles to all of them costs and changes no answer. 25 samples therefore need at most 25 coordinates,
-    however many there are to begin with. A rotation into their span (QR) loses nothing, and in so few coordinates
-    Newton's method gets to the optimum in a handful of steps.
+    It stops close enough to the optimum that no answer depends on the way there, which the tolerance that scikit-learn
+    begins with (1e-4) does not grant where coordinates are many.
 
     Args:
-        C: inverse strength of the penalty, as in scikit-learn, which does the fitting.
+        C: inverse strength of the penalty.
+    Returns:
+        Pipeline with ``fit(points (samples, d), labels)`` and ``predict_proba(points)``, (samples, n_way).
     Taught in: 05_few_shot_finetuning.
     """
+    from sklearn.linear_model import LogisticRegression  # here: seconds that other methods save
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
-    def __init__(self, C=1.0):
-        self.C = C
-
-    def fit(self, points, labels):
-        """Learn from (samples, d) and their classes 0 ... n_way - 1."""
-        from sklearn.linear_model import LogisticRegression  # here: seconds that other methods save
-
-        points = np.asarray(points, dtype=float)
-        self.mean, deviation = points.mean(0), points.std(0)
-        deviation[np.ptp(points, axis=0) == 0] = 1  # a coordinate that says nothing
-        scaled = (points - self.mean) / deviation
-        directions = np.linalg.qr(scaled.T)[0]  # (d, samples), or (d, d) where there are fewer coordinates
-        self.directions = directions / deviation[:, None]
-        self.model = LogisticRegression(C=self.C, solver="newton-cholesky", tol=1e-6).fit(scaled @ directions, labels)
-        return self
-
-    def predict(self, points):
-        """Probabilities (clips, n_way) of points (clips, d)."""
-        return self.model.predict_proba((points - self.mean) @ self.directions)
+    return make_pipeline(StandardScaler(), LogisticRegression(C=C, solver="newton-cg", tol=1e-6))
 
 
 class LogisticReadout:
@@ -52,8 +37,8 @@ class LogisticReadout:
     """
 
     def __init__(self, embedding, C=1.0, shuffled=None):
-        self.embedding, self.model = np.asarray(embedding), FewShotLogistic(C)
-        self.shuffled = None if shuffled is None else np.asarray(shuffled)
+        self.embedding, self.model = np.asarray(embedding, dtype=float), logistic_regression(C)
+        self.shuffled = None if shuffled is None else np.asarray(shuffled, dtype=float)
 
     def fit(self, indices, labels, seed, checkpoint=None):
         self.model.fit(self.embedding[indices], labels)
@@ -61,7 +46,7 @@ class LogisticReadout:
 
     def predict(self, indices, shuffle_seed=None):
         """Probabilities (clips, n_way); any ``shuffle_seed`` asks for the shuffled embeddings, drawn beforehand."""
-        return self.model.predict((self.embedding if shuffle_seed is None else self.shuffled)[indices])
+        return self.model.predict_proba((self.embedding if shuffle_seed is None else self.shuffled)[indices])
 
 
 class NearestMean:
