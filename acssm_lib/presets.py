@@ -60,7 +60,7 @@ class Preset:
     pretrain_lr: float = 1e-4  # P
     pretrain_weight_decay: float = 1e-3  # not on the state-space parameters; C
     pretrain_warmup: float = 0.0  # share of the steps with a rising learning rate; O in quick
-    projection: str = "prelu"  # "prelu" (P), "layernorm" (COLA), "batchnorm", "mlp" (O): see projection_head
+    projection: str = "prelu"  # "prelu" (P), "batchnorm", "mlp" (O): see projection_head
     d_projection: int = 256  # C
     bilinear_std: float = 1.0  # standard deviation of W at the start; C
     bilinear_diagonal: float = 0.0  # added to W's diagonal at the start; O in quick
@@ -94,7 +94,6 @@ class Preset:
     finetune_batch: int = 4  # crops; C
     finetune_crops: int = 10  # equally spaced crops per labelled clip; [19]
     finetune_stretch: float = 1.25  # as max_stretch, for the labelled clips; [19]
-    finetune_redraw: bool = False  # draw new stretches and crops every epoch instead of once; O
     finetune_optimiser: str = "sgd"  # "sgd" (P) or "adamw"
     finetune_lr: float = 0.006  # P
     finetune_encoder_lr: float | None = None  # None: as finetune_lr, as published; O in quick
@@ -155,6 +154,8 @@ PRESETS["quick-best"] = dataclasses.replace(
     n_members=1, pretrain_epochs=20, pretrain_batch=32, mel_shift=1.0, n_episodes=4, finetune_crops=40, test_views=1,
     finetuning=True, n_frozen_episodes=200)
 
+_FORMER = {"finetune_redraw": False}  # fields of earlier versions, and the value at which a run is like one of today
+
 _CHOICES = {
     "channel": ("auto", "mix", "left", "right"),
     "precision": ("auto", "float32", "bfloat16"),
@@ -162,7 +163,7 @@ _CHOICES = {
     "standardise": ("none", "scale", "band"),
     "pool": ("unlabelled", "group", "all"),
     "protocol": ("transductive", "inductive-clip", "inductive-recording"),
-    "projection": ("prelu", "layernorm", "batchnorm", "mlp"),
+    "projection": ("prelu", "batchnorm", "mlp"),
     "features": ("stack", "log-mel"),
     "pooling": ("mean", "mean-std"),
     "views": ("pair", "segments", "spectrogram"),
@@ -223,15 +224,16 @@ def in_todays_words(settings):
     """Settings of a record of any version as they would be called now, so that they can be compared.
 
     ``standardise`` was true or false, and true counted the zeros around short clips as sound, which nothing does now.
+    A field that is gone is left out where it was not used.
 
     Args:
         settings: dict, field -> value, as a record has them.
     Returns:
-        dict with the same keys; "band-with-padding" is like no word of today.
+        dict; "band-with-padding" is like no word of today.
     """
     words = {True: "band-with-padding", False: "none"}
     return {key: words[value] if key == "standardise" and isinstance(value, bool) else value
-            for key, value in settings.items()}
+            for key, value in settings.items() if key not in _FORMER or value != _FORMER[key]}
 
 
 def _nearest(name, names):

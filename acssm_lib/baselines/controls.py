@@ -32,7 +32,7 @@ def _matched_widths(config):
         return count_parameters(FrequencyResNet(n_channels, widths(last), config.blocks))
 
     n_channels = front_end(config).n_channels
-    with torch.random.fork_rng(devices=[]):  # the counted networks draw initial weights of their own
+    with torch.device("meta"):  # counted without memory, time or random numbers
         wanted = size(config.widths[-1]) + count_parameters(
             StateSpaceStack(config.widths[-1], config.n_layers, config.d_state))
         wider = range(config.widths[-1], 8 * config.widths[-1])

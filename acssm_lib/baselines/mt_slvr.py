@@ -20,6 +20,7 @@ from acssm_lib.model.base import Encoder
 from acssm_lib.model.features import front_end
 from acssm_lib.model.standardisation import Standardisation
 from acssm_lib.pretraining.augment import AUGMENTATIONS, apply_plans, draw_plans
+from acssm_lib.pretraining.spectrogram_views import multi_view_nt_xent
 from acssm_lib.training import reduced_precision
 
 _TEMPERATURE = 0.07  # of the cosine similarities; ``Preset.temperature`` belongs to the bilinear ones
@@ -115,31 +116,6 @@ class _AdapterBlock(nn.Module):
         return F.relu(y + F.pad(shortcut, (0, 0, 0, 0, 0, y.shape[1] - x.shape[1])))
 
 
-def nt_xent(anchors, positives, temperature):
-    """Cross-entropy of finding each view's partner among all other views of the batch, by cosine similarity.
-
-    Both views of every clip are anchors once; against ``contrastive_loss`` an anchor also meets the other anchors.
-
-    Args:
-        anchors, positives: (batch, d); row i of both comes from recording i.
-        temperature: divides the similarities.
-    Returns:
-        scalar, mean over the 2 batch anchors; ln(2 batch - 1) when all embeddings are equal.
-    Raises:
-        ValueError: shapes differ, or there are fewer than two recordings (nothing to tell apart).
-    Taught in: 06_ablation_comparison.
-    Source: Chen et al. 2020, SimCLR.
-    """
-    if anchors.shape != positives.shape or len(anchors) < 2:
-        raise ValueError(f"expected two equal (batch >= 2, d) tensors, got {tuple(anchors.shape)} "
-                         f"and {tuple(positives.shape)}")
-    n = len(anchors)
-    views = F.normalize(torch.cat([anchors, positives]), dim=1)
-    logits = (views @ views.T / temperature).fill_diagonal_(float("-inf"))  # (2 batch, 2 batch); no view finds itself
-    partners = torch.arange(2 * n, device=logits.device).roll(n)
-    return F.cross_entropy(logits, partners)
-
-
 def augmentation_labels(plans):
     """Which augmentations a plan uses, whatever their order.
 
@@ -189,6 +165,6 @@ class MTSLVRObjective(nn.Module):
         device = self.contrast[0].weight.device
         waveform, labels = (x.to(device, non_blocking=True) for x in self.views(clips, chosen, generator))
         contrasted, predicting = encoder.embed(waveform).split(encoder.d_task, dim=1)
-        anchors, positives = self.contrast(contrasted).chunk(2)
+        contrast = multi_view_nt_xent(self.contrast(contrasted), 2, _TEMPERATURE)
         prediction = F.binary_cross_entropy_with_logits(self.prediction(predicting), labels)
-        return nt_xent(anchors, positives, _TEMPERATURE) + prediction
+        return contrast + prediction

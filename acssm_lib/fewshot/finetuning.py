@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from acssm_lib.data.clips import even_crops, random_crops, random_stretch
+from acssm_lib.data.clips import even_crops, random_stretch
 from acssm_lib.fewshot.embedding import CropFeatures, over_test_crops
 from acssm_lib.model.base import embedding_width, summary
 from acssm_lib.training import cosine_factor, parameter_groups, pick_device, seeded, train
@@ -37,8 +37,7 @@ def finetune(encoder, clips, indices, labels, config, seed, *, checkpoint=None, 
              save_every_s=None):
     """Train a classifier on the labelled clips; the whole network learns, batch norm in training mode.
 
-    Every labelled clip gives ``finetune_crops`` crops. As published they are cut once (one stretch per
-    clip, equally spaced); with ``finetune_redraw`` stretch and place are new in every epoch.
+    Every labelled clip gives ``finetune_crops`` crops, cut once as published: one stretch per clip, equally spaced.
 
     Args:
         encoder: left as it is; the classifier holds a copy.
@@ -63,11 +62,10 @@ def finetune(encoder, clips, indices, labels, config, seed, *, checkpoint=None, 
     generator = torch.Generator().manual_seed(seed)
     crops = config.finetune_crops
     targets = labels.repeat_interleave(crops)
-    if not config.finetune_redraw:
-        stretch = random_stretch(len(indices), config.finetune_stretch, generator)
-        waveform = even_crops(clips, indices, config.n_samples, crops, stretch).flatten(0, 1)
-        with torch.no_grad():
-            fixed = torch.cat([classifier.encoder.front_end(part.to(device)) for part in waveform.split(64)])
+    stretch = random_stretch(len(indices), config.finetune_stretch, generator)
+    waveform = even_crops(clips, indices, config.n_samples, crops, stretch).flatten(0, 1)
+    with torch.no_grad():
+        spectrograms = torch.cat([classifier.encoder.front_end(part.to(device)) for part in waveform.split(64)])
     steps_per_epoch = math.ceil(len(targets) / config.finetune_batch)
     n_steps = config.finetune_epochs * steps_per_epoch
     order = None
@@ -80,13 +78,7 @@ def finetune(encoder, clips, indices, labels, config, seed, *, checkpoint=None, 
             order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(1_000_003 * seed + epoch))
         chosen = order[place * config.finetune_batch:(place + 1) * config.finetune_batch]
         there = chosen.to(device, non_blocking=True)  # waiting would stop a GPU
-        if config.finetune_redraw:
-            waveform = random_crops(clips, indices[chosen // crops], config.n_samples, config.finetune_stretch,
-                                    generator)
-            spectrograms = classifier.encoder.front_end(waveform.to(device))
-        else:
-            spectrograms = fixed[there]
-        return F.cross_entropy(classifier(spectrograms), targets[there])
+        return F.cross_entropy(classifier(spectrograms[there]), targets[there])
 
     train(step_loss, {"classifier": classifier}, _optimiser(classifier, config),
           lambda step: cosine_factor(step, n_steps, steps_per_epoch), n_steps, generator, seed,

@@ -70,12 +70,11 @@ def contrastive_loss(anchors, positives, similarity, temperature=1.0, symmetric=
 def projection_head(d_model, d_projection, kind="prelu"):
     """The head g, dropped after pre-training.
 
-    "prelu" is the published one (394,496 parameters at 512 -> 512 -> 256); "layernorm" is COLA's: linear,
-    LayerNorm, tanh, which keeps similarities in a range where W ~ N(0, 0.05^2) starts near ln B. "batchnorm" is
-    ours: linear, batch norm; it takes away what all clips share, which is most of an untrained embedding. With W at
-    the identity its vectors have a squared length of about d_projection, so a temperature of d_projection / 10
-    compares to a cosine similarity at 0.1. "mlp" is SimCLR's with a batch norm inside, for cosine similarities: linear
-    to the width of the embedding, batch norm, ReLU, linear.
+    "prelu" is the published one (394,496 parameters at 512 -> 512 -> 256). "batchnorm" is ours: linear, batch norm;
+    it takes away what all clips share, which is most of an untrained embedding. With W at the identity its vectors
+    have a squared length of about d_projection, so a temperature of d_projection / 10 compares to a cosine similarity
+    at 0.1. "mlp" is SimCLR's with a batch norm inside, for cosine similarities: linear to the width of the embedding,
+    batch norm, ReLU, linear.
 
     Taught in: 04_contrastive_pretraining.
     """
@@ -83,10 +82,8 @@ def projection_head(d_model, d_projection, kind="prelu"):
         return nn.Sequential(nn.Linear(d_model, d_model), nn.PReLU(d_model), nn.Linear(d_model, d_projection))
     if kind == "batchnorm":
         return nn.Sequential(nn.Linear(d_model, d_projection), nn.BatchNorm1d(d_projection))
-    if kind == "mlp":
-        return nn.Sequential(nn.Linear(d_model, d_model), nn.BatchNorm1d(d_model), nn.ReLU(),
-                             nn.Linear(d_model, d_projection))
-    return nn.Sequential(nn.Linear(d_model, d_projection), nn.LayerNorm(d_projection), nn.Tanh())
+    return nn.Sequential(nn.Linear(d_model, d_model), nn.BatchNorm1d(d_model), nn.ReLU(),
+                         nn.Linear(d_model, d_projection))
 
 
 class SegmentPairs(nn.Module):

@@ -249,6 +249,21 @@ def test_a_run_whose_standardisation_counted_padding_is_another_and_one_without_
         is_finished(scaled, tmp_path)
 
 
+def test_a_setting_that_is_gone_counts_only_where_it_was_set(tmp_path):
+    run = Run("synthetic-frogs", "good", "mel-stats", 0)
+    path = leave_run(run, tmp_path) / "config.json"
+
+    def leave(value):
+        config = run.config()
+        path.write_text(json.dumps(config | {"settings": config["settings"] | {"finetune_redraw": value}}))
+
+    leave(False)
+    assert is_finished(run, tmp_path)
+    leave(True)
+    with pytest.raises(RunConflict, match="with finetune_redraw=True, you asked for finetune_redraw="):
+        is_finished(run, tmp_path)
+
+
 def test_metrics_of_other_settings_are_refused_without_config(tmp_path):
     run = Run("synthetic-frogs", "good", "mel-stats", 0)
     folder = leave_run(run, tmp_path)

@@ -4,7 +4,6 @@ import math
 import pytest
 import torch
 
-from acssm_lib.baselines.mt_slvr import nt_xent
 from acssm_lib.data.clips import Clips
 from acssm_lib.experiment.methods import build_encoder, loss_of_a_guess, objective_of
 from acssm_lib.model.base import embedding_width, over_time
@@ -87,8 +86,11 @@ def test_a_mask_is_one_span_of_bands_or_frames(dim):
 
 def test_loss_is_simclr_s_with_two_views_and_a_loop_with_three():
     torch.manual_seed(0)
-    a, b, c = torch.randn(3, 5, 7)
-    torch.testing.assert_close(multi_view_nt_xent(torch.cat([a, b]), 2, 0.1), nt_xent(a, b, 0.1))
+    a, b, c = torch.randn(3, 5, 7, dtype=torch.float64)
+    views = torch.nn.functional.normalize(torch.cat([a, b]), dim=1)
+    logits = (views @ views.T / 0.07).fill_diagonal_(float("-inf"))  # SimCLR: one partner among all others
+    simclr = torch.nn.functional.cross_entropy(logits, torch.arange(10).roll(5))
+    torch.testing.assert_close(multi_view_nt_xent(torch.cat([3 * a, b]), 2, 0.07), simclr, rtol=0, atol=1e-12)
     z = torch.nn.functional.normalize(torch.cat([a, b, c]), dim=1)
     total = [math.log(sum(math.exp(float(z[i] @ z[k]) / 0.5) for k in range(15) if k != i)) - float(z[i] @ z[j]) / 0.5
              for i in range(15) for j in range(15) if i != j and i % 5 == j % 5]
