@@ -16,7 +16,8 @@ import yaml
 import acssm_lib
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
 
 
 def test_conda_environment_says_the_same_as_pyproject():
@@ -37,6 +38,15 @@ def test_every_requirement_is_pinned_and_no_index_is_named():
     for requirement in PROJECT["dependencies"] + extras["lab"] + extras["test"] + extras["lint"]:
         assert re.match(r"[\w-]+", requirement)[0] in names, requirement
     assert "torch==2.11.0" in pins and "torchaudio==2.11.0" in pins
+
+
+def test_whatever_is_no_module_is_declared_as_package_data():
+    patterns = PYPROJECT["tool"]["setuptools"]["package-data"]
+    packed = {path for package, names in patterns.items() for name in names
+              for path in ROOT.joinpath(*package.split(".")).glob(name)}
+    others = {path for path in (ROOT / "acssm_lib").rglob("*.*")
+              if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert others == packed and others
 
 
 def test_names_that_others_rely_on_are_there():
