@@ -31,6 +31,15 @@ def shared_data():
     return folder
 
 
+@pytest.fixture(scope="session")
+def vectors():
+    """A function that reads a file of reference numbers as tensors: a name in ``tests/vectors``, or another path."""
+    def read(name):
+        with np.load(Path(__file__).parent / "vectors" / f"{name}.npz") as file:
+            return {key: torch.tensor(file[key]) for key in file if file[key].dtype.kind == "f"}
+    return read
+
+
 @pytest.fixture
 def tiny():
     """The smallest settings that exercise every part: two CNN stages, two S4D layers, crops of 0.2 s."""

@@ -1,6 +1,5 @@
 import math
 
-import numpy as np
 import pytest
 import torch
 
@@ -15,20 +14,41 @@ def relative(ours, theirs):
     return float((ours.detach() - theirs).abs().max() / theirs.abs().max())
 
 
-@pytest.mark.parametrize("name, d_model, d_state", [("s4d_h8_n16_l60", 8, 16), ("s4d_h4_n64_l1000", 4, 64)])
-def test_outputs_and_gradients_match_the_reference_layer(shared_data, name, d_model, d_state):
-    with np.load(shared_data / "vectors" / f"{name}.npz") as file:
-        vectors = {key: torch.tensor(file[key]) for key in file}
-    layer = S4D(d_model, d_state)
+def loaded(vectors):
+    """The layer that the vectors speak of."""
+    d_model, pairs = vectors["param.kernel.log_A_real"].shape
+    layer = S4D(d_model, 2 * pairs)
     layer.load_state_dict({key.removeprefix("param."): value for key, value in vectors.items() if "param." in key})
-    u = vectors["u"].requires_grad_()
+    return layer
+
+
+def assert_same_layer(vectors):
+    """Output, kernel and gradients; a file may hold more of the kernel than of the output."""
+    layer, u = loaded(vectors), vectors["u"].requires_grad_()
     y = layer(u)
     y.backward(vectors["grad_out"])
     assert relative(y, vectors["y"]) < 1e-5
-    assert relative(layer.kernel(u.shape[2]), vectors["kernel"]) < 1e-5
+    assert relative(layer.kernel(vectors["kernel"].shape[1]), vectors["kernel"]) < 1e-5
     assert relative(u.grad, vectors["grad_u"]) < 1e-4
     for key, parameter in layer.named_parameters():
         assert relative(parameter.grad, vectors[f"grad.{key}"]) < 1e-4, key
+
+
+@pytest.mark.parametrize("name", ["s4d_formulas", "s4d_reference_short"])
+def test_outputs_and_gradients_match_the_formulas_and_the_reference_layer(vectors, name):
+    assert_same_layer(vectors(name))
+
+
+def test_a_thousand_frames_match_the_reference_layer(vectors):
+    reference = vectors("s4d_reference_long")
+    layer = loaded(reference)
+    assert relative(layer(reference["u"])[:, :, ::25], reference["y"]) < 1e-5
+    assert relative(layer.kernel(1000)[:, ::25], reference["kernel"]) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["s4d_h8_n16_l60", "s4d_h4_n64_l1000"])
+def test_whole_vectors_match_where_they_are_there(shared_data, vectors, name):
+    assert_same_layer(vectors(shared_data / "vectors" / name))
 
 
 def test_state_dict_has_the_reference_s_keys_and_shapes():
