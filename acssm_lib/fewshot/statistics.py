@@ -93,6 +93,7 @@ def over_draws(values, seeds, draws):
     A draw that several seeds share counts once: its values are correlated, so their errors are added before they are
     squared. Seeds with draws of their own are strata, and the difference between encoders does not widen the interval;
     each stratum has a variance of its own, and Satterthwaite's degrees of freedom, since one with few draws says less.
+    A stratum of a single draw has none to measure, and is taken to vary as the others do, draw for draw.
     Where every seed has a single draw of its own, draw and encoder cannot be told apart and the interval is over both.
 
     Args:
@@ -114,17 +115,21 @@ def over_draws(values, seeds, draws):
     means = np.bincount(members, values) / counts
     unique, place = np.unique(draws, return_inverse=True)
     error = np.bincount(place, (values - means[members]) / (len(names) * counts[members]), minlength=len(unique))
-    strata = [error[list(stratum)] for stratum in _strata([set(place[members == member])
-                                                           for member in range(len(names))])]
+    weight = np.bincount(place, 1 / (len(names) * counts[members]), minlength=len(unique))  # of a draw in the mean
+    strata = [list(stratum) for stratum in _strata([set(place[members == member]) for member in range(len(names))])]
     if len(unique) == len(strata):
         return over_cells(means)
     several = [stratum for stratum in strata if len(stratum) > 1]
-    variances = np.array([len(stratum) / (len(stratum) - 1) * (stratum ** 2).sum() for stratum in several])
     freedoms = np.array([len(stratum) - 1 for stratum in several])
+    variances = np.array([len(stratum) / (len(stratum) - 1) * (error[stratum] ** 2).sum() for stratum in several])
+    alone = sum((weight[stratum] ** 2).sum() for stratum in strata if len(stratum) == 1)
+    shares = np.array([(weight[stratum] ** 2).sum() for stratum in several])
+    growth = 1 + alone / shares * freedoms / freedoms.sum()
+    variances, shares = variances * growth, shares * growth
     total = variances.sum()
-    freedom = total ** 2 / (variances ** 2 / freedoms).sum() if total > 0 else freedoms.sum()
-    # A stratum of one draw has no variance to measure: it gets the average of the others.
-    total *= len(strata) / len(several)
+    # Satterthwaite's formula takes a variance that two draws make small by chance at its word; the second one would
+    # hold if every draw varied as much. The lower of the two is safe.
+    freedom = min(parts.sum() ** 2 / (parts ** 2 / freedoms).sum() for parts in (variances, shares) if parts.any())
     return _student(float(means.mean()), math.sqrt(total), freedom, len(unique))
 
 
