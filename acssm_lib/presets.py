@@ -213,11 +213,27 @@ def preset(name, **overrides):
             raise ValueError(f"unknown setting {key!r}{_nearest(key, fields)}")
         values[key] = _convert(key, value, hints[key])
     made = dataclasses.replace(PRESETS[name], **values)
-    if made.dt_min > made.dt_max:
-        raise ValueError(f"dt_min={made.dt_min} is above dt_max={made.dt_max}; steps are drawn between them")
-    if len(made.widths) != len(made.blocks):
-        raise ValueError(f"widths={made.widths} and blocks={made.blocks}: one number for each stage, in both")
+    for wrong, words in _contradictions(made):
+        if wrong:
+            raise ValueError(words)
     return made
+
+
+def _contradictions(made):
+    """Settings that cannot go together: whether they do, and what to say."""
+    low, high = (made.noise_snr_db + (0.0, 0.0))[:2]
+    yield (made.dt_min > made.dt_max,
+           f"dt_min={made.dt_min} is above dt_max={made.dt_max}; steps are drawn between them")
+    yield (len(made.widths) != len(made.blocks) or not made.widths,
+           f"widths={made.widths} and blocks={made.blocks}: one number for each stage, in both")
+    yield (len(made.noise_snr_db) != 2 or low > high,
+           f"noise_snr_db={made.noise_snr_db}: expected two numbers, the lower one first")
+    yield made.d_state % 2, f"d_state={made.d_state} is odd; states come in conjugate pairs"
+    yield (made.n_samples <= made.n_fft // 2,
+           f"n_samples={made.n_samples} with n_fft={made.n_fft}: a crop needs more than half an n_fft of samples")
+    yield (made.views == "spectrogram" and made.features != "log-mel",
+           f"views=spectrogram with features={made.features}: they are drawn on the log-mel spectrogram; set "
+           "features=log-mel, or views=pair or segments")
 
 
 def in_todays_words(settings):
@@ -242,30 +258,35 @@ def _nearest(name, names):
 
 
 def _convert(key, value, hint):
-    """``value`` as the field's type; text is parsed, anything else must already fit."""
+    """``value`` as the field's type, within its range; text is parsed, anything else must already fit."""
     optional = isinstance(hint, types.UnionType)
     kind = typing.get_args(hint)[0] if optional else hint
+    if optional and (value is None or str(value).lower() == "none"):
+        return None
     try:
-        if optional and (value is None or str(value).lower() == "none"):
-            return None
         if kind is bool:
             return {"true": True, "false": False}[str(value).lower()]
         if typing.get_origin(kind) is tuple:
-            parts = value.split(",") if isinstance(value, str) else value
+            parts = value.split(",") if isinstance(value, str) else tuple(value)
             return tuple(_convert(key, part, typing.get_args(kind)[0]) for part in parts)
-        if kind is int and (isinstance(value, bool) or not math.isfinite(float(value))
-                            or float(value) != int(float(value))):
+        if kind is not str and isinstance(value, bool):
             raise ValueError
-        converted = kind(float(value)) if kind is int else kind(value)
-    except (KeyError, TypeError, ValueError):
+        converted = kind(value) if kind is str else float(value)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        if str(error).startswith(f"{key}="):  # an entry of a tuple
+            raise
         wanted = hint if optional or typing.get_origin(hint) else hint.__name__
         raise ValueError(f"{key}={value!r}: expected {wanted}, as in {getattr(PRESETS['paper'], key)!r}") from None
     if key in _CHOICES and converted not in _CHOICES[key]:
         before = _BEFORE.get(key, "") if str(value).lower() in ("true", "false") else ""
         raise ValueError(f"{key}={value!r}: choose one of {', '.join(_CHOICES[key])}{before}")
-    if key in _RANGES and not isinstance(converted, tuple):
-        least, most = _RANGES[key]
-        if not (math.isfinite(converted) and least <= converted and (most is None or converted <= most)):
-            wanted = f"at least {least:,}" if most is None else f"from {least:,} to {most:,}"
-            raise ValueError(f"{key}={value!r}: expected a number {wanted}")
-    return converted
+    if kind is str:
+        return converted
+    least, most = _RANGES[key]
+    whole = kind is int
+    if not (math.isfinite(converted) and least <= converted and (most is None or converted <= most)
+            and (not whole or converted == int(converted))):
+        wanted = f"at least {least:,}" if most is None else f"from {least:,} to {most:,}"
+        raise ValueError(f"{key}={value!r}: expected a {'whole ' * whole}number {wanted}"
+                         + (" or none" if optional else ""))
+    return kind(converted)

@@ -1,8 +1,12 @@
+import dataclasses
 import json
+import math
+import re
+import typing
 
 import pytest
 
-from acssm_lib.presets import PRESETS, Preset, in_todays_words, preset
+from acssm_lib.presets import _CHOICES, _RANGES, PRESETS, Preset, in_todays_words, preset
 
 
 def test_paper_is_the_published_setting():
@@ -39,6 +43,54 @@ def test_text_from_the_command_line_becomes_the_field_s_type():
 def test_a_wrong_setting_is_refused_with_its_name(overrides, words):
     with pytest.raises(ValueError, match=words):
         preset("quick", **overrides)
+
+
+def number_of(field):
+    """int or float for a field that holds numbers or a tuple of them, else None."""
+    hint = typing.get_type_hints(Preset)[field]
+    kinds = {int: int, float: float}
+    return kinds.get(hint) or next((kinds[one] for one in typing.get_args(hint) if one in kinds), None)
+
+
+NUMBERS = [field.name for field in dataclasses.fields(Preset) if number_of(field.name)]
+
+
+def test_every_field_has_a_range_or_choices_and_every_preset_keeps_to_them():
+    for field, hint in typing.get_type_hints(Preset).items():
+        assert (field in _RANGES) == (field in NUMBERS) and (field in _CHOICES) == (hint is str and field != "name")
+    for name in PRESETS:
+        assert preset(name, **{field: getattr(PRESETS[name], field) for field in NUMBERS}) == PRESETS[name]
+
+
+@pytest.mark.parametrize("field", NUMBERS)
+def test_a_number_out_of_range_is_refused_with_its_name_its_value_and_the_range(field):
+    least, most = _RANGES[field]
+    kind = number_of(field)
+    many = isinstance(getattr(PRESETS["paper"], field), tuple)
+    values = ["nan", math.nan, "inf", math.inf, -math.inf, "1e400", -1e30, least - 1, str(least - 1)]
+    values += [0] if least > 0 else []
+    values += [] if most is None else [most + 1, 1e30]
+    values += [least + 0.5] if kind is int else []
+    for value in values:
+        given = [value] if many and not isinstance(value, str) else value
+        with pytest.raises(ValueError, match=re.escape(f"{field}={value!r}: expected a ")) as error:
+            preset("paper", **{field: given})
+        assert f"{least:,}" in str(error.value) and (most is None or f"{most:,}" in str(error.value))
+
+
+@pytest.mark.parametrize("overrides, words", [
+    ({"dt_min": 0.2}, "dt_min=0.2 is above dt_max=0.1"),
+    ({"widths": "8,16"}, r"widths=\(8, 16\) and blocks=\(2, 2, 2, 2\)"),
+    ({"widths": [], "blocks": []}, r"widths=\(\)"),
+    ({"noise_snr_db": "30,3"}, r"noise_snr_db=\(30.0, 3.0\): expected two numbers, the lower one first"),
+    ({"noise_snr_db": "3"}, "expected two numbers"),
+    ({"d_state": 5}, "d_state=5 is odd"),
+    ({"n_samples": 512}, "n_samples=512 with n_fft=1024"),
+    ({"views": "spectrogram"}, "views=spectrogram with features=stack"),
+])
+def test_settings_that_contradict_each_other_are_refused(overrides, words):
+    with pytest.raises(ValueError, match=words):
+        preset("paper", **overrides)
 
 
 def test_an_unknown_preset_gets_its_nearest_name():

@@ -116,7 +116,7 @@ def test_views_of_a_batch_differ_and_come_from_their_clips(config, clips):
 
 
 def test_a_front_end_with_phases_is_refused(config):
-    stack = preset("best", features="stack", n_mels=16)
+    stack = preset("best", features="stack", views="pair", n_mels=16)
     with pytest.raises(ValueError, match="features='log-mel'"):
         SpectrogramViews(encoder_of(stack), stack)
 
