@@ -1,14 +1,18 @@
 """Writing files so that a reader, or the next start, finds the whole file or none."""
 
+import contextlib
 import json
 import os
 import re
 import secrets
 import socket
 import sys
+import time
 from pathlib import Path
 
-_HOST = re.sub(r"\W", "-", socket.gethostname())
+DAY_S = 86_400  # no writer needs that long for one file
+_HOST = re.sub(r"\W", "-", socket.gethostname())[:32]
+_PART = re.compile(r"\.\d+(\.[0-9a-f]{8})?\.part(\.\w+)?$")  # of temporary names; the eight digits came later
 
 
 def write_atomically(path, write):
@@ -28,7 +32,8 @@ def write_atomically(path, write):
         write(part)
         _to_disk(part)
         os.replace(part, path)
-        _to_disk(path.parent)
+        with contextlib.suppress(OSError):  # some network disks cannot sync a folder; the file is there all the same
+            _to_disk(path.parent)
     finally:
         part.unlink(missing_ok=True)
     return path
@@ -45,17 +50,24 @@ def _to_disk(path):
         os.close(place)
 
 
-def sweep(folder):
-    """Remove temporary files that killed writers left in a folder; call it where a lock says that nobody writes there.
+def sweep(folder, stem="*", older_than_s=0):
+    """Remove temporary files that killed writers left in a folder and below it.
 
+    Call it where a lock says that nobody writes there; where there is no lock, for what is older than ``DAY_S``.
+
+    Args:
+        stem: of the file whose leftovers are meant, where the folder holds those of other writers too; "*": all.
+        older_than_s: least age.
     Returns:
         names of what was removed.
     """
-    ours = re.compile(r"\.\d+\.[0-9a-f]{8}\.part(\.\w+)?")
-    found = [path for path in Path(folder).glob(".*.part*") if ours.search(path.name)]
-    for path in found:
-        path.unlink(missing_ok=True)
-    return sorted(path.name for path in found)
+    swept = []
+    for path in Path(folder).rglob(f".{stem}.*.part*"):
+        with contextlib.suppress(OSError):  # another sweep was faster, or the file is not ours to delete
+            if _PART.search(path.name) and time.time() - path.stat().st_mtime >= older_than_s:
+                path.unlink()
+                swept.append(path.name)
+    return sorted(swept)
 
 
 def write_text(path, text):

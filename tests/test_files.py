@@ -1,8 +1,12 @@
 import json
+import os
+import socket
+import time
 
 import pytest
 
-from acssm_lib.files import write_atomically, write_json
+from acssm_lib import files
+from acssm_lib.files import DAY_S, sweep, write_atomically, write_json
 
 
 def test_numbers_stand_on_one_line_and_nothing_else_changes(tmp_path):
@@ -30,3 +34,64 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         write_atomically(path, fails)
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_writers_on_two_machines_with_one_process_number_do_not_meet(tmp_path):
+    names = []
+
+    def writes(part):
+        names.append(part.name)
+        part.write_text("half")
+        if len(names) == 1:  # another begins meanwhile, and ends first
+            write_atomically(tmp_path / "file.txt", writes)
+
+    write_atomically(tmp_path / "file.txt", writes)
+    assert len(set(names)) == 2 and all(str(os.getpid()) in name and files._HOST in name for name in names)
+    assert files._HOST == "".join(c if c.isalnum() or c == "_" else "-" for c in socket.gethostname())[:32]
+    assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_bytes_are_on_the_disk_before_the_name_and_the_name_before_the_return(tmp_path, monkeypatch):
+    done, sync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda place: (done.append("sync"), sync(place)))
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("name"), replace(*names)))
+    write_atomically(tmp_path / "file.txt", lambda part: part.write_text("all"))
+    assert done == ["sync", "name", "sync"]
+
+
+def test_a_disk_that_cannot_sync_a_folder_keeps_the_file_and_one_that_is_full_says_so(tmp_path, monkeypatch):
+    def fails(path, folder):
+        if path.is_dir() == folder:
+            raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(files, "_to_disk", lambda path: fails(path, folder=True))
+    assert write_atomically(tmp_path / "file.txt", lambda part: part.write_text("all")).read_text() == "all"
+    monkeypatch.setattr(files, "_to_disk", lambda path: fails(path, folder=False))
+    with pytest.raises(OSError):
+        write_atomically(tmp_path / "file.txt", lambda part: part.write_text("more"))
+    assert (tmp_path / "file.txt").read_text() == "all" and len(list(tmp_path.iterdir())) == 1
+
+
+def leave(path, age_s=0):
+    """A temporary file of a writer that was killed."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("half")
+    os.utime(path, (time.time() - age_s,) * 2)
+    return path
+
+
+def test_a_sweep_takes_what_killed_writers_left_and_nothing_else(tmp_path):
+    left = [leave(tmp_path / ".draw0.some-host.71.0123abcd.part.ckpt"), leave(tmp_path / "deep" / ".a.71.part.json")]
+    kept = [leave(tmp_path / name) for name in (".notebook.part.ipynb", "esc50.zip.part", "a.71.0123abcd.part.wav",
+                                                ".hidden", "draw0.ckpt")]
+    assert sweep(tmp_path) == sorted(path.name for path in left)
+    assert not any(path.exists() for path in left) and all(path.exists() for path in kept)
+    assert sweep(tmp_path / "nowhere") == []
+
+
+def test_a_sweep_can_be_of_one_file_or_of_what_is_old(tmp_path):
+    ours, others = (leave(tmp_path / f".{name}.h.1.0123abcd.part.pt") for name in ("ours", "others"))
+    assert sweep(tmp_path, "ours") == [ours.name] and others.exists()
+    assert sweep(tmp_path, older_than_s=DAY_S) == []
+    leave(others, age_s=DAY_S + 60)
+    assert sweep(tmp_path, older_than_s=DAY_S) == [others.name]

@@ -18,7 +18,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from acssm_lib.data.clips import Clips
-from acssm_lib.files import DataError, default_cache_dir, write_atomically
+from acssm_lib.files import DataError, default_cache_dir, sweep, write_atomically
 
 _ROW = np.dtype([("key", "S32"), ("offset", "<i8"), ("length", "<i8"), ("digest", "u1", 32)])
 
@@ -76,6 +76,7 @@ class DiskBank:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / "lock"), open(self._samples, "ab", buffering=0) as file:
+                sweep(self.folder)
                 file.write(bytes(file.tell() % 2))  # a write that failed halfway may have left half a sample
                 index = self._read()  # another process may have made some of them meanwhile
                 rows = _find(index, keys)
