@@ -1,6 +1,7 @@
 """One training loop for everyone: seed, learning-rate schedule, progress bar, checkpoint that resumes."""
 
 import contextlib
+import hashlib
 import json
 import math
 import sys
@@ -11,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from acssm_lib.files import write_atomically
+from acssm_lib.presets import Preset, in_todays_words
 
 _LOOK_EVERY = 20  # steps between two looks at a loss that lies on a GPU
 
@@ -91,7 +93,7 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
         ValueError: the checkpoint belongs to another training.
         FloatingPointError: the loss is not finite.
     """
-    device = next(next(iter(modules.values())).parameters()).device
+    device = _device_of(modules)
     full_rates = [group["lr"] for group in optimiser.param_groups]
     losses = []  # tensors: reading one back every step would wait for the device
     with seeded(seed, device):
@@ -109,7 +111,7 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
             optimiser.step()
             losses.append(loss.detach())
             shown = bar.update()
-            if shown or not loss.is_cuda or step % _LOOK_EVERY == 0:  # a GPU would have to be waited for
+            if shown or loss.device.type == "cpu" or step % _LOOK_EVERY == 0:  # a GPU would have to be waited for
                 value = _finite(losses[-1], label, step)
                 if shown:
                     bar.set_postfix(loss=f"{value:.3f}")
@@ -126,6 +128,14 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
     return losses
 
 
+def weights_digest(module):
+    """32 hexadecimal digits that change with any weight or buffer of a module."""
+    key = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        key.update(name.encode() + value.detach().cpu().numpy().tobytes())
+    return key.hexdigest()[:32]
+
+
 def save_weights(path, module):
     """State dictionary of ``module``, loadable with ``torch.load(path, weights_only=True)``, atomically."""
     weights = {key: value.detach().cpu() for key, value in module.state_dict().items()}
@@ -139,8 +149,12 @@ def _finite(loss, label, step):
     return value
 
 
+def _device_of(modules):
+    return next(next(iter(modules.values())).parameters()).device
+
+
 def _save(path, identity, modules, optimiser, generator, losses):
-    device = losses[-1].device
+    device = _device_of(modules)
     states = {"cpu": lambda: None, "cuda": lambda: torch.cuda.get_rng_state(device), "mps": torch.mps.get_rng_state}
     state = {"identity": json.dumps(identity, sort_keys=True), "losses": torch.stack(losses).cpu(),
              "modules": {name: module.state_dict() for name, module in modules.items()},
@@ -154,20 +168,32 @@ def _restore(path, identity, modules, optimiser, generator):
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"{path} is not a readable checkpoint ({error}); delete it to start over") from error
-    if state["identity"] != json.dumps(identity, sort_keys=True):
-        raise ValueError(f"{path} belongs to a training with other settings; delete it or choose another folder")
+    other = _unlike(json.loads(state["identity"]), json.loads(json.dumps(identity)))
+    if other:
+        raise ValueError(f"{path} belongs to a training with another {', '.join(other[:5])}; delete it or choose "
+                         "another folder")
     for name, module in modules.items():
         module.load_state_dict(state["modules"][name])
     optimiser.load_state_dict(state["optimiser"])
     generator.set_state(state["generator"])
     torch.set_rng_state(state["torch_state"])
-    device = next(next(iter(modules.values())).parameters()).device
+    device = _device_of(modules)
     if state.get("device_state") is not None:
         if device.type == "cuda":
             torch.cuda.set_rng_state(state["device_state"], device)
         elif device.type == "mps":
             torch.mps.set_rng_state(state["device_state"])
     return list(state["losses"].to(device))
+
+
+def _unlike(kept, wanted):
+    """Names of what two identities differ in; a setting that came after the checkpoint stood at its default."""
+    kept, wanted = ({} if identity is None else dict(identity) for identity in (kept, wanted))
+    if "settings" in kept and "settings" in wanted:
+        wanted |= wanted.pop("settings")
+        kept |= {key: value for key, value in Preset().as_dict().items() if key in wanted} | in_todays_words(
+            kept.pop("settings"))
+    return [key for key in {**wanted, **kept} if kept.get(key) != wanted.get(key)]
 
 
 def count_parameters(module):
@@ -189,7 +215,7 @@ def parameter_groups(module, lr, weight_decay, special_lr, special=()):
 
 
 def pick_device(name=None):
-    """CUDA, else Apple GPU, else CPU; ``name`` overrides.
+    """CUDA, else Apple GPU, else CPU; ``name`` overrides: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first.
 
     Raises:
         ValueError: a device that is not there.
@@ -198,9 +224,9 @@ def pick_device(name=None):
     if torch.backends.mps.is_available():
         available.insert(0, "mps")
     if torch.cuda.is_available():
-        available.insert(0, "cuda")
+        available[:0] = ["cuda", *(f"cuda:{index}" for index in range(1, torch.cuda.device_count()))]
     if name is None or name == "auto":
         return torch.device(available[0])
-    if torch.device(name).type not in available:
-        raise ValueError(f"device {name!r} is not available here; choose one of {', '.join(available)}")
+    if str(name).removesuffix(":0") not in available:
+        raise ValueError(f"device {str(name)!r} is not available here; choose one of auto, {', '.join(available)}")
     return torch.device(name)

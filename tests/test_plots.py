@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -7,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 
 from acssm_lib import plots
+from acssm_lib.names import METHOD_NAMES
 from acssm_lib.report import figures
 from tools import architecture
 
@@ -87,7 +91,24 @@ def test_a_method_keeps_its_colour_and_no_two_share_one():
     _, ax = figures.accuracy_dots(table)
     assert ax.lines[0].get_color() == plots.METHOD_COLOURS["acoustic-ssm1"]
     assert labels_of(ax) == ("Group (five classes each)", "Accuracy (share of queries)")
+    assert set(plots.METHOD_COLOURS) == set(METHOD_NAMES)
     assert len({*plots.METHOD_COLOURS.values(), plots.OTHER_COLOUR}) == len(plots.METHOD_COLOURS) + 1
+
+
+def lab(colour):
+    """CIELAB of an sRGB colour under D65: equal distances look about equally far apart."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
+    x, y, z = np.cbrt(np.maximum(xyz / [0.9505, 1.0, 1.089], 0.008856))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_no_two_methods_have_colours_that_look_alike_and_all_show_on_white():
+    colours = {**plots.METHOD_COLOURS, "another": plots.OTHER_COLOUR}
+    near = {pair: np.linalg.norm(lab(colours[pair[0]]) - lab(colours[pair[1]])) for pair in combinations(colours, 2)}
+    assert min(near.values()) > 15, sorted(near, key=near.get)[:5]
+    assert all(lab(colour)[0] < 85 for colour in colours.values())
 
 
 def test_forest_fills_only_the_dots_whose_interval_excludes_zero():

@@ -1,3 +1,4 @@
+import contextlib
 import copy
 from dataclasses import replace
 
@@ -5,11 +6,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from acssm_lib import training
 from acssm_lib.baselines.controls import KernelZeroed
 from acssm_lib.baselines.mt_slvr import SplitResNet
 from acssm_lib.model.encoder import AcousticSSM, AdaptedCNN
 from acssm_lib.pretraining.contrastive import SegmentPairs, pretrain
-from acssm_lib.training import computing_precision, reduced_precision, seeded, train
+from acssm_lib.training import _unlike, computing_precision, pick_device, reduced_precision, seeded, train
 
 
 def build(kind, config):
@@ -141,3 +143,97 @@ def test_a_step_reads_nothing_back_from_the_device(tiny, bank, precision):
         objective(encoder, None, None, None).backward()
         optimiser.step()
     assert not torch.equal(encoder.cnn.stem[0].weight, before)
+
+
+class OnGPU(torch.Tensor):
+    """A number on the CPU that says it lies on a GPU, and counts how often it is asked for."""
+
+    asked = 0
+
+    @property
+    def device(self):
+        return torch.device("cuda")
+
+    def __float__(self):
+        OnGPU.asked += 1
+        return float(self.as_subclass(torch.Tensor))
+
+
+@pytest.mark.parametrize("kind, noticed", [(torch.Tensor, 7), (OnGPU, 20)])
+def test_a_loss_that_is_not_a_number_is_noticed_at_once_where_looking_costs_nothing(kind, noticed):
+    layer, steps = torch.nn.Linear(1, 1), []
+
+    def loss(step):
+        steps.append(step)
+        return (layer(torch.ones(1, 1)).sum() * (float("nan") if step >= 7 else 1)).as_subclass(kind)
+
+    OnGPU.asked = 0
+    with pytest.raises(FloatingPointError, match=f"the loss is nan at step {noticed}"):
+        train(loss, {"layer": layer}, torch.optim.SGD(layer.parameters(), 0.1), lambda step: 1.0, 1000,
+              torch.Generator(), 0, progress=False)
+    assert steps[-1] == noticed and OnGPU.asked == (2 if kind is OnGPU else 0)  # at steps 0 and 20
+
+
+class Random:
+    """Stands for ``torch.cuda`` or ``torch.mps``: a state for each device."""
+
+    def __init__(self):
+        self.states = {}
+
+    def get_rng_state(self, device="mps"):
+        return self.states.get(str(device), torch.zeros(1))
+
+    def set_rng_state(self, state, device="mps"):
+        self.states[str(device)] = state
+
+
+@pytest.mark.parametrize("kind, name", [("cuda", "cuda:1"), ("mps", "mps:0")])
+def test_a_checkpoint_holds_the_random_state_of_the_very_device(tmp_path, monkeypatch, kind, name):
+    module, random = torch.nn.Linear(1, 1), Random()
+    optimiser = torch.optim.SGD(module.parameters(), 0.1)
+    monkeypatch.setattr(getattr(torch, kind), "get_rng_state", random.get_rng_state)
+    monkeypatch.setattr(getattr(torch, kind), "set_rng_state", random.set_rng_state)
+    monkeypatch.setattr(training, "_device_of", lambda modules: torch.device(name))
+    place = name if kind == "cuda" else "mps"
+    random.states = {place: torch.ones(1), "cuda:0": torch.full((1,), 5.0)}
+    training._save(tmp_path / "a.ckpt", None, {"m": module}, optimiser, torch.Generator(), [torch.ones(())])
+    random.states = {}
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *_: tensor)
+    assert len(training._restore(tmp_path / "a.ckpt", None, {"m": module}, optimiser, torch.Generator())) == 1
+    assert random.states == {place: torch.ones(1)}
+
+
+@pytest.mark.parametrize("device, kind, index", [("cpu", "cuda", []), ("cuda:1", "cuda", [1]), ("mps", "mps", [0])])
+def test_the_random_state_of_the_device_that_computes_is_put_back(monkeypatch, device, kind, index):
+    seen = []
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices, device_type: seen.append((device_type, devices)) or
+                        contextlib.nullcontext())
+    with seeded(0, device):
+        pass
+    assert seen == [(kind, index)]
+
+
+@pytest.mark.parametrize("name, there", [(None, "cuda"), ("auto", "cuda"), ("cuda", "cuda"), ("cuda:1", "cuda:1"),
+                                         ("cuda:0", "cuda:0"), ("cpu", "cpu")])
+def test_a_device_is_chosen_by_name(monkeypatch, name, there):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert pick_device(name) == torch.device(there)
+
+
+@pytest.mark.parametrize("name", ["cuda:2", "mps", "tpu", "cuda:x"])
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(monkeypatch, name):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=f"'{name}' is not available here; choose one of auto, cuda, cuda:1, cpu"):
+        pick_device(name)
+
+
+def test_a_setting_that_came_after_a_checkpoint_stood_at_its_default():
+    kept = {"seed": 0, "settings": {"n_layers": 4}}
+    assert _unlike(kept, {"seed": 0, "settings": {"n_layers": 4, "n_members": 1}}) == []
+    assert _unlike(kept, {"seed": 0, "settings": {"n_layers": 4, "n_members": 3}}) == ["n_members"]
+    assert _unlike(kept, {"seed": 1, "settings": {"n_layers": 6}}) == ["seed", "n_layers"]
+    assert _unlike(None, None) == [] and _unlike(None, {"seed": 1}) == ["seed"]

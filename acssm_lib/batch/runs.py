@@ -35,6 +35,12 @@ class Run:
     overrides: dict = field(default_factory=dict)  # preset field -> value
     data: str | None = None  # path of the data set, None for synthetic-frogs
     weights: str | None = None  # path of an embedder's downloaded file, None for the other methods
+    device: str = "auto"  # that computes; no part of what the run is, and a run may go on on another
+
+    def __post_init__(self):  # a record is read from wherever one stands later
+        for key in _PATHS:
+            if getattr(self, key) is not None:
+                object.__setattr__(self, key, os.path.abspath(getattr(self, key)))
 
     @property
     def name(self):
@@ -54,11 +60,13 @@ class Run:
     def parameters(self, out):
         """What papermill writes into the notebook: plain values only. Runs of one ``out`` share their encoders."""
         config = self.config()
-        return {key: config[key] for key in config if key != "settings"} | {
+        given = {} if self.device == "auto" else {"device": self.device}  # which a notebook of one's own may not know
+        return {key: config[key] for key in config if key != "settings"} | given | {
             "out": str(self.folder(out)), "encoders": str(Path(out) / "encoders")}
 
 
-def plan(dataset, groups, methods, seeds, preset="quick", overrides=None, data=None, weights=None):
+def plan(dataset, groups, methods, seeds, preset="quick", overrides=None, data=None, weights=None,
+         device="auto"):
     """The runs in the order they are started: group by group, the methods in the order given, then the seeds.
 
     Args:
@@ -66,9 +74,8 @@ def plan(dataset, groups, methods, seeds, preset="quick", overrides=None, data=N
     Returns:
         list of Run, without repetitions.
     """
-    weights = {method: os.path.abspath(path) for method, path in (weights or {}).items()}
-    data = data if data is None else os.path.abspath(data)  # a record is compared from wherever one stands later
-    return [Run(dataset, group, method, seed, preset, dict(overrides or {}), data, weights.get(method))
+    weights = weights or {}
+    return [Run(dataset, group, method, seed, preset, dict(overrides or {}), data, weights.get(method), device)
             for group in dict.fromkeys(groups) for method in dict.fromkeys(methods) for seed in dict.fromkeys(seeds)]
 
 
@@ -82,7 +89,7 @@ def is_finished(run, out):
     wanted = json.loads(json.dumps(run.config()))  # as a file would give it back
     for path in (folder / "config.json", folder / "metrics.json"):
         if path.exists():
-            differences = _differences(read_json(path), wanted)
+            differences = _differences(read_json(path), wanted, folder)
             if differences:
                 holds, asked = (", ".join(f"{key}={pair[side]}" for key, pair in differences[:3]) for side in (0, 1))
                 more = f" (and {len(differences) - 3} more)" if len(differences) > 3 else ""
@@ -91,20 +98,29 @@ def is_finished(run, out):
     return (folder / "notebook.ipynb").exists() and (folder / "metrics.json").exists()
 
 
-def _differences(stored, wanted):
+def _differences(stored, wanted, folder):
     """[(name, (stored value, wanted value))]; other presets differ in many fields, only the preset is named."""
     names = [key for key in wanted if key in stored and key not in ("settings", "overrides")]
     pairs = {key: (stored[key], wanted[key]) for key in names}
     for key in _PATHS:
-        if key in pairs and None not in pairs[key]:
-            if os.path.realpath(pairs[key][0]) == os.path.realpath(pairs[key][1]):
-                del pairs[key]
+        if key in pairs and None not in pairs[key] and _same_place(*pairs[key], folder):
+            del pairs[key]
     if stored.get("preset", wanted["preset"]) == wanted["preset"]:
         settings = in_todays_words(stored.get("settings", wanted["settings"]))
         defaults = Preset().as_dict()  # a field that came later stood at its default, whatever it was called then
         for key in {**wanted["settings"], **settings}:
             pairs[key] = (settings.get(key, defaults.get(key)), wanted["settings"].get(key, "(not there)"))
     return [(key, pair) for key, pair in pairs.items() if pair[0] != pair[1]]
+
+
+def _same_place(stored, wanted, folder):
+    """Whether a path of a record leads where ``wanted`` does.
+
+    A relative one, which only the first records have, began in the folder that the batch was started from: it is looked
+    for from every folder around the run, since RUNS mostly lies below that one, and never from today's.
+    """
+    starts = Path(folder).resolve().parents
+    return any(os.path.realpath(start / stored) == os.path.realpath(wanted) for start in starts)
 
 
 def read_json(path):

@@ -55,6 +55,12 @@ def positive(text):
     return int(text)
 
 
+def device_name(text):
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", text):
+        raise argparse.ArgumentTypeError(f"expected auto, cpu, cuda, cuda:1 (the second one) or mps, got {text!r}")
+    return text
+
+
 def sha256_digits(text):
     if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
         raise argparse.ArgumentTypeError(f"expected 64 hexadecimal digits, got {len(text)} characters: {text!r}")

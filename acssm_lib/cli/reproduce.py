@@ -5,7 +5,17 @@ import signal
 import threading
 from pathlib import Path
 
-from acssm_lib.cli.arguments import BadArguments, add_command, name_list, one_of, positive, require, seed_list, sentence
+from acssm_lib.cli.arguments import (
+    BadArguments,
+    add_command,
+    device_name,
+    name_list,
+    one_of,
+    positive,
+    require,
+    seed_list,
+    sentence,
+)
 from acssm_lib.names import DATASETS, DEFAULT_METHODS, EMBEDDER_NAMES, METHOD_NAMES, OWN_PAIRS, PROTOCOLS
 
 
@@ -40,6 +50,8 @@ def add_reproduce(commands):
                        help="run on Dask workers in Slurm jobs")
     reproduce.add_argument("--cluster-option", action="append", default=[], metavar="NAME=VALUE",
                            help="of the Slurm jobs: cores=8, memory=16GB, queue=gpu, walltime=08:00:00, account=bio")
+    reproduce.add_argument("--device", type=device_name, default="auto", metavar="NAME",
+                           help="that computes: cpu, cuda, cuda:1, mps (default: auto, a GPU where there is one)")
     reproduce.add_argument("--notebook", type=Path, metavar="PATH", help="another notebook with the same parameters")
 
 
@@ -49,7 +61,8 @@ def _reproduce(args):
                 for group, of_group in assignments.items()}
     _check_paths(args)
     where = _where(args)
-
+    if args.device != "auto" and args.scheduler is None and args.cluster is None:  # else the workers have it
+        _check_device(args.device)
     methods = _methods(args.methods, [chosen for chosen, _ in settings.values()])
 
     from acssm_lib.batch import runner
@@ -67,7 +80,8 @@ def _reproduce(args):
     for group in groups:
         chosen, overrides = settings.get(group, settings[None])
         datasets.require_shots(dataset, group, chosen.n_shot)
-        runs += plan(args.dataset, [group], methods, args.seeds, args.preset, overrides, args.data, weights)
+        runs += plan(args.dataset, [group], methods, args.seeds, args.preset, overrides, args.data, weights,
+                     args.device)
     try:
         with terminated_is_ctrl_c():
             failures = runner.reproduce(runs, args.out, notebook=args.notebook, **where)
@@ -180,6 +194,15 @@ def _check_paths(args):
         raise BadArguments(f"--data {args.data}: there is no such folder")
     if args.notebook is not None and not args.notebook.is_file():
         raise BadArguments(f"--notebook {args.notebook}: there is no such file")
+
+
+def _check_device(name):
+    from acssm_lib.training import pick_device
+
+    try:
+        pick_device(name)
+    except ValueError as error:
+        raise BadArguments(f"--{error}") from None
 
 
 def _settings(name, assignments):

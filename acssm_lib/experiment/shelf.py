@@ -12,7 +12,7 @@ from filelock import FileLock
 from acssm_lib.baselines.weights import find
 from acssm_lib.experiment.methods import METHODS, build_encoder, member_seeds, objective_of
 from acssm_lib.fewshot.protocols import pretraining_pool
-from acssm_lib.files import default_cache_dir, write_atomically
+from acssm_lib.files import default_cache_dir, sweep, write_atomically
 from acssm_lib.model.ensemble import together
 from acssm_lib.names import EMBEDDER_NAMES
 from acssm_lib.pretraining.contrastive import Pretraining, pretrain
@@ -58,6 +58,7 @@ def _pretrained_member(method, data, config, seed, pool, device, progress, folde
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
+            sweep(path.parent, name)  # half a checkpoint of a training that was killed while it wrote
             checkpoint = path.with_suffix(".ckpt")
             done = pretrain(model, data.clips, pool, config, seed, objective=objective_of(method, config),
                             checkpoint=checkpoint, device=device, progress=progress)

@@ -7,12 +7,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from acssm_lib.fewshot.episodes import episode_seeds, shares_source
 from acssm_lib.fewshot.protocols import Split
 from acssm_lib.files import write_json
+from acssm_lib.presets import Preset
+from acssm_lib.training import weights_digest
 
 
 def evaluate(learner, labels, sources, names, config, seed, *, split=None, shuffled=False, checkpoint=None,
@@ -30,7 +31,7 @@ def evaluate(learner, labels, sources, names, config, seed, *, split=None, shuff
         shuffled: ask every query a second time with its frames in random order, by
             ``learner.predict(indices, shuffle_seed=...)``.
         checkpoint: folder in which finished draws are kept; a killed evaluation resumes with the next one. What was
-            kept for another encoder, other settings or clips is refused; half a file is drawn again.
+            kept for another encoder, other settings or clips is refused by name; half a file is drawn again.
     Returns:
         list of dictionaries, one per draw: seed, accuracy, n_query, accuracy_unshared_sources (None when every
         query shares one), n_query_unshared_sources, support (clip names), confusion (n_way, n_way), seconds; with
@@ -43,7 +44,7 @@ def evaluate(learner, labels, sources, names, config, seed, *, split=None, shuff
     labels = np.asarray(labels)
     n_way = int(labels.max()) + 1
     everyone = Split(pool=np.arange(len(labels)), support=np.flatnonzero(labels >= 0))
-    identity = _identity(learner, labels, sources, names, config, split or everyone) if checkpoint else None
+    identity = _identity(learner, labels, sources, names, config, split or everyone, shuffled) if checkpoint else None
     results = []
     draws = episode_seeds(seed, config.n_episodes)
     for draw in tqdm(draws, desc="support draws", disable=not progress, file=sys.stdout):
@@ -70,15 +71,25 @@ def evaluate(learner, labels, sources, names, config, seed, *, split=None, shuff
     return results
 
 
-def _identity(learner, labels, sources, names, config, split):
-    """Everything that the accuracy of a draw follows from, as 32 hexadecimal digits; not how many draws there are."""
-    settings = {key: value for key, value in config.as_dict().items() if key not in ("name", "n_episodes")}
-    about = [type(learner).__name__, settings, labels.tolist(), list(map(str, sources)), list(map(str, names)),
-             split.pool.tolist(), split.support.tolist(), None if split.query is None else split.query.tolist()]
-    key = hashlib.sha256(json.dumps(about).encode())
-    for name, value in getattr(learner, "encoder", torch.nn.Identity()).state_dict().items():
-        key.update(name.encode() + value.cpu().numpy().tobytes())
-    return key.hexdigest()[:32]
+_NOT_A_DRAW = ("name", "n_episodes", "n_frozen_episodes", "frozen_shots")  # how many there are changes none of them
+
+
+def _identity(learner, labels, sources, names, config, split, shuffled):
+    """Everything that the accuracy of a draw follows from, as JSON gives it back."""
+    settings = {key: value for key, value in config.as_dict().items() if key not in _NOT_A_DRAW}
+    encoder, embedding, clips = (getattr(learner, name, None) for name in ("encoder", "embedding", "clips"))
+    return json.loads(json.dumps({
+        "learner": type(learner).__name__, "shuffled frames": shuffled, **settings,
+        "encoder": None if encoder is None else weights_digest(encoder),
+        "embedding": None if embedding is None else _digest(np.asarray(embedding).tobytes()),
+        "samples of the clips": None if clips is None else _digest(clips.digests().tobytes()),
+        **{name: _digest(json.dumps([str(one) for one in listed]).encode()) for name, listed in (
+            ("labels", labels), ("recordings", sources), ("names of the clips", names), ("pool", split.pool),
+            ("clips to label", split.support), ("clips to ask", [] if split.query is None else split.query))}}))
+
+
+def _digest(content):
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def _kept(file, identity):
@@ -89,14 +100,18 @@ def _kept(file, identity):
     """
     try:
         draw = json.loads(file.read_text(encoding="utf-8"))
-        found = draw.pop("identity", None)
+        found = draw.pop("identity", {})
     except FileNotFoundError:
         return None
-    except (ValueError, AttributeError):  # a power cut left half of it
+    except (ValueError, AttributeError, TypeError):  # a power cut left half of it
         return None
-    if found != identity:
-        raise ValueError(f"{file} was measured with another encoder, other clips or other settings; "
-                         f"delete {file.parent} to start over, or choose another folder")
+    if not isinstance(found, dict) or not found:
+        raise ValueError(f"{file} does not say what it is a draw of; delete {file.parent} to start over")
+    found = Preset().as_dict() | found  # a setting that came later stood at its default
+    other = [key for key in identity if found.get(key) != identity[key]]
+    if other:
+        raise ValueError(f"{file} was measured with another {', '.join(other[:5])}; delete {file.parent} to start "
+                         "over, or choose another folder")
     return draw
 
 

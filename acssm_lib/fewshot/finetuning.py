@@ -1,6 +1,7 @@
 """Fine-tuning on a handful of labels, and its evaluation over support draws."""
 
 import copy
+import hashlib
 import math
 
 import torch
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 from acssm_lib.data.clips import even_crops, random_stretch
 from acssm_lib.fewshot.embedding import CropFeatures, over_test_crops
 from acssm_lib.model.base import embedding_width, summary
-from acssm_lib.training import cosine_factor, parameter_groups, pick_device, seeded, train
+from acssm_lib.training import cosine_factor, parameter_groups, pick_device, seeded, train, weights_digest
 
 
 class Classifier(nn.Module):
@@ -58,6 +59,7 @@ def finetune(encoder, clips, indices, labels, config, seed, *, checkpoint=None, 
     n_way = int(labels.max()) + 1
     with seeded(seed):
         classifier = Classifier(copy.deepcopy(encoder), n_way, config.head_width, config.head_dropout)
+    identity = _identity(encoder, clips, indices, labels, config, seed) if checkpoint else None
     classifier.to(device).train()
     generator = torch.Generator().manual_seed(seed)
     crops = config.finetune_crops
@@ -83,9 +85,15 @@ def finetune(encoder, clips, indices, labels, config, seed, *, checkpoint=None, 
     train(step_loss, {"classifier": classifier}, _optimiser(classifier, config),
           lambda step: cosine_factor(step, n_steps, steps_per_epoch), n_steps, generator, seed,
           checkpoint=checkpoint, save_every_s=save_every_s, progress=progress, label="fine-tuning",
-          identity={"task": "finetune", "encoder": type(encoder).__name__, "seed": seed,
-                    "support": indices.tolist(), "labels": labels.tolist(), "settings": config.as_dict()})
+          identity=identity)
     return classifier.eval()
+
+
+def _identity(encoder, clips, indices, labels, config, seed):
+    """What the result of a fine-tuning follows from, for its checkpoint."""
+    return {"task": "finetune", "encoder": type(encoder).__name__, "weights": weights_digest(encoder), "seed": seed,
+            "clips": hashlib.sha256(clips.digests()[indices].tobytes()).hexdigest(), "support": indices.tolist(),
+            "labels": labels.tolist(), "settings": config.as_dict()}
 
 
 def _optimiser(classifier, config):
@@ -123,9 +131,9 @@ class FineTuning:
     """
 
     def __init__(self, encoder, clips, config, *, features=None, device=None, progress=True):
-        self.encoder, self.clips, self.config = encoder, clips, config
+        self.encoder, self.config, self.device, self.progress = encoder, config, device, progress
+        self.clips = clips.to(pick_device(device))  # once for all draws
         self.features = features or CropFeatures(encoder, clips, config)
-        self.device, self.progress = device, progress
 
     def fit(self, indices, labels, seed, checkpoint=None):
         self.classifier = finetune(self.encoder, self.clips, indices, labels, self.config, seed,

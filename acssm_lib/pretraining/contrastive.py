@@ -8,6 +8,7 @@ Symbols: y embedding of a view (d_model); g projection head; W bilinear matrix; 
     loss         -1/B sum_i log( exp s(a_i, p_i) / sum_j exp s(a_i, p_j) )   (paper, equation 4)
 """
 
+import hashlib
 import math
 import time
 from dataclasses import dataclass
@@ -204,7 +205,8 @@ def pretrain(encoder, clips, pool, config, seed, *, objective=SegmentPairs, chec
         lambda step: cosine_factor(step, n_steps, steps_per_epoch, round(config.pretrain_warmup * n_steps)),
         n_steps, generator, seed, checkpoint=checkpoint, save_every_s=save_every_s, progress=progress,
         identity={"task": "pretrain", "encoder": type(encoder).__name__, "objective": type(objective).__name__,
-                  "seed": seed, "pool": pool.tolist(), "settings": config.as_dict()},
+                  "seed": seed, "pool": pool.tolist(), "settings": config.as_dict(),
+                  "clips": hashlib.sha256(clips.digests()[pool].tobytes()).hexdigest() if checkpoint else None},
         label="pre-training")
     encoder.eval()
     return Pretraining(len(pool), n_steps, time.monotonic() - started, losses)

@@ -3,6 +3,7 @@
 Runs that were repeated with other settings have a block of their own.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass, field, replace
 
@@ -55,8 +56,11 @@ class Block:
 
     @property
     def name(self):
+        """The title as the beginning of file names, unlike that of every other block."""
         shots = "" if self.n_shot == 5 else f"_{self.n_shot}-shot"
-        variant = "_" + re.sub(r"[^\w.=-]+", "_", self.variant)[:80] if self.variant else ""
+        variant = "_" + re.sub(r"[^\w.=-]+", "_", self.variant) if self.variant else ""
+        if len(variant) > 80:  # a file system takes 255 bytes
+            variant = f"{variant[:70]}_{hashlib.sha256(variant.encode()).hexdigest()[:8]}"
         return f"{self.dataset}_{self.preset}_{self.protocol}{shots}{variant}"
 
     def written_for(self, escape):

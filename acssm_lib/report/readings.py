@@ -9,7 +9,7 @@ import numpy as np
 from acssm_lib.experiment.records import supports_digest
 from acssm_lib.experiment.schema import DRAWS
 from acssm_lib.names import METHOD_NAMES, PROTOCOLS
-from acssm_lib.presets import in_todays_words
+from acssm_lib.presets import PRESETS, Preset, in_todays_words
 from acssm_lib.report.intake import read_record
 from acssm_lib.text import visible
 
@@ -51,16 +51,26 @@ def read_runs(folder):
     for known in runs.values():  # the run with the fewest settings of its own gives its name to the table
         known.sort(key=lambda run: len(run.get("overrides") or {}))
         known[1:] = [run | {"variant": _difference(run, known[0])} for run in known[1:]]
+    variants = [(key, run) for key, known in runs.items() for run in known[1:]]
+    for key, known in runs.items():  # a cell that has been run with those settings alone belongs to their table
+        same = [run["variant"] for other, run in variants if other[:4] == key[:4] and not _difference(run, known[0])]
+        if same:
+            known[0] = known[0] | {"variant": same[0]}
     return sorted((run for known in runs.values() for run in known), key=order), problems
 
 
 def _difference(run, other):
     """Settings in which a record is not like another, as in "n_layers=4, pool=all"; empty where there are none."""
-    settings, others = (in_todays_words(record.get("settings") or record.get("overrides") or {})
-                        for record in (run, other))
-    names = [key for key in settings if key in others and settings[key] != others[key]]
+    settings, others = _settings(run), _settings(other)
+    names = [key for key in settings if settings[key] != others.get(key)]
     return ", ".join(f"{key}={','.join(map(str, value)) if isinstance(value := settings[key], list) else value}"
                      for key in names)
+
+
+def _settings(run):
+    """All settings of a record; a field that came after it stood at its default."""
+    known = run.get("settings") or PRESETS.get(run["preset"], Preset()).as_dict() | (run.get("overrides") or {})
+    return Preset().as_dict() | in_todays_words(known) | {"name": run["preset"]}
 
 
 def protocol(run):

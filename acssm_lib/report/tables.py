@@ -10,15 +10,15 @@ from acssm_lib.names import READOUTS
 from acssm_lib.report.claims import CLAIMS
 from acssm_lib.report.readings import order, protocol, readings
 
-_BLOCK = ("dataset", "preset", "protocol")
+_BLOCK = ("dataset", "preset", "protocol", "variant")
 _ROW = (*_BLOCK, "group", "method", "readout", "n_shot", "shuffled")
 _PAIR = (*_BLOCK, "n_shot", "readout", "method", "baseline")
 
 
 def _key(reading):
     run = reading.run
-    return (run["dataset"], run["preset"], protocol(run), run["group"], reading.method, reading.readout,
-            reading.n_shot, reading.shuffled)
+    return (run["dataset"], run["preset"], protocol(run), run.get("variant", ""), run["group"], reading.method,
+            reading.readout, reading.n_shot, reading.shuffled)
 
 
 def _chosen(runs, readout=None):
@@ -36,7 +36,7 @@ def _chosen(runs, readout=None):
             few = readout == "finetuned" and reading.supports is not None
             rank = (exact, few, reading.n_shot == run["n_shot"], len(reading.seeds))
             key = _key(reading)
-            key = key if readout is None else (*key[:5], readout, *key[6:])
+            key = key if readout is None else (*key[:6], readout, *key[7:])
             kept = best.setdefault(key, {}).get(run["seed"])
             if kept is None or rank > kept[0]:
                 best[key][run["seed"]] = rank, reading
@@ -69,7 +69,7 @@ def _summary(cell, name, counts, prefix):
 
 
 def comparison_table(runs, readout=None):
-    """One row per data set, preset, protocol, group, method, readout, shots and order of frames.
+    """One row per data set, preset, protocol, variant, group, method, readout, shots and order of frames.
 
     ``accuracy`` counts all queries, ``unshared`` those whose recording is in no support clip. Each is the mean over
     pre-training seeds of the seed's mean, with the interval over support draws (``statistics.over_draws``) in ``_low``
@@ -192,7 +192,7 @@ def average_differences(runs, pairs=tuple(CLAIMS), refused=None, readouts=READOU
     """Paired differences over all groups and pre-training seeds: Student's t over their cells.
 
     Only groups and seeds count in which both methods have run. ``holm_p`` is adjusted for all comparisons of the same
-    data set, preset, protocol and readout.
+    data set, preset, protocol, variant and readout.
 
     Returns:
         DataFrame: columns ``difference``, ``low``, ``high``, ``p``, ``holm_p``, ``groups_half`` (half width over the
@@ -217,7 +217,7 @@ def _matched(runs, pairs, refused, readouts):
     found = {}
     for readout in readouts:
         chosen = _chosen(runs, readout)
-        by_row = {(key[:4], key[6], key[4]): cell for key, cell in chosen.items()}
+        by_row = {(key[:5], key[7], key[5]): cell for key, cell in chosen.items()}
         for where, n_shot in dict.fromkeys((row[0], row[1]) for row in by_row):
             for method, baseline in pairs:
                 ours, theirs = (by_row.get((where, n_shot, name), {}) for name in (method, baseline))
@@ -233,7 +233,7 @@ def _matched(runs, pairs, refused, readouts):
                             refused.append(str(error))
                         continue
                     if match:
-                        key = (*where[:3], n_shot, readout, method, baseline, where[3])
+                        key = (*where[:4], n_shot, readout, method, baseline, where[4])
                         found.setdefault(key, []).append({"seed": seed, **match})
     return found
 

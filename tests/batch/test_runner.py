@@ -214,15 +214,65 @@ def test_other_preset_and_other_data_are_refused_by_name(tmp_path):
     leave_run(Run("esc50", "E1", "mel-stats", 0, data="one"), tmp_path)
     with pytest.raises(RunConflict, match="with preset=quick, you asked for preset=paper;"):
         is_finished(Run("esc50", "E1", "mel-stats", 0, preset="paper", data="one"), tmp_path)
-    with pytest.raises(RunConflict, match="with data=one, you asked for data=two;"):
+    with pytest.raises(RunConflict, match="with data=/.*/one, you asked for data=/.*/two;"):
         is_finished(Run("esc50", "E1", "mel-stats", 0, data="two"), tmp_path)
     assert is_finished(Run("esc50", "E1", "mel-stats", 0, data="./one/"), tmp_path)
+
+
+def test_a_relative_path_of_an_old_record_began_where_that_batch_was_started(tmp_path, monkeypatch):
+    for place in ("here", "there"):
+        (tmp_path / place / "recordings").mkdir(parents=True)
+    (tmp_path / "there" / "recordings_too").mkdir()
+    run = Run("esc50", "E1", "mel-stats", 0, data=str(tmp_path / "here" / "recordings"))
+    folder = leave_run(run, tmp_path / "here" / "runs" / "first")
+    (folder / "config.json").write_text(json.dumps(run.config() | {"data": "recordings/"}))
+    monkeypatch.chdir(tmp_path / "there")  # where a folder of that name lies too
+    assert is_finished(run, tmp_path / "here" / "runs" / "first")
+    for other in ("recordings", "recordings_too"):
+        with pytest.raises(RunConflict, match="holds a run with data=recordings/, you asked for data=/.*/there/"):
+            is_finished(Run("esc50", "E1", "mel-stats", 0, data=other), tmp_path / "here" / "runs" / "first")
+
+
+def test_a_run_is_given_whole_paths_wherever_it_was_planned(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run, = plan("esc50", ["E1"], ["hubert"], [0], data="data", weights={"hubert": "hubert.pt"})
+    assert (run.data, run.weights) == (str(tmp_path / "data"), str(tmp_path / "hubert.pt"))
+    assert run.parameters("runs")["data"] == run.config()["data"] == run.data
+
+
+def test_a_setting_that_came_later_stood_at_its_default_in_a_finished_run(tmp_path):
+    run = Run("synthetic-frogs", "good", "mel-stats", 0)
+    folder, config = leave_run(run, tmp_path), run.config()
+    del config["settings"]["n_members"], config["settings"]["views"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert is_finished(run, tmp_path)
+    with pytest.raises(RunConflict, match="with n_members=1, you asked for n_members=2;"):
+        is_finished(Run("synthetic-frogs", "good", "mel-stats", 0, overrides={"n_members": 2}), tmp_path)
+
+
+def test_the_device_reaches_the_page_and_is_no_part_of_what_a_run_is(tmp_path):
+    here, there = (Run("synthetic-frogs", "good", "mel-stats", 0, device=device) for device in ("auto", "cuda:1"))
+    assert there.parameters(tmp_path)["device"] == "cuda:1" and there.config() == here.config()
+    assert "device" not in here.parameters(tmp_path)  # a page of one's own need not know it
+    leave_run(here, tmp_path)
+    assert is_finished(there, tmp_path)
+
+
+def test_a_second_try_sweeps_what_the_first_left_half_written(tmp_path):
+    run = Run("synthetic-frogs", "good", "mel-stats", 0)
+    folder = leave_run(run, tmp_path, finished=False)
+    (folder / "progress" / "split0").mkdir(parents=True)
+    left = [folder / ".encoder.host.12.0123abcd.part.pt", folder / "progress" / "split0" / ".draw0.12.part.ckpt"]
+    for path in left:
+        path.write_text("half")
+    assert run_one._locked(run, tmp_path, make_notebook(tmp_path)) == (0, None)
+    assert not any(path.exists() for path in left)
 
 
 def test_other_weights_are_refused_and_runs_from_before_there_were_any_count(tmp_path):
     stored = Run("esc50", "E1", "hubert", 0, data="one", weights="old.pth")
     folder = leave_run(stored, tmp_path)
-    with pytest.raises(RunConflict, match="with weights=old.pth, you asked for weights=new.pth;"):
+    with pytest.raises(RunConflict, match="with weights=/.*/old.pth, you asked for weights=/.*/new.pth;"):
         is_finished(Run("esc50", "E1", "hubert", 0, data="one", weights="new.pth"), tmp_path)
     assert is_finished(Run("esc50", "E1", "hubert", 0, data="one", weights="./old.pth"), tmp_path)
     config = {key: value for key, value in stored.config().items() if key != "weights"}

@@ -161,3 +161,13 @@ def test_mapping_no_clips_is_refused(tmp_path):
 def test_a_bank_refuses_what_it_cannot_hold(waveforms, words):
     with pytest.raises(ValueError, match=words):
         Clips(waveforms)
+
+
+def test_clips_on_another_device_are_a_copy_and_the_caller_s_stay():
+    waveforms = [torch.arange(10 * n) / 1000 for n in (1, 2, 3)]
+    clips = Clips(waveforms)
+    samples = clips.samples
+    moved = clips.to("meta")
+    assert (moved.device.type, clips.device.type) == ("meta", "cpu") and clips.samples is samples
+    assert moved.lengths.tolist() == clips.lengths.tolist() == [10, 20, 30] and len(moved.samples) == 60
+    assert clips.to("cpu") is clips and clips.to("mps") is clips  # there it would lack double precision

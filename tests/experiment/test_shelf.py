@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import torch
 
 from acssm_lib.data.clips import Clips
 from acssm_lib.data.frogs import SyntheticFrogs
+from acssm_lib.experiment import shelf
 from acssm_lib.experiment.shelf import _fingerprint, pretrained_encoder
 from acssm_lib.fewshot.groups import load_group
 from acssm_lib.fewshot.protocols import pretraining_pool
@@ -106,3 +108,51 @@ def test_an_encoder_is_trained_once_and_found_again_only_for_the_same_task(tiny,
     assert get(seed=1)[2] == 2 and get(temperature=24.0)[2] == 3 and get(method="adapted-cnn")[2] == 4
     assert get(method="supervised")[1:] == (None, 4)  # nothing is trained, nothing kept
     assert get(method="mel-stats") == (None, None, 4)
+
+
+def test_an_encoder_s_address_knows_data_settings_seed_version_and_precision_and_no_machine(monkeypatch):
+    config = preset("quick", n_shot=2)
+    data = load_group(FROGS, "order", config, 0, progress=False)
+
+    def address(seed=0, device="cpu", method="acoustic-ssm1", pool=range(30), **changes):
+        return shelf._fingerprint(method, data, np.array(pool), dataclasses.replace(config, **changes), seed, device,
+                                  None)
+
+    first = address()
+    assert re.fullmatch("[0-9a-f]{32}", first)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    monkeypatch.setattr(shelf, "pick_device", torch.device)
+    assert {address(device=device) for device in ("cpu", "cuda", "cuda:1", "mps")} == {first}
+    assert address(n_episodes=9, finetune_lr=0.1, test_crops=1, head_width=9) == first  # of what follows
+    others = [address(seed=1), address(method="adapted-cnn"), address(pool=range(29)), address(pretrain_lr=0.1),
+              address(precision="bfloat16")]
+    monkeypatch.setattr(shelf, "_VERSION", shelf._VERSION + 1)
+    assert len({first, *others, address()}) == 7
+
+
+def test_auto_is_the_precision_that_it_comes_down_to(monkeypatch):
+    data = load_group(FROGS, "order", preset("quick"), 0, progress=False)
+    resolved = {"cpu": "float32", "cuda": "bfloat16"}
+    monkeypatch.setattr(shelf, "pick_device", torch.device)
+    monkeypatch.setattr(shelf, "computing_precision", lambda asked, device: resolved.get(device.type)
+                        if asked == "auto" else asked)
+
+    def address(precision, device):
+        return shelf._fingerprint("supervised", data, np.arange(30), preset("quick", precision=precision), 0, device,
+                                  None)
+
+    assert address("auto", "cpu") == address("float32", "cpu") != address("auto", "cuda")
+    assert address("auto", "cuda") == address("bfloat16", "cpu")
+
+
+def test_what_a_killed_training_left_half_written_is_swept_and_nothing_of_others(tiny, tmp_path):
+    data = load_group(FROGS, "order", tiny, 0, progress=False)
+    pretrained_encoder("adapted-cnn", data, tiny, 0, progress=False, folder=tmp_path)
+    kept, = tmp_path.glob("*.pt")
+    kept.unlink()
+    ours, others = (tmp_path / f".{name}.host.1.0123abcd.part.ckpt" for name in (kept.stem, "0" * 32))
+    ours.write_text("half")
+    others.write_text("being written")
+    pretrained_encoder("adapted-cnn", data, tiny, 0, progress=False, folder=tmp_path)
+    assert kept.exists() and not ours.exists() and others.exists()

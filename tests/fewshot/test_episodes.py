@@ -53,8 +53,12 @@ def test_too_few_clips_or_classes_are_named():
         sample_episode(LABELS, 6, 5, 0)
 
 
-def test_runs_have_their_own_draws():
-    assert not set(episode_seeds(0, 50)) & set(episode_seeds(1, 50))
+def test_runs_have_their_own_draws_however_many():
+    seeds = [seed for run in (0, 1, 2, 7, 1000) for seed in episode_seeds(run, 3000)]
+    assert len(set(seeds)) == len(seeds)
+    assert episode_seeds(3, 1002)[:1000] == list(range(3000, 4000))  # as they were before there were more
+    assert episode_seeds(3, 1002) == episode_seeds(3, 3000)[:1002]
+    assert 1_000_003 * max(seeds) + 1_000_000 < 2**63  # what is seeded with them takes 64 bits
 
 
 @pytest.mark.parametrize("group, leak", [("E1", 0.063), ("E2", 0.111)])

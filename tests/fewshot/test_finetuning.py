@@ -125,6 +125,84 @@ def test_a_stopped_evaluation_keeps_its_finished_draws(tiny, tmp_path, monkeypat
     assert len(json.loads((tmp_path / "draw0.json").read_text())["support"]) == 6
 
 
+def kept_draws(folder, tiny, learner=None, names=NAMES, sources=SOURCES, shuffled=False, split=None, **changes):
+    return evaluate(learner or Oracle(LABELS), LABELS, sources, names, dataclasses.replace(tiny, **changes), 0,
+                    checkpoint=folder, progress=False, shuffled=shuffled, split=split)
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"finetune_lr": 0.1, "n_mels": 20}, "another n_mels, finetune_lr;"),
+    ({"names": [f"other{name}" for name in NAMES]}, "another names of the clips;"),
+    ({"sources": NAMES}, "another recordings;"),
+    ({"split": Split(pool=np.arange(4), support=np.arange(12))}, "another pool;"),
+    ({"shuffled": True}, "another shuffled frames;")])
+def test_finished_draws_of_other_settings_or_clips_are_refused_by_name(tiny, tmp_path, changes, words):
+    kept_draws(tmp_path, tiny)
+    before = (tmp_path / "draw0.json").read_text()
+    with pytest.raises(ValueError, match=f"draw0.json was measured with {words} delete"):
+        kept_draws(tmp_path, tiny, **changes)
+    assert (tmp_path / "draw0.json").read_text() == before
+
+
+def test_how_many_draws_there_are_changes_none_of_them(tiny, tmp_path):
+    kept_draws(tmp_path, tiny)
+    more = Oracle(LABELS)
+    assert len(kept_draws(tmp_path, tiny, more, n_episodes=4, n_frozen_episodes=9, frozen_shots=())) == 4
+    assert len(more.shown) == 2
+
+
+def test_finished_draws_of_another_encoder_or_of_other_samples_are_refused(bank, tiny, tmp_path):
+    encoder, config = build(tiny), dataclasses.replace(tiny, finetune_epochs=1, n_episodes=1)
+    kept_draws(tmp_path, config, FineTuning(encoder, bank, config, progress=False))
+    with torch.no_grad():
+        other = build(tiny)
+        other.cnn.stem[0].weight[0] += 0.01
+    with pytest.raises(ValueError, match="another encoder; delete"):
+        kept_draws(tmp_path, config, FineTuning(other, bank, config, progress=False))
+    quiet = Clips([bank.waveform(clip) / 2 for clip in range(12)])
+    with pytest.raises(ValueError, match="another samples of the clips; delete"):
+        kept_draws(tmp_path, config, FineTuning(encoder, quiet, config, progress=False))
+
+
+def test_half_a_draw_is_drawn_again_and_one_without_identity_refused(tiny, tmp_path):
+    first = kept_draws(tmp_path, tiny)
+    whole = json.loads((tmp_path / "draw0.json").read_text())
+    for half in ("", '{"accuracy": 0.5', "[0.5]"):
+        (tmp_path / "draw0.json").write_text(half)
+        again = kept_draws(tmp_path, tiny)
+        assert [draw["accuracy"] for draw in again] == [draw["accuracy"] for draw in first]
+    (tmp_path / "draw0.json").write_text(json.dumps({key: whole[key] for key in whole if key != "identity"}))
+    with pytest.raises(ValueError, match="does not say what it is a draw of"):
+        kept_draws(tmp_path, tiny)
+
+
+def test_a_draw_from_before_a_setting_came_is_one_of_its_default(tiny, tmp_path):
+    kept_draws(tmp_path, tiny)
+    for file in tmp_path.glob("draw*.json"):
+        draw = json.loads(file.read_text())
+        assert draw["identity"].pop("n_members") == 1
+        file.write_text(json.dumps(draw))
+    later = Oracle(LABELS)
+    kept_draws(tmp_path, tiny, later)
+    assert later.shown == []
+    with pytest.raises(ValueError, match="another n_members; delete"):
+        kept_draws(tmp_path, tiny, n_members=3)
+
+
+def test_a_checkpoint_of_a_fine_tuning_belongs_to_its_encoder_and_its_clips(bank, tiny, tmp_path):
+    file, indices = tmp_path / "finetuning.ckpt", np.arange(0, 12, 2)
+    run = lambda encoder, clips: finetune(encoder, clips, indices, LABELS[::2], tiny, 0, checkpoint=file,
+                                          progress=False)
+    run(build(tiny), bank)
+    with torch.no_grad():
+        other = build(tiny)
+        other.cnn.stem[0].weight[0] += 0.01
+    with pytest.raises(ValueError, match="another weights; delete it"):
+        run(other, bank)
+    with pytest.raises(ValueError, match="another clips; delete it"):
+        run(build(tiny), Clips([bank.waveform(clip) / 2 for clip in range(12)]))
+
+
 def test_permuted_labels_stay_at_chance(tiny):
     """Labels without meaning must not be learnable at test: no query leaks into the fit."""
     generator = np.random.default_rng(0)

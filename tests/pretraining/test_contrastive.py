@@ -134,8 +134,14 @@ def test_a_run_killed_at_any_step_continues_to_the_same_result(tmp_path):
 def test_a_checkpoint_of_other_settings_is_refused(bank, tiny, tmp_path):
     file = tmp_path / "pretraining.ckpt"
     pretrain(build(tiny), bank, range(12), tiny, seed=0, checkpoint=file, progress=False)
-    with pytest.raises(ValueError, match="other settings"):
+    with pytest.raises(ValueError, match="belongs to a training with another seed; delete it"):
         pretrain(build(tiny), bank, range(12), tiny, seed=1, checkpoint=file, progress=False)
+    with pytest.raises(ValueError, match="another pretrain_lr, temperature; delete it"):
+        pretrain(build(tiny), bank, range(12), replace(tiny, pretrain_lr=1e-5, temperature=1.0), seed=0,
+                 checkpoint=file, progress=False)
+    recorded_again = Clips([bank.waveform(clip) * 0.5 for clip in range(12)])
+    with pytest.raises(ValueError, match="another clips; delete it"):
+        pretrain(build(tiny), recorded_again, range(12), tiny, seed=0, checkpoint=file, progress=False)
     file.write_bytes(b"half a checkpoint")
     with pytest.raises(ValueError, match="not a readable checkpoint"):
         pretrain(build(tiny), bank, range(12), tiny, seed=0, checkpoint=file, progress=False)
