@@ -114,6 +114,13 @@ class Clips:
         self._hand_back(1, length)
         return self.samples[first:first + length].cpu().float() / 32768
 
+    def pieces(self, index, size):
+        """The same in pieces of ``size`` samples, the last one shorter: an hour of sound is never whole in memory."""
+        first, end = int(self.offsets[index]), int(self.offsets[index] + self.lengths[index])
+        for start in range(first, end, size):
+            self._hand_back(1, size)
+            yield self.samples[start:min(start + size, end)].cpu().float() / 32768
+
     def digests(self):
         """SHA-256 of each recording's 16-bit samples: uint8 array, (clips, 32); known beforehand for a mapped file."""
         if self._digests is None:

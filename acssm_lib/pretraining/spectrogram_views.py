@@ -96,12 +96,14 @@ class SpectrogramViews(SegmentViews):
 
     @torch.no_grad()
     def _hear(self, front_end, clips):
-        parts = [spectrogram_blocks(front_end, clips.waveform(i).split(_AT_ONCE), _AT_ONCE // front_end.hop_length)
-                 for i in range(len(clips))]
-        heard = [torch.cat([part[0, 0].T for part in blocks]) for blocks in parts]
-        self.lengths = torch.tensor([len(frames) for frames in heard])
+        self.lengths = clips.lengths // front_end.hop_length + 1  # frames
         self.offsets = self.lengths.cumsum(0) - self.lengths
-        self.heard = torch.cat(heard)
+        heard, end = front_end.hann.new_empty(int(self.lengths.sum()), front_end.n_mels), 0
+        for clip in range(len(clips)):
+            for part in spectrogram_blocks(front_end, clips.pieces(clip, _AT_ONCE), _AT_ONCE // front_end.hop_length):
+                start, end = end, end + part.shape[3]
+                heard[start:end] = part[0, 0].T
+        self.heard = heard
 
     def _crops(self, chosen, generator):
         """A crop of every chosen clip with a tempo of its own, as ``stretched_crops``: (views, n_mels, frames)."""

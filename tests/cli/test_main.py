@@ -7,13 +7,15 @@ import sys
 import types
 
 import pytest
+import torch
 
 from acssm_lib.batch import runner
 from acssm_lib.batch.runner import Failure
 from acssm_lib.batch.runs import Run, RunConflict
 from acssm_lib.cli import reproduce
 from acssm_lib.cli.main import main
-from acssm_lib.names import EMBEDDER_NAMES, METHOD_NAMES, PROTOCOLS
+from acssm_lib.experiment.methods import METHODS, objective_of
+from acssm_lib.names import EMBEDDER_NAMES, METHOD_NAMES, OWN_PAIRS, PROTOCOLS
 from acssm_lib.presets import PRESETS
 
 DIGEST = "ab" * 32
@@ -116,6 +118,7 @@ def test_a_setting_of_one_group_stays_there_and_wins_over_the_common_one(library
     (frogs("--data", "."), "synthetic-frogs is made on the spot"),
     (frogs("--seeds", "0,-1"), "got '0,-1'"),
     (frogs("--jobs", "0"), "got '0'"),
+    (frogs("--device", "gpu"), "expected auto, cpu, cuda, cuda:1 (the second one) or mps, got 'gpu'"),
     (frogs("--groups", ","), "got ','"),
     (frogs("--notebook", "no/where.ipynb"), "no/where.ipynb"),
     (frogs("--protocol", "inductive"), "did you mean 'inductive-clip'?"),
@@ -147,6 +150,40 @@ def test_bad_arguments_are_one_paragraph_and_status_2(library, capsys, words, ex
     printed = capsys.readouterr()
     assert expected in printed.err and printed.err.startswith("acssm: ") and printed.err.count("\n") == 1
     assert library.calls == {}
+
+
+def test_best_leaves_out_the_methods_that_bring_their_own_pairs(library):
+    assert main(frogs("--preset", "best")) == 0
+    methods = {run.method for run in library.calls["reproduce"]["runs"]}
+    assert methods == set(METHOD_NAMES) - set(EMBEDDER_NAMES) - set(OWN_PAIRS) and "acoustic-ssm1" in methods
+    assert main(frogs("--set", "views=segments")) == 0
+    assert {run.method for run in library.calls["reproduce"]["runs"]} == methods
+
+
+@pytest.mark.parametrize("words", [["--preset", "best"], ["--preset", "quick-best"], ["--set", "views=segments"],
+                                   ["--set", "order:views=segments"]])
+@pytest.mark.parametrize("method", OWN_PAIRS)
+def test_asked_for_by_name_they_are_refused_with_the_reason(library, capsys, words, method):
+    assert main(frogs("--methods", f"acoustic-ssm1,{method}", *words)) == 2
+    assert f"{method}: brings its own pairs, and the preset's views replace them" in capsys.readouterr().err
+    assert library.calls == {}
+
+
+@pytest.mark.parametrize("method", OWN_PAIRS)
+def test_a_page_run_by_hand_refuses_them_too(method):
+    with pytest.raises(ValueError, match=f"{method} brings its own pairs, and views='spectrogram' of preset best"):
+        objective_of(method, PRESETS["best"])
+    assert objective_of(method, PRESETS["paper"]) is METHODS[method].objective
+
+
+def test_the_device_reaches_every_run_and_is_looked_for_first(library, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main(frogs("--device", "cpu", "--groups", "G1")) == 0
+    assert {run.device for run in library.calls.pop("reproduce")["runs"]} == {"cpu"}
+    assert main(frogs("--device", "cuda:1")) == 2 and library.calls == {}
+    assert "--device 'cuda:1' is not available here; choose one of auto, " in capsys.readouterr().err
+    assert main(frogs("--device", "cuda:1", "--scheduler", "tcp://x")) == 0  # the workers may have one
+    assert {run.device for run in library.calls["reproduce"]["runs"]} == {"cuda:1"}
 
 
 @pytest.mark.parametrize("words", [["--protocol", "inductive-clip"], ["--set", "protocol=inductive-clip"],

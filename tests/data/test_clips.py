@@ -171,3 +171,9 @@ def test_clips_on_another_device_are_a_copy_and_the_caller_s_stay():
     assert (moved.device.type, clips.device.type) == ("meta", "cpu") and clips.samples is samples
     assert moved.lengths.tolist() == clips.lengths.tolist() == [10, 20, 30] and len(moved.samples) == 60
     assert clips.to("cpu") is clips and clips.to("mps") is clips  # there it would lack double precision
+
+
+def test_pieces_are_the_waveform_cut_up():
+    clips = Clips([torch.zeros(7), torch.arange(10) / 100, torch.ones(3)])
+    pieces = list(clips.pieces(1, 4))
+    assert [len(piece) for piece in pieces] == [4, 4, 2] and torch.equal(torch.cat(pieces), clips.waveform(1))

@@ -282,3 +282,10 @@ def test_the_real_esc10(shared_data, tmp_path):
     require_shots(dataset, "E1", 5)
     i = int(durations.argmin())
     assert len(dataset.waveform(i)) == pytest.approx(20_000 * durations[i], rel=0.001)
+
+
+def test_of_the_whole_esc50_all_groups_are_the_paper_s_ten(tmp_path):
+    make_esc50(tmp_path, targets=range(50), n_clips=1)
+    dataset = ESC50(tmp_path, cache_dir=tmp_path / "cache")
+    assert list(dataset.default_groups) == [f"G{number}" for number in range(1, 11)]
+    assert {"E1", "E2"} < set(dataset.groups)

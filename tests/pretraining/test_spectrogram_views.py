@@ -3,12 +3,14 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from acssm_lib.data.clips import Clips
 from acssm_lib.experiment.methods import build_encoder, loss_of_a_guess, objective_of
 from acssm_lib.model.base import embedding_width, over_time
 from acssm_lib.model.encoder import AcousticSSM
 from acssm_lib.presets import preset
+from acssm_lib.pretraining import spectrogram_views
 from acssm_lib.pretraining.contrastive import pretrain
 from acssm_lib.pretraining.spectrogram_changes import coloured, masked, mixed, shifted_bands, stretched_crops
 from acssm_lib.pretraining.spectrogram_views import SegmentViews, SpectrogramViews, multi_view_nt_xent
@@ -160,3 +162,44 @@ def test_the_loss_of_a_guess_is_that_of_an_objective_that_tells_nothing_apart(co
     loss = objective(encoder.train(), clips, torch.arange(4), seed()).item()
     assert loss == pytest.approx(loss_of_a_guess(method, config, 8), rel=1e-5)
     assert loss_of_a_guess(method, config, 3) < loss
+
+
+def test_crops_from_ragged_frames_are_digit_by_digit_those_from_padded_spectrograms(config, clips):
+    encoder = encoder_of(config)
+    objective = SpectrogramViews(encoder, config)
+    objective._hear(encoder.front_end, clips)
+    alone = [encoder.front_end(clips.waveform(clip))[0, 0] for clip in range(8)]  # (n_mels, frames)
+    longest = alone[-1].shape[1]
+    padded = torch.stack([torch.nn.functional.pad(frames, (0, longest - frames.shape[1])) for frames in alone])
+    lengths, chosen = torch.tensor([frames.shape[1] for frames in alone]), torch.tensor([0, 7, 3, 3, 5])
+    wanted = stretched_crops(padded[chosen], lengths[chosen], 33, config.max_stretch, seed())
+    assert torch.equal(objective._crops(chosen, seed()), wanted)
+
+
+class Largest(TorchDispatchMode):
+    """Notes the size in bytes of the largest tensor that anything made, and of all those made by ``new_empty``."""
+
+    def __init__(self):
+        super().__init__()
+        self.largest = self.kept = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        made = function(*arguments, **(keywords or {}))
+        if isinstance(made, torch.Tensor):
+            fresh = "empty" in str(function)
+            self.kept += made.nbytes * fresh
+            self.largest = max(self.largest, made.nbytes * (not fresh and made._base is None))
+        return made
+
+
+def test_one_long_recording_among_many_takes_its_own_room_and_no_more(config, monkeypatch):
+    monkeypatch.setattr(spectrogram_views, "_AT_ONCE", 2**13)
+    monkeypatch.setattr(Clips, "waveform", lambda *_: pytest.fail("a whole recording in memory"))
+    encoder, lengths = encoder_of(config), [4096] * 50 + [2**19]
+    objective = SpectrogramViews(encoder, config)
+    clips = Clips([torch.zeros(length, dtype=torch.int16) for length in lengths])
+    with Largest() as memory:
+        objective._hear(encoder.front_end, clips)
+    frames = sum(length // 256 + 1 for length in lengths)
+    assert objective.heard.nbytes == frames * 16 * 4  # 0.2 MB; padded to the longest 6.7 MB
+    assert memory.kept < 2 * objective.heard.nbytes and memory.largest < 2**18  # a piece, its spectrum

@@ -9,7 +9,7 @@ import pytest
 
 from acssm_lib.experiment import records
 from acssm_lib.presets import PRESETS
-from acssm_lib.report import blocks, build, figures, tables, words
+from acssm_lib.report import blocks, build, figures, markdown, readings, tables, words
 
 CLASSES = ["rain", "dog", "clock", "rooster", "saw"]
 
@@ -228,6 +228,65 @@ def test_a_record_of_an_earlier_version_stands_beside_today_s_unless_its_standar
         write_grid(tmp_path / now, [today, before])
         text = build.write_report(tmp_path / now, tmp_path / "out")[0].read_text(encoding="utf-8")
         assert ("Not like for like: these runs differ in standardise." in text) == differ
+
+
+def variants(folder, changes, **others):
+    """Records of one name, method and seed with other settings, in folders of their own, and what the report reads."""
+    for place, change in enumerate(changes):
+        run = record(method="acoustic-ssm1", accuracies=(0.5 + 0.1 * place,) * 3, overrides=change, **others)
+        run["settings"] = run["settings"] | change
+        write_grid(folder / str(place), [run])
+    runs, problems = readings.read_runs(folder)
+    assert problems == []
+    return runs
+
+
+LONG = {"pretrain_epochs": 12, "pretrain_lr": 0.0123, "finetune_epochs": 17, "finetune_lr": 0.0456, "n_layers": 3}
+
+
+def test_runs_of_other_settings_have_a_table_of_their_own_that_names_them(tmp_path):
+    changes = [{"n_members": 3}, {}, {"n_members": 3, "frozen_shots": [1, 5]}, LONG, LONG | {"temperature": 9.0},
+               LONG | {"temperature": 9.5}]
+    found = blocks.blocks(variants(tmp_path / "runs", changes))
+    assert len(found) == 6 and len({block.name.lower() for block in found}) == 6
+    assert sorted(block.variant for block in found)[:3] == ["", "frozen_shots=1,5, n_members=3", "n_members=3"] or (
+        {"", "n_members=3", "n_members=3, frozen_shots=1,5"} < {block.variant for block in found})
+    assert all(len(block.runs) == 1 and len(block.name) < 160 for block in found)
+    files = build.write_report(tmp_path / "runs", tmp_path / "out")
+    assert len({path.name.lower() for path in files}) == len(files) == len(list((tmp_path / "out").iterdir()))
+    text = files[0].read_text(encoding="utf-8")
+    assert "5 shots, with n_members=3\n" in text and "temperature=9.5" in text
+    table = pd.read_csv(tmp_path / "out/report.csv", keep_default_na=False)
+    assert dict(zip(table["variant"], table["accuracy"].round(2)))["n_members=3"] == 0.5  # the first of the six
+    assert sorted(table["accuracy"].round(2)) == [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+
+
+def test_a_setting_that_came_later_stood_at_its_default_in_a_record(tmp_path):
+    old, same, other = (record(method="acoustic-ssm1") for _ in range(3))
+    old["settings"] = {key: value for key, value in old["settings"].items() if key != "n_members"}
+    other["settings"] = other["settings"] | {"n_members": 3}
+    for place, run in enumerate((old, same, other)):
+        write_grid(tmp_path / str(place), [run])
+    runs, problems = readings.read_runs(tmp_path)
+    assert [run.get("variant") for run in runs] == [None, "n_members=3"]
+    assert len(problems) == 1 and "left out, another file describes the same run" in problems[0]
+
+
+def test_a_group_that_has_run_with_other_settings_alone_stands_in_their_table(tmp_path):
+    variants(tmp_path, [{}, {"n_members": 3}])
+    only = record(group="G2", method="acoustic-ssm1", overrides={"n_members": 3})
+    only["settings"] = only["settings"] | {"n_members": 3}
+    write_grid(tmp_path / "only", [only])
+    found = blocks.blocks(readings.read_runs(tmp_path)[0])
+    assert {block.variant: blocks.groups_of(block) for block in found} == {"": ["G1"], "n_members=3": ["G1", "G2"]}
+
+
+def test_groups_that_the_paper_does_not_have_leave_the_comparison_of_the_ten_as_it_is(synthetic_records):
+    methods, ten = ("supervised", "acoustic-ssm1"), [f"G{number}" for number in range(1, 11)]
+    together = blocks.blocks(synthetic_records((*ten, "E1", "E2"), methods, n_frozen=2))
+    alone = blocks.blocks(synthetic_records(ten, methods, n_frozen=2))
+    assert "Table I, beside ours" in "\n".join(markdown.paper_comparison(alone[0]))
+    assert markdown.paper_comparison(together[0]) == markdown.paper_comparison(alone[0])
 
 
 def test_report_without_a_finished_run(tmp_path):
