@@ -10,8 +10,15 @@ import soundfile
 import torch
 
 from acssm_lib import files
-from acssm_lib.data.audio import preparation_key, prepare, read, resample, trim_ends
+from acssm_lib.baselines.mel_statistics import MelStatistics
+from acssm_lib.cli.data_check import check
+from acssm_lib.data.audio import MIN_DURATION_S, preparation_key, prepare, read, resample, trim_ends
+from acssm_lib.data.clips import Clips
+from acssm_lib.experiment.methods import build_encoder
+from acssm_lib.fewshot.embedding import embed
 from acssm_lib.files import DataError, default_cache_dir
+from acssm_lib.presets import preset
+from acssm_lib.pretraining.spectrogram_views import SpectrogramViews
 
 
 def sine(frequency_hz, sample_rate, duration_s=0.5, amplitude=0.5):
@@ -210,3 +217,23 @@ def test_the_cache_folder_follows_the_environment(tmp_path, monkeypatch):
     monkeypatch.setattr(files.sys, "platform", "linux")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_cache_dir() == tmp_path / ".cache" / "acssm"
+
+
+@pytest.mark.parametrize("sound_s", [0.011, 0.015, 0.025])
+def test_a_click_that_passes_the_check_is_long_enough_for_every_method(tmp_path, sound_s):
+    click = np.zeros(4_000)
+    click[-round(20_000 * sound_s):] = sine(2_000, 20_000, sound_s)
+    for label in ("one", "two"):
+        (tmp_path / label).mkdir()
+        for clip in range(2):
+            level = 1 if label == "one" else 0.5
+            write(tmp_path / label / f"{clip}.wav", level * np.roll(click, -700 * clip), 20_000)
+    assert not [problem for problem in check(tmp_path, 1, cache_dir=tmp_path / "cache") if problem.severity == "error"]
+    waveforms = [prepare(path) for path in sorted(tmp_path.glob("*/*.wav"))]
+    assert {len(waveform) for waveform in waveforms} == {round(20_000 * MIN_DURATION_S)}
+    config = preset("quick-best", widths="4,8", blocks="1,1", d_state=4, d_projection=4)
+    bank = Clips(waveforms)
+    assert np.isfinite(MelStatistics(bank, config).features(range(4))).all()
+    encoder = build_encoder("acoustic-ssm1", bank, range(4), config, 0)
+    loss = SpectrogramViews(encoder, config)(encoder, bank, torch.arange(4), torch.Generator().manual_seed(0))
+    assert loss.isfinite() and embed(encoder.eval(), bank, np.arange(4), config).isfinite().all()
