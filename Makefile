@@ -18,10 +18,13 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-# Names, style and the floors of the rooms (nobody imports upwards); seconds.
+# Names, style, the floors of the rooms (nobody imports upwards), types, clean notebooks; seconds, but for the first time,
+# when mypy reads torch. The same checks are hooks for pre-commit.
 lint: $(STAMP)
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports
+	.venv/bin/mypy
+	.venv/bin/python -m tools.notebooks check $(PAGES)
 
 # The widgets in headless Chromium; skips, and says how to get one, where there is none.
 test-browser: $(STAMP)

@@ -193,7 +193,7 @@ _RANGES = {
 }
 
 
-def preset(name, **overrides):
+def preset(name: str, **overrides: object) -> Preset:
     """The named preset with some fields replaced.
 
     Args:

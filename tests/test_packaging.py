@@ -98,3 +98,32 @@ def test_an_installation_without_the_repository_runs_from_any_folder(installed, 
     executed = json.loads((folder / "notebook.ipynb").read_text(encoding="utf-8"))
     assert executed["metadata"]["papermill"]["input_path"].endswith("page.ipynb")
     assert json.loads((folder / "metrics.json").read_text())["method"] == "mel-stats"
+
+
+def test_the_version_stands_in_one_place_and_the_citation_follows():
+    assert PROJECT["dynamic"] == ["version"] and re.fullmatch(r"\d+\.\d+\.\d+", acssm_lib.__version__)
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == acssm_lib.__version__
+    assert f"## {acssm_lib.__version__} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_hooks_and_workflows_run_what_make_lint_and_make_test_run():
+    lint = re.search(r"(?m)^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"))[1]
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    entries = [hook["entry"] for repo in hooks for hook in repo["hooks"]]
+    assert [repo["repo"] for repo in hooks] == ["local"]
+    assert entries == [re.sub(r" (\.|\$\(PAGES\))$", "", line.strip()) for line in lint.splitlines()]
+    text = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    jobs = yaml.safe_load(text)["jobs"]
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    assert [step["run"] for step in steps if "run" in step] == ["make lint", "make test"]
+    pythons = [f"Programming Language :: Python :: {name}" for name in jobs["tests"]["strategy"]["matrix"]["python"]]
+    assert pythons == [name for name in PROJECT["classifiers"] if "Python ::" in name]
+    assert "secrets" not in text and "index" not in text
+
+
+def test_public_functions_and_constructors_have_types():
+    for name in acssm_lib.__all__:
+        thing = getattr(acssm_lib, name)
+        hints = getattr(thing.__init__ if isinstance(thing, type) else thing, "__annotations__", {})
+        assert hints, name
+    assert (ROOT / "acssm_lib" / "py.typed").exists()

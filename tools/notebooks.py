@@ -2,11 +2,13 @@
 
     python -m tools.notebooks execute notebooks/03_s4d.ipynb ...
     python -m tools.notebooks student notebooks student
+    python -m tools.notebooks check notebooks/*.ipynb
 """
 
 import argparse
 import base64
 import io
+import re
 import sys
 import time
 from pathlib import Path
@@ -93,23 +95,58 @@ def write_student_edition(notebooks, out):
     return len(paths)
 
 
+def unclean(notebook):
+    """What keeps a notebook from being committed as it is.
+
+    Args:
+        notebook: ``nbformat`` notebook.
+    Returns:
+        list of sentences: a cell that was not run in order, an error or a warning among the outputs, a path or an
+        address of one machine in what was printed, widget state, a cell of more than 30 lines.
+    """
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    found = []
+    if [cell.execution_count for cell in cells] != list(range(1, len(cells) + 1)):
+        found.append("its cells were not run once, from the first to the last")
+    for number, cell in enumerate(cells, 1):
+        if sum(1 for line in cell.source.splitlines() if line.strip()) > 30:
+            found.append(f"cell [{number}] has more than 30 lines")
+        for output in cell.outputs:
+            printed = output.get("text", "")
+            machine = re.search(r"(?<![\w.)/}])/\w[\w.-]*/|0x[0-9a-f]{8}|site-packages", printed)
+            if output.output_type == "error" or output.get("name") == "stderr":
+                found.append(f"cell [{number}] ends in an error or a warning")
+            if machine:
+                found.append(f"cell [{number}] prints a path or an address of one machine ({machine[0]})")
+            if WIDGET_VIEW in output.get("data", {}):
+                found.append(f"cell [{number}] holds the state of a widget")
+    return found
+
+
 def main(argv=None):
     """The command line above.
 
     Taught in: 08_reproduce_group.
     """
-    parser = argparse.ArgumentParser(prog="python -m tools.notebooks", description="Execute or copy the notebooks.")
+    parser = argparse.ArgumentParser(prog="python -m tools.notebooks",
+                                     description="Execute, copy or check the notebooks.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("execute", help="run in place and store the outputs").add_argument("paths", nargs="+")
     student = commands.add_parser("student", help="write copies without solutions")
     student.add_argument("notebooks")
     student.add_argument("out")
+    commands.add_parser("check", help="say what keeps them from being committed").add_argument("paths", nargs="+")
     args = parser.parse_args(argv)
+    if args.command == "check":
+        found = [f"{path}: {why}" for path in args.paths for why in unclean(nbformat.read(path, as_version=4))]
+        print("\n".join(found) or f"{len(args.paths)} notebooks are clean")
+        return 1 if found else 0
     if args.command == "student":
         print(f"{write_student_edition(args.notebooks, args.out)} notebooks without solutions in {args.out}")
-        return
+        return 0
     for path in args.paths:
         print(f"{path}: {execute(path):.0f} s")
+    return 0
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ class EmbeddingScatter(anywidget.AnyWidget):
 
     _esm = Path(__file__).with_name("scatter.js").read_text(encoding="utf-8")
     _css = Path(__file__).with_name("scatter.css").read_text(encoding="utf-8")
-    points = traitlets.List().tag(sync=True)
+    points: traitlets.List = traitlets.List().tag(sync=True)
     selected = traitlets.Int(-1).tag(sync=True)
-    neighbours = traitlets.List().tag(sync=True)
-    legend = traitlets.List().tag(sync=True)
+    neighbours: traitlets.List = traitlets.List().tag(sync=True)
+    legend: traitlets.List = traitlets.List().tag(sync=True)
 
     def __repr__(self):
         return f"EmbeddingScatter of {len(self.points)} points; run this cell to use it"

@@ -5,6 +5,7 @@ from then on (``bank.DiskBank``). A data set refuses to open on the first error 
 lists them all.
 """
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -91,7 +92,8 @@ class ESC50(FileDataset):
 
     name = "esc50"
 
-    def __init__(self, root, sample_rate=20_000, trim_level=0, cache_dir=None, channel="auto"):
+    def __init__(self, root: str | os.PathLike, sample_rate: int = 20_000, trim_level: int = 0,
+                 cache_dir: str | os.PathLike | None = None, channel="auto"):
         scan = scan_esc50(root)
         super().__init__(scan, root, sample_rate, trim_level, cache_dir, channel)
         self.targets = np.array([clip.target for clip in scan.clips], dtype=np.int64)
@@ -129,7 +131,8 @@ class AudioFolder(FileDataset):
 
     name = "folder"
 
-    def __init__(self, root, sample_rate=20_000, trim_level=0, cache_dir=None, channel="auto"):
+    def __init__(self, root: str | os.PathLike, sample_rate: int = 20_000, trim_level: int = 0,
+                 cache_dir: str | os.PathLike | None = None, channel="auto"):
         super().__init__(scan_folder(root), root, sample_rate, trim_level, cache_dir, channel)
         self.groups = {"all": self.classes}
 

@@ -13,6 +13,7 @@ Three modes, each a group of five classes:
               averages frames, or sees them one by one, stays at chance.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -91,8 +92,9 @@ class SyntheticFrogs(AudioDataset):
     name = "synthetic-frogs"
     synthetic = True
 
-    def __init__(self, seed=0, n_individuals=8, clips_per_individual=5, duration_s=5.0, snr_db=10.0, visits_per_s=2.0,
-                 modes=MODES, sample_rate=20_000):
+    def __init__(self, seed: int = 0, n_individuals: int = 8, clips_per_individual: int = 5, duration_s: float = 5.0,
+                 snr_db: float = 10.0, visits_per_s: float = 2.0, modes: Sequence[str] = MODES,
+                 sample_rate: int = 20_000):
         unknown = [mode for mode in modes if mode not in MODES]
         if unknown:
             raise ValueError(f"unknown mode {unknown[0]!r}; there are {', '.join(MODES)}")

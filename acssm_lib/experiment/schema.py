@@ -27,7 +27,7 @@ def _list(items, **limits):
 
 
 # Of settings and versions: plain values, and lists of them.
-_PLAIN = {"type": ["string", "number", "boolean", "null"], "maxLength": 1000, "minimum": -1e12, "maximum": 1e12}
+_PLAIN: dict = {"type": ["string", "number", "boolean", "null"], "maxLength": 1000, "minimum": -1e12, "maximum": 1e12}
 _VALUES = {"type": "object", "propertyNames": {"pattern": r"^\w[\w.-]{0,99}$"}, "maxProperties": 1000,
            "additionalProperties": {**_PLAIN, "type": [*_PLAIN["type"], "array"], "items": _PLAIN, "maxItems": 100}}
 SCHEMA = {"$schema": "http://json-schema.org/draft-07/schema#"} | _object(

@@ -1,8 +1,10 @@
 """Few-shot episodes: which clips carry a label, which are asked, and which share a recording."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from acssm_lib.files import DataError
 
@@ -18,7 +20,8 @@ class Episode:
     query: np.ndarray
 
 
-def sample_episode(labels, n_way, n_shot, seed, sources=None, distinct_sources=False):
+def sample_episode(labels: ArrayLike, n_way: int, n_shot: int, seed: int, sources: Sequence | None = None,
+                   distinct_sources: bool = False) -> Episode:
     """Draw ``n_shot`` labelled clips of each of ``n_way`` classes; all other clips of these classes are queries.
 
     The draw depends on labels and seed alone, so every method gets the same supports.
@@ -45,7 +48,7 @@ def sample_episode(labels, n_way, n_shot, seed, sources=None, distinct_sources=F
         raise DataError(f"{n_way}-way episodes need {n_way} classes, there are {len(classes)}")
     if len(classes) > n_way:
         classes = np.sort(generator.choice(classes, n_way, replace=False))
-    support = []
+    drawn: list[int] = []
     for label in classes:
         members = generator.permutation(np.flatnonzero(labels == label))
         if distinct_sources:
@@ -56,8 +59,8 @@ def sample_episode(labels, n_way, n_shot, seed, sources=None, distinct_sources=F
         elif len(members) <= n_shot:
             raise DataError(f"class {label} has {len(members)} clips; {n_shot} labelled clips and a query "
                             f"need at least {n_shot + 1}")
-        support.extend(members[:n_shot])
-    support = np.sort(support)
+        drawn.extend(members[:n_shot])
+    support = np.sort(drawn)
     query = np.setdiff1d(np.flatnonzero(np.isin(labels, classes)), support)
     if sources is not None:
         query = query[~shares_source(query, support, sources)]

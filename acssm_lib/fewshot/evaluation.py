@@ -16,8 +16,8 @@ from acssm_lib.presets import Preset
 from acssm_lib.training import weights_digest
 
 
-def evaluate(learner, labels, sources, names, config, seed, *, split=None, shuffled=False, checkpoint=None,
-             progress=True):
+def evaluate(learner, labels, sources, names, config: Preset, seed: int, *, split: Split | None = None,
+             shuffled: bool = False, checkpoint=None, progress: bool = True) -> list[dict]:
     """Accuracy of a learner over the support draws of one run.
 
     Args:

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from acssm_lib.data.clips import even_crops, random_stretch
 from acssm_lib.fewshot.embedding import CropFeatures, over_test_crops
-from acssm_lib.model.base import embedding_width, summary
+from acssm_lib.model.base import Encoder, embedding_width, summary
+from acssm_lib.presets import Preset
 from acssm_lib.training import cosine_factor, parameter_groups, pick_device, seeded, train, weights_digest
 
 
@@ -34,8 +35,8 @@ class Classifier(nn.Module):
         return self.head(summary(self.encoder, spectrograms))
 
 
-def finetune(encoder, clips, indices, labels, config, seed, *, checkpoint=None, device=None, progress=True,
-             save_every_s=None):
+def finetune(encoder: Encoder, clips, indices, labels, config: Preset, seed: int, *, checkpoint=None, device=None,
+             progress: bool = True, save_every_s: float | None = None) -> Classifier:
     """Train a classifier on the labelled clips; the whole network learns, batch norm in training mode.
 
     Every labelled clip gives ``finetune_crops`` crops, cut once as published: one stretch per clip, equally spaced.

@@ -7,6 +7,7 @@ from acssm_lib.model.features import front_end
 from acssm_lib.model.resnet import FrequencyResNet
 from acssm_lib.model.s4d import S4D
 from acssm_lib.model.standardisation import Standardisation
+from acssm_lib.presets import Preset
 from acssm_lib.training import reduced_precision
 
 
@@ -57,7 +58,7 @@ class AcousticSSM(Encoder):
     Source: paper section II and figure 1; time mean from the authors' code.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Preset):
         super().__init__()
         self.front_end = front_end(config)
         self.standardisation = Standardisation(self.front_end.n_channels, config.n_mels, config.standardise)

@@ -103,8 +103,8 @@ class SpectrogramStack(nn.Module):
 
     n_channels = 3
 
-    def __init__(self, sample_rate=20_000, n_fft=1024, hop_length=512, n_mels=128,
-                 stft_window="rectangular", floor_db=None):
+    def __init__(self, sample_rate: int = 20_000, n_fft: int = 1024, hop_length: int = 512, n_mels: int = 128,
+                 stft_window: str = "rectangular", floor_db: float | None = None):
         super().__init__()
         if stft_window not in ("rectangular", "hann"):
             raise ValueError(f"stft_window={stft_window!r}: choose 'rectangular' or 'hann'")

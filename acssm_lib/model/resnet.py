@@ -7,6 +7,8 @@ Tensors are (batch, channels, bands, frames) but lie in memory with the channels
 channels of one band and frame, which every product sums over, are then neighbours.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -64,7 +66,8 @@ class FrequencyResNet(nn.Module):
     Source: paper section II (3,844,800 parameters at the defaults); layer sizes from the authors' code.
     """
 
-    def __init__(self, in_channels=3, widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2)):
+    def __init__(self, in_channels: int = 3, widths: Sequence[int] = (64, 128, 256, 512),
+                 blocks: Sequence[int] = (2, 2, 2, 2)):
         super().__init__()
         if len(widths) != len(blocks):
             raise ValueError(f"{len(widths)} widths but {len(blocks)} block counts; give one of each per stage")
@@ -80,7 +83,7 @@ class FrequencyResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave it out
 
     def forward(self, spectrograms):
         if spectrograms.ndim != 4:

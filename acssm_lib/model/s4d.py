@@ -89,7 +89,8 @@ class S4D(nn.Module):
     Taught in: 03_s4d.
     """
 
-    def __init__(self, d_model, d_state=64, dropout=0.0, dt_min=0.001, dt_max=0.1):
+    def __init__(self, d_model: int, d_state: int = 64, dropout: float = 0.0, dt_min: float = 0.001,
+                 dt_max: float = 0.1):
         super().__init__()
         if d_state % 2:
             raise ValueError(f"d_state={d_state} is odd; states come in conjugate pairs")
@@ -118,7 +119,7 @@ class S4D(nn.Module):
         mixed = F.linear(y.reshape(-1, self.d_model), convolution.weight[:, :, 0], convolution.bias)
         return F.glu(mixed, dim=1).view(y.shape).transpose(1, 2)
 
-    def initial_state(self, batch):
+    def initial_state(self, batch: int) -> torch.Tensor:
         """The empty memory: complex zeros, (batch, d_model, d_state / 2)."""
         return self.kernel.C.new_zeros(batch, *self.kernel.C.shape[:2]) * 1j
 

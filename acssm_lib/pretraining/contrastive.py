@@ -11,6 +11,7 @@ Symbols: y embedding of a view (d_model); g projection head; W bilinear matrix; 
 import hashlib
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from acssm_lib.data.clips import random_crops
-from acssm_lib.model.base import embedding_width
+from acssm_lib.model.base import Encoder, embedding_width
+from acssm_lib.presets import Preset
 from acssm_lib.pretraining.augment import apply_plans, draw_plans
 from acssm_lib.training import cosine_factor, parameter_groups, pick_device, seeded, train
 
@@ -37,7 +39,7 @@ class BilinearSimilarity(nn.Module):
     Taught in: 04_contrastive_pretraining.
     """
 
-    def __init__(self, d_projection, std=1.0, diagonal=0.0):
+    def __init__(self, d_projection: int, std: float = 1.0, diagonal: float = 0.0):
         super().__init__()
         self.weight = nn.Parameter(std * torch.randn(d_projection, d_projection) + diagonal * torch.eye(d_projection))
 
@@ -45,7 +47,9 @@ class BilinearSimilarity(nn.Module):
         return anchors @ self.weight @ positives.T
 
 
-def contrastive_loss(anchors, positives, similarity, temperature=1.0, symmetric=False):
+def contrastive_loss(anchors: torch.Tensor, positives: torch.Tensor,
+                     similarity: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+                     temperature: float = 1.0, symmetric: bool = False) -> torch.Tensor:
     """Cross-entropy of finding each anchor's own positive among the batch (paper, equation 4).
 
     Args:
@@ -156,8 +160,8 @@ class Pretraining:
     losses: list
 
 
-def pretrain(encoder, clips, pool, config, seed, *, objective=SegmentPairs, checkpoint=None, device=None, progress=True,
-             save_every_s=None):
+def pretrain(encoder: Encoder, clips, pool, config: Preset, seed: int, *, objective=SegmentPairs, checkpoint=None,
+             device=None, progress: bool = True, save_every_s: float | None = None) -> "Pretraining":
     """Pre-train ``encoder`` in place on unlabelled recordings.
 
     Every step draws ``pretrain_batch`` clips without replacement, and two views of each.

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 import nbformat
 import numpy as np
@@ -68,3 +69,25 @@ def test_students_get_the_exercise_and_not_the_answer(tmp_path, capsys):
         notebooks.write_student_edition(pages, pages)
     with pytest.raises(ValueError, match="no notebook there"):
         notebooks.write_student_edition(tmp_path / "empty", copies)
+
+
+def test_what_keeps_a_notebook_from_being_committed_is_named(tmp_path, capsys):
+    page = notebook(("print(1)", []), ("x = 1", []), ("1 / 0", []), ("slider", []))
+    for count, cell in enumerate(page.cells, 1):
+        cell.execution_count = count
+    nbformat.write(page, tmp_path / "page.ipynb")
+    assert notebooks.unclean(page) == []
+    page.cells[0].outputs = [nbformat.v4.new_output("stream", text="stored in /home/me/runs\n")]
+    page.cells[1].source = "\n".join(["x = 1"] * 31)
+    page.cells[2].outputs = [nbformat.v4.new_output("error", ename="ZeroDivisionError", evalue="", traceback=[])]
+    page.cells[3].outputs = [nbformat.v4.new_output("display_data", {notebooks.WIDGET_VIEW: {}})]
+    page.cells[3].execution_count = 7
+    assert [re.sub(r" \(.*", "", why) for why in notebooks.unclean(page)] == [
+        "its cells were not run once, from the first to the last",
+        "cell [1] prints a path or an address of one machine",
+        "cell [2] has more than 30 lines", "cell [3] ends in an error or a warning",
+        "cell [4] holds the state of a widget"]
+    nbformat.write(page, tmp_path / "wrong.ipynb")
+    assert notebooks.main(["check", str(tmp_path / "page.ipynb")]) == 0
+    assert notebooks.main(["check", str(tmp_path / "page.ipynb"), str(tmp_path / "wrong.ipynb")]) == 1
+    assert f"{tmp_path / 'wrong.ipynb'}: cell [3]" in capsys.readouterr().out

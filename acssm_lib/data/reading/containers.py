@@ -229,7 +229,8 @@ def _ogg(content, path):
         end = table + n_segments + sum(content[table:table + n_segments])
         if table > len(content) or end > len(content) or table + n_segments > len(content):
             raise DataError(f"{path}: truncated, the Ogg stream breaks off within a page; copy or download it again")
-        flags, serial, number = content[position + 5], *struct.unpack_from("<II", content, position + 14)
+        flags = content[position + 5]
+        serial, number = struct.unpack_from("<II", content, position + 14)
         if _ogg_checksum(content[position:end]) != struct.unpack_from("<I", content, position + 22)[0]:
             raise DataError(f"{path}: damaged, a page of the Ogg stream at byte {position} does not fit its checksum; "
                             "copy or download it again")
