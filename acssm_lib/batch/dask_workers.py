@@ -2,7 +2,11 @@
 
 Every worker executes one run at a time, in a child process as `acssm_lib.batch.runner` does on one machine. The driver
 (the process that called `reproduce`) hands out as many runs as there are workers; a run whose worker dies goes to
-another one. Workers and driver see the same RUNS folder, by the same path.
+another one. Workers and driver see the same RUNS folder, by the same path, and have the same code: a worker that has
+not is sent away before it gets a run.
+
+Dask carries out whatever it is sent. Whoever reaches a scheduler runs code as its user, unless it asks for
+certificates (TLS).
 """
 
 import contextlib
@@ -15,19 +19,25 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
+import time
 from pathlib import Path
 
+from acssm_lib.batch.handshake import about_here, differences, question
 from acssm_lib.batch.process import Outcome, child_environment, execute
+from acssm_lib.text import visible
 
 RESOURCE = "job"  # a worker started with --resources job=1 takes one run at a time
 _TOPIC = "acssm-started"
 _CONNECT_S = 15  # s for the scheduler to answer
 _LOOK_S = 2  # s between two looks at which workers are there
+_ANSWER_S = 20  # s for a worker to say what it is made of
+TLS_FILES = ("ca.pem", "cert.pem", "key.pem")  # in the folder given as --tls
 _LISTS = ("job_extra_directives", "job_script_prologue", "worker_extra_args", "job_directives_skip")
 
 
 @contextlib.contextmanager
-def connect(scheduler, cluster, jobs, options, out):
+def connect(scheduler, cluster, jobs, options, out, tls=None):
     """A Dask client of the scheduler at that address, or of a new one whose workers are ``jobs`` Slurm jobs.
 
     Args:
@@ -36,8 +46,9 @@ def connect(scheduler, cluster, jobs, options, out):
         jobs: Slurm jobs, of one worker each.
         options: dict, arguments of ``dask_jobqueue.SLURMCluster``.
         out: folder for the output of the Slurm jobs.
+        tls: folder with ``TLS_FILES``, for connections that are encrypted and open to owners of a certificate only.
     Raises:
-        ValueError: the packages are missing, no scheduler answers, or Slurm refuses the job.
+        ValueError: the packages are missing, no scheduler answers, Slurm refuses the job, or a certificate is missing.
     """
     if scheduler is not None and cluster is not None:
         raise ValueError("give a scheduler or a cluster, not both")
@@ -48,32 +59,68 @@ def connect(scheduler, cluster, jobs, options, out):
     # Lost and returning workers are reported by run_on_workers; Dask's own words would tear the table.
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    security = _security(scheduler, tls)
     with contextlib.ExitStack() as stack:
         target = scheduler
         if cluster is not None:
-            target = stack.enter_context(slurm_cluster(options, out))
+            target = stack.enter_context(slurm_cluster(options, out, security))
             _check_submission(target)
             target.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # asks again for a job whose time is up
         try:
-            client = stack.enter_context(Client(target, timeout=_CONNECT_S, set_as_default=False))
+            client = stack.enter_context(Client(target, timeout=_CONNECT_S, set_as_default=False, security=security))
         except (OSError, ValueError) as error:
-            raise ValueError(f"no Dask scheduler answers at {scheduler} ({error}); start one with: dask scheduler, and "
-                             f"workers with: {worker_command(scheduler)}") from None
+            raise ValueError(f"no Dask scheduler answers at {scheduler} ({error}); start one with: "
+                             f"dask scheduler{_tls_words(tls)}, and workers with: {start_workers(scheduler, tls)}"
+                             ) from None
         yield client
 
 
-def worker_command(address):
+def _security(scheduler, tls):
+    """Dask's settings for the certificates in the folder ``tls``; None without one."""
+    if tls is None:
+        if scheduler is not None and scheduler.startswith("tls:"):
+            raise ValueError(f"{scheduler} is reached with a certificate; name the folder with {', '.join(TLS_FILES)} "
+                             "as --tls")
+        return None
+    if scheduler is not None and not scheduler.startswith("tls:"):
+        raise ValueError(f"--tls {tls} is for an address that begins with tls://, {scheduler} is not encrypted")
+    missing = [name for name in TLS_FILES if not (Path(tls) / name).is_file()]
+    if missing:
+        raise ValueError(f"--tls {tls}: there is no {' and no '.join(missing)}")
+    from distributed.security import Security
+
+    ca, certificate, key = (str(Path(tls).absolute() / name) for name in TLS_FILES)
+    roles = {f"tls_{role}_{what}": path for role in ("client", "scheduler", "worker")
+             for what, path in (("cert", certificate), ("key", key))}
+    return Security(tls_ca_file=ca, require_encryption=True, **roles)
+
+
+def worker_command(address, tls=None):
     """The command that starts workers for us; ``--nthreads`` is the number of cores of one run."""
-    return f"dask worker {address} --nworkers 2 --nthreads 1 --resources {RESOURCE}=1 --memory-limit 0"
+    return (f"dask worker {address} --nworkers 2 --nthreads 1 --resources {RESOURCE}=1 --memory-limit 0"
+            + _tls_words(tls))
 
 
-def slurm_cluster(options, out):
+def _tls_words(tls):
+    return "" if tls is None else "".join(f" --tls-{option} {Path(tls) / name}" for option, name in zip(
+        ("ca-file", "cert", "key"), TLS_FILES))
+
+
+def start_workers(address, tls=None):
+    """`worker_command`, and what it means for the safety of the machine."""
+    return worker_command(address, tls) + ("" if tls is not None else (
+        " (whoever reaches that address can run code as the user of the scheduler and of its workers: keep it within "
+        "127.0.0.1 or a network of people you trust, or use certificates, --tls)"))
+
+
+def slurm_cluster(options, out, security=None):
     """A ``SLURMCluster`` without jobs yet: one worker per job, which takes one run at a time.
 
     Args:
         options: dict of its arguments, as in {"queue": "gpu", "cores": 8, "memory": "16GB", "walltime": "08:00:00"};
             what is left out comes from the user's Dask configuration.
         out: RUNS; the jobs write what they print below it.
+        security: of ``distributed``, for encrypted connections.
     Raises:
         ValueError: unknown or missing options, or no dask-jobqueue.
     """
@@ -84,6 +131,7 @@ def slurm_cluster(options, out):
     given = {"log_directory": str(Path(out).absolute() / "slurm"), "scheduler_options": {"dashboard_address": ":0"}}
     given |= {key: [value] if key in _LISTS and not isinstance(value, list) else value
               for key, value in options.items()}
+    given |= {"security": security} if security is not None else {}
     given |= {"processes": 1, "worker_extra_args": [*given.get("worker_extra_args", []),
                                                     "--resources", f"{RESOURCE}=1"]}
     try:
@@ -135,10 +183,10 @@ def run_on_workers(client, runs, out, notebook, batch):
             progress.started(keys[key], host)
 
     client.subscribe_topic(_TOPIC, started)
-    said = None
+    said, checked = None, {}
     try:
         while waiting or pending:
-            slots, sentence = _slots(client, address)
+            slots, sentence = _slots(client, address, checked, progress.note)
             if sentence != said and sentence is not None:
                 progress.note(sentence)
             said, progress.slots = sentence, max(1, slots)
@@ -168,25 +216,66 @@ def _key(run, out):
     return f"{run.method}__{run.group}__seed{run.seed}__{digest}".replace("-", "_")
 
 
-def _slots(client, address):
+def _slots(client, address, checked, note):
     """How many runs the workers take at a time, and a sentence where that is none.
 
+    Args:
+        checked: worker -> why it was refused, "" for one that fits; filled here.
+        note: function that shows a sentence.
     Raises:
-        ValueError: workers are there, but not one takes runs; or the scheduler has gone.
+        ValueError: workers are there, but not one takes runs, or none has our code; or the scheduler has gone.
     """
     try:
-        workers = client.scheduler_info()["workers"].values()
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        offering = {name: int(worker["resources"].get(RESOURCE, 0)) for name, worker in workers.items()}
+        new = [name for name, runs in offering.items() if runs and name not in checked]
+        checked |= _refused(client, new)
     except Exception as error:  # whatever a broken connection raises
         raise _gone(address) from error
-    slots = sum(int(worker["resources"].get(RESOURCE, 0)) for worker in workers)
+    reasons = [f"Dask worker {name} is refused: {checked[name]}" for name in new if checked[name]]
+    slots = sum(runs for name, runs in offering.items() if runs and not checked[name])
+    if reasons and not slots:
+        raise ValueError(f"{'; '.join(reasons)}. Workers need the same installation as this process")
+    for reason in reasons:
+        note(reason)
     if slots:
         return slots, None
-    if workers:
+    tls = Path(client.security.tls_ca_file).parent if client.security.require_encryption else None
+    if workers and not any(offering.values()):
         raise ValueError(f"{len(workers)} Dask workers at {address}, but none offers the resource {RESOURCE!r}; "
-                         f"start them with: {worker_command(address)}")
+                         f"start them with: {start_workers(address, tls)}")
     if client.cluster is not None:
         return 0, "waiting for Slurm to start a worker; squeue shows the jobs"
-    return 0, f"no worker at {address}, waiting for one; workers are started with: {worker_command(address)}"
+    return 0, f"no worker at {address}, waiting for one; workers are started with: {start_workers(address, tls)}"
+
+
+def _refused(client, workers):
+    """worker -> why it gets no run, "" where it fits; those who do not fit are retired, so that no task reaches them.
+
+    A worker with other code would measure something else, and one that cannot read our tasks never answers.
+    """
+    if not workers:
+        return {}
+    here, expression, answers = about_here(), question(), {}
+
+    def ask(worker):
+        try:  # ``eval`` is known to every worker
+            answers.update(client.run(eval, expression, workers=[worker], on_error="return"))
+        except Exception as error:
+            answers[worker] = error
+
+    threads = [threading.Thread(target=ask, args=(worker,), daemon=True) for worker in workers]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + _ANSWER_S
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    reasons = {name: differences(answers.get(name, TimeoutError(f"{_ANSWER_S} s")), here) for name in workers}
+    away = [name for name, reason in reasons.items() if reason]
+    if away:
+        with contextlib.suppress(Exception):  # it may have gone by itself
+            client.retire_workers(away, close_workers=True)
+    return {name: visible(reason) for name, reason in reasons.items()}
 
 
 def _gone(address):

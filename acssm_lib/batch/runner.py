@@ -50,7 +50,8 @@ def find_notebook(notebook=None):
     return found[0]
 
 
-def reproduce(runs, out, jobs=1, notebook=None, scheduler=None, cluster=None, cluster_options=None):
+def reproduce(runs, out, jobs=1, notebook=None, scheduler=None, cluster=None, cluster_options=None,
+              tls=None):
     """Run what is not finished yet, several runs at a time, each in its own process, and show how it goes.
 
     Ctrl-C stops the running processes and leaves everything so that the same call goes on from there.
@@ -63,6 +64,7 @@ def reproduce(runs, out, jobs=1, notebook=None, scheduler=None, cluster=None, cl
         scheduler: address of a Dask scheduler whose workers do the work; they see the same files as this process.
         cluster: "slurm" to submit Slurm jobs for the workers instead.
         cluster_options: dict, arguments of ``dask_jobqueue.SLURMCluster``.
+        tls: folder with the certificates of a Dask scheduler at "tls://...", see `dask_workers.connect`.
     Returns:
         list of Failure, in the order of ``runs``; empty when every run is finished.
     Raises:
@@ -85,7 +87,7 @@ def reproduce(runs, out, jobs=1, notebook=None, scheduler=None, cluster=None, cl
         if wanted and elsewhere:
             from acssm_lib.batch.dask_workers import connect, run_on_workers
 
-            with connect(scheduler, cluster, min(jobs, len(wanted)), cluster_options or {}, Path(out)) as client:
+            with connect(scheduler, cluster, min(jobs, len(wanted)), cluster_options or {}, Path(out), tls) as client:
                 run_on_workers(client, wanted, out, notebook, batch)
         elif wanted:
             # Threads as if nothing had been finished: a batch that goes on must round as it began.

@@ -52,6 +52,8 @@ def add_reproduce(commands):
                            help="of the Slurm jobs: cores=8, memory=16GB, queue=gpu, walltime=08:00:00, account=bio")
     reproduce.add_argument("--device", type=device_name, default="auto", metavar="NAME",
                            help="that computes: cpu, cuda, cuda:1, mps (default: auto, a GPU where there is one)")
+    reproduce.add_argument("--tls", type=Path, metavar="DIR", help="encrypted, for owners of a certificate only: "
+                           "folder with ca.pem, cert.pem and key.pem, for --scheduler tls://... or --cluster")
     reproduce.add_argument("--notebook", type=Path, metavar="PATH", help="another notebook with the same parameters")
 
 
@@ -127,6 +129,8 @@ def _where(args):
     if args.scheduler is not None and args.jobs is not None:
         raise BadArguments("--jobs counts runs on this machine or workers of --cluster; "
                            "with --scheduler each worker takes one run, leave it out")
+    if args.tls is not None and args.scheduler is None and args.cluster is None:
+        raise BadArguments(f"--tls {args.tls} is for the connections to --scheduler or --cluster, neither was given")
     options = {}
     for option in args.cluster_option:
         name, equals, value = option.partition("=")
@@ -137,7 +141,8 @@ def _where(args):
         value = int(value) if value.isdecimal() else value
         known = options.get(name)
         options[name] = value if known is None else [*known, value] if isinstance(known, list) else [known, value]
-    return {"jobs": args.jobs or 1, "scheduler": args.scheduler, "cluster": args.cluster, "cluster_options": options}
+    return {"jobs": args.jobs or 1, "scheduler": args.scheduler, "cluster": args.cluster, "cluster_options": options,
+            "tls": args.tls}
 
 
 def _weights(methods, given):
