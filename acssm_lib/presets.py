@@ -38,8 +38,7 @@ class Preset:
     n_mels: int = 128  # bands; P
     stft_window: str = "rectangular"  # channels 1 and 2: "rectangular" (C) or "hann"
     floor_db: float | None = None  # dB, None as published; O in quick
-    standardise: str = "none"  # by frames of the pool with sound: "scale", every band its mean, all one deviation; O in
-    # quick. Or "band", every band its deviation too
+    standardise: str = "none"  # on the pool; "scale": a mean per band, one deviation (O in quick); "band": one for each
 
     # Encoder
     widths: tuple[int, ...] = (64, 128, 256, 512)  # channels of the CNN stages, the last is d_model; P

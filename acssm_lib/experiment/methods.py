@@ -110,12 +110,20 @@ def member_seeds(method, config, seed):
     return [seed + 1000 * member for member in range(1 if method in EMBEDDER_NAMES else config.n_members)]
 
 
-def _member(method, clips, pool, config, seed, weights):
+def bare_encoder(method, config, seed, weights=None):
+    """As ``build_encoder``, before it has heard the pool: standardisation is still the identity."""
+    return together([_bare_member(method, config, one, weights) for one in member_seeds(method, config, seed)])
+
+
+def _bare_member(method, config, seed, weights):
     with seeded(seed):
         if method in EMBEDDER_NAMES:
-            encoder = METHODS[method].encoder(config, downloaded.load(method, downloaded.find(method, weights)))
-        else:
-            encoder = METHODS[method].encoder(config)
+            return METHODS[method].encoder(config, downloaded.load(method, downloaded.find(method, weights)))
+        return METHODS[method].encoder(config)
+
+
+def _member(method, clips, pool, config, seed, weights):
+    encoder = _bare_member(method, config, seed, weights)
     if encoder.standardisation is not None:
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.as_tensor(pool)[torch.randperm(len(pool), generator=generator)[:256]]

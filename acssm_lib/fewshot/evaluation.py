@@ -48,7 +48,7 @@ def evaluate(learner, labels, sources, names, config: Preset, seed: int, *, spli
     results = []
     draws = episode_seeds(seed, config.n_episodes)
     for draw in tqdm(draws, desc="support draws", disable=not progress, file=sys.stdout):
-        file = Path(checkpoint) / f"draw{draw}.json" if checkpoint else None
+        file = draw_file(checkpoint, draw) if checkpoint else None
         kept = _kept(file, identity) if file else None
         if kept:
             results.append(kept)
@@ -67,8 +67,14 @@ def evaluate(learner, labels, sources, names, config: Preset, seed: int, *, spli
             results[-1]["shuffled"] = {key: score[key] for key in ("accuracy", "accuracy_unshared_sources")}
         if file:
             write_json(file, results[-1] | {"identity": identity})
-            file.with_suffix(".ckpt").unlink(missing_ok=True)
+            if draw != draws[0]:  # the first can be made again from it at once, to keep it
+                file.with_suffix(".ckpt").unlink(missing_ok=True)
     return results
+
+
+def draw_file(checkpoint, draw):
+    """Where ``evaluate`` keeps a finished support draw; beside it, ``.ckpt``, the training of the first one."""
+    return Path(checkpoint) / f"draw{draw}.json"
 
 
 _NOT_A_DRAW = ("name", "n_episodes", "n_frozen_episodes", "frozen_shots")  # how many there are changes none of them

@@ -41,7 +41,8 @@ def test_from_a_folder_to_a_report(recordings, tmp_path, capfd):
     metrics = {}
     for method in ("mel-stats", "acoustic-ssm1"):
         folder = out / "folder" / "all" / method / "seed0"
-        files = {"notebook.ipynb", "metrics.json", "config.json"} | ({"encoder.pt"} if method != "mel-stats" else set())
+        files = {"notebook.ipynb", "metrics.json", "classifier.pt", "config.json"}
+        files |= {"encoder.pt"} if method != "mel-stats" else set()
         assert {path.name for path in folder.iterdir()} == files
         metrics[method] = json.loads((folder / "metrics.json").read_text())
         assert metrics[method]["settings"]["n_samples"] == 4096 and metrics[method]["n_way"] == 2
@@ -71,7 +72,8 @@ def test_an_embedder_from_a_file_never_hears_a_query_of_its_own(recordings, tmp_
     assert main([*command, "--weights", str(tmp_path / "missing.pth")]) == 2
     assert main([*command, "--weights", f"byol-a={tmp_path / 'weights.pth'}"]) == 0
     folder = tmp_path / "runs" / "folder" / "all" / "byol-a" / "seed0"
-    assert {path.name for path in folder.iterdir()} == {"notebook.ipynb", "metrics.json", "config.json"}
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"notebook.ipynb", "metrics.json", "classifier.pt", "config.json"}
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["protocol"] == "inductive-clip" and metrics["pretraining"]["saw_query_clips"] is False
     assert {draw["n_query"] for draw in metrics["episodes"]} == {12}  # five splits ask every clip once

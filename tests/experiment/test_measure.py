@@ -76,7 +76,8 @@ def record(measured, config, **changes):
 
 def test_the_record_fits_the_schema():
     config = preset("quick", n_shot=2)
-    tuned = [draw(0, 8, 20), draw(1, 12, 20)]
+    tuned = [draw(seed, right, 20) | {"confusion": (right * np.eye(5, dtype=int)).tolist()}
+             for seed, right in ((0, 8), (1, 12))]
     frozen = [each | {"shuffled": {"accuracy": 0.25, "accuracy_unshared_sources": None}} for each in tuned]
     metrics = record({("finetuned", 2): tuned, ("logistic", 2): frozen}, config)
     check_metrics(metrics)
