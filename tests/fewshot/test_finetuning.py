@@ -9,7 +9,8 @@ from acssm_lib.baselines.mel_statistics import MelStatistics
 from acssm_lib.data.clips import Clips
 from acssm_lib.experiment.methods import METHODS, build_encoder
 from acssm_lib.fewshot.embedding import CropFeatures, embed, shuffle_frames
-from acssm_lib.fewshot.evaluation import evaluate
+from acssm_lib.fewshot.episodes import Episode
+from acssm_lib.fewshot.evaluation import _score, evaluate
 from acssm_lib.fewshot.finetuning import Classifier, FineTuning, finetune, predict
 from acssm_lib.fewshot.protocols import Split
 from acssm_lib.model.encoder import AcousticSSM
@@ -309,3 +310,10 @@ def test_whole_clips_of_any_length_are_read_at_once(tiny):
         padded = torch.nn.functional.pad(bank.waveform(1), (0, config.n_fft - 300))  # too short for one frame
         wanted = torch.cat([encoder.embed(waveform[None]) for waveform in (bank.waveform(2), bank.waveform(0), padded)])
     torch.testing.assert_close(embedding, wanted)
+
+
+def test_a_confusion_matrix_has_the_truth_in_its_rows():
+    """Both clips of class 0 are taken for class 1, and nothing the other way round."""
+    labels = np.array([0, 1, 0, 0, 1])
+    found = _score(np.array([1, 1, 1]), Episode(np.array([0, 1]), np.array([2, 3, 4])), labels, list("abcde"), 2)
+    assert found["confusion"] == [[0, 2], [0, 1]]

@@ -11,7 +11,13 @@ from torch import nn
 
 from acssm_lib.data.clips import Clips
 from acssm_lib.model.encoder import AcousticSSM
-from acssm_lib.pretraining.contrastive import BilinearSimilarity, contrastive_loss, pretrain, projection_head
+from acssm_lib.pretraining.contrastive import (
+    BilinearSimilarity,
+    SegmentPairs,
+    contrastive_loss,
+    pretrain,
+    projection_head,
+)
 from acssm_lib.training import cosine_factor, count_parameters, seeded
 
 
@@ -69,6 +75,19 @@ def test_pretraining_lowers_the_loss(tiny):
     losses = pretrain(build(config), bank, range(12), config, seed=0, progress=False).losses
     assert len(losses) == 60
     assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+
+
+def test_only_the_clips_of_the_pool_are_heard(bank, tiny):
+    heard = []
+
+    class Listener(SegmentPairs):
+        def forward(self, encoder, clips, indices, generator):
+            heard.extend(indices.tolist())
+            return super().forward(encoder, clips, indices, generator)
+
+    pool = [1, 4, 6, 7, 10]
+    pretrain(build(tiny), bank, pool, tiny, seed=0, objective=Listener, progress=False)
+    assert set(heard) == set(pool)
 
 
 def test_same_seed_same_weights(bank, tiny):
