@@ -30,8 +30,9 @@ lint: $(STAMP)
 test-browser: $(STAMP)
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m browser -rs tests/course/test_browser.py
 
+# Serves the repository, so that links from the pages to README and docs/ work, and opens the folder of the pages.
 lab: $(STAMP)
-	.venv/bin/jupyter lab notebooks
+	.venv/bin/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks
 
 # Run the course and store its outputs: make notebooks, or make notebooks PAGES=notebooks/03_s4d.ipynb
 PAGES ?= $(wildcard notebooks/*.ipynb)

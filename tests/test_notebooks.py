@@ -50,10 +50,36 @@ def test_page_is_committed_executed_small_and_without_warnings(name):
 
 
 @each_page
+def test_code_fits_a_laptop_screen(name):
+    for cell in code_cells(name):
+        lines = source(cell).splitlines()
+        assert len(lines) <= 30, f"{cell['id']}: {len(lines)} lines"
+        assert not [line for line in lines if len(line) > 95], cell["id"]
+
+
+@each_page
+def test_what_a_reader_compares_with_does_not_fold_away_with_the_section_before_it(name):
+    text = "\n".join(source(cell) for cell in PAGES[name] if cell["cell_type"] == "markdown")
+    folded = re.split(r"(?m)^### How the fast path works", text)[1:]
+    assert not [part for part in folded if "What you should see" in re.split(r"(?m)^#{1,3} ", part)[0]]
+
+
+@each_page
+def test_no_cell_draws_on_a_figure_that_another_cell_made(name):
+    for cell in code_cells(name):
+        tree = list(ast.walk(ast.parse(source(cell))))
+        made = {node.id for node in tree if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        used = {node.value.id for node in tree if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)}
+        assert "fig" not in used - made, cell["id"]
+
+
+@each_page
 def test_parameters_are_literals_with_a_comment(name):
     cells = [cell for cell in code_cells(name) if "parameters" in tags(cell)]
     assert len(cells) == 1 and cells[0]["execution_count"] == 1
-    for statement, line in zip(ast.parse(source(cells[0])).body, source(cells[0]).splitlines(), strict=True):
+    lines = source(cells[0]).splitlines()
+    for statement in ast.parse(source(cells[0])).body:
+        line = lines[statement.end_lineno - 1]
         assert isinstance(statement, ast.Assign) and "#" in line, line
         ast.literal_eval(statement.value)
 
@@ -62,7 +88,7 @@ def test_parameters_are_literals_with_a_comment(name):
 def test_page_has_its_anatomy(name):
     text = "\n".join(source(cell) for cell in PAGES[name] if cell["cell_type"] == "markdown")
     assert text.startswith(f"# {int(name[:2])} · ")
-    for part in ("**You will**", "**Cost**", "**What you should see**", "## Try it", "**References"):
+    for part in ("**You will**", "**Cost**", "## What you should see\n", "## Try it", "**References"):
         assert part in text, part
     pages = list(PAGES)
     place = pages.index(name)

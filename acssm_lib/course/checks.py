@@ -70,10 +70,16 @@ def attempt(function, *cases, hint="", tolerance=1e-4):
 
 
 def show_source(thing):
-    """Display the source of a function or class of the library, coloured."""
+    """Display the source of a function or class of the library, coloured; long lines break between words."""
     from IPython.display import Code, display  # here: only notebooks have it open already
 
-    display(Code(inspect.getsource(thing), language="python"))
+    class Source(Code):
+        def _repr_html_(self):
+            # JupyterLab breaks the lines of a <pre> anywhere.
+            style = "white-space: pre-wrap; word-break: normal; overflow-wrap: break-word"
+            return super()._repr_html_().replace("<pre>", f'<pre style="{style}">', 1)
+
+    display(Source(inspect.getsource(thing), language="python"))
 
 
 def environment():

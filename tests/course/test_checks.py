@@ -63,3 +63,14 @@ def test_environment_ends_in_a_verdict(capsys, monkeypatch):
     monkeypatch.setattr(checks.importlib.metadata, "version", missing)
     assert not checks.environment()
     assert "verdict: not ready" in capsys.readouterr().out
+
+
+def test_a_shown_source_breaks_between_words_only(monkeypatch):
+    import IPython.display
+
+    shown = []
+    monkeypatch.setattr(IPython.display, "display", shown.append)
+    checks.show_source(checks.between)
+    page = shown[0]._repr_html_()
+    assert "word-break: normal" in page.partition("<pre")[2].partition(">")[0]
+    assert "def" in page and repr(shown[0]).startswith("def between(name, value, low, high):")
