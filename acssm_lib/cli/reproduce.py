@@ -84,6 +84,9 @@ def _reproduce(args):
         datasets.require_shots(dataset, group, chosen.n_shot)
         runs += plan(args.dataset, [group], methods, args.seeds, args.preset, overrides, args.data, weights,
                      args.device)
+    everything = any(chosen.pool == "all" for chosen, _ in settings.values())
+    for left_out in datasets.require_readable(dataset, groups, everything):
+        print(f"acssm: {left_out}", flush=True)
     try:
         with terminated_is_ctrl_c():
             failures = runner.reproduce(runs, args.out, notebook=args.notebook, **where)
@@ -197,6 +200,9 @@ def _check_paths(args):
         raise BadArguments(f"--dataset {args.dataset} needs --data PATH, the folder with the recordings")
     if args.data is not None and not Path(args.data).is_dir():
         raise BadArguments(f"--data {args.data}: there is no such folder")
+    if any(0xDC80 <= ord(letter) <= 0xDCFF for letter in str(args.data or "")):
+        raise BadArguments(f"--data {args.data}: its path holds bytes that are no UTF-8, and records could not name "
+                           "it; rename the folder")
     if args.notebook is not None and not args.notebook.is_file():
         raise BadArguments(f"--notebook {args.notebook}: there is no such file")
 

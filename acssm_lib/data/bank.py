@@ -60,6 +60,17 @@ class DiskBank:
         index = index[rows]
         return Clips.mapped(self._samples, index["offset"], index["length"], index["digest"])
 
+    def fill(self, keys, make, progress=False):
+        """Make what is missing, where ``make`` does not return None; a bool array: which clips are there then.
+
+        Raises:
+            DataError: the cache cannot be written; and whatever ``make`` raises.
+        """
+        keys, index = _short(keys), self._read()
+        if (_find(index, keys) < 0).any():
+            index = self._fill(keys, make, progress)
+        return _find(index, keys) >= 0
+
     def refresh(self, keys, make):
         """Make every clip again, there or not; one whose samples differ replaces what is kept.
 

@@ -45,6 +45,10 @@ class AudioDataset:
         """The chosen clips in one ``Clips``; a data set that keeps its clips on disk maps them from there."""
         return Clips([self.waveform(int(i)) for i in indices])
 
+    def usable(self, indices, progress=False):
+        """The chosen clips less unlabelled ones that cannot be read; a data set of files looks, and says which."""
+        return np.asarray(indices)
+
     def clips_of(self, group):
         """Indices of the clips whose class is in ``group``, ascending.
 

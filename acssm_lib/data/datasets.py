@@ -6,6 +6,7 @@ lists them all.
 """
 
 import os
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from acssm_lib.data.base import AudioDataset
 from acssm_lib.data.folders import scan_folder
 from acssm_lib.data.layouts import scan_esc50, too_few_clips
 from acssm_lib.files import DataError
+from acssm_lib.text import visible
 
 # Group i of the paper takes five targets in order; E1 and E2 are our five-class groups of the ESC-10 classes.
 ESC50_GROUPS = {f"G{i + 1}": tuple(range(5 * i, 5 * i + 5)) for i in range(10)}
@@ -61,10 +63,41 @@ class FileDataset(AudioDataset):
         Raises:
             DataError: a file is not usable, see ``audio.prepare``, or the cache cannot be written.
         """
+        keys, make = self._recipe(indices)
+        return DiskBank(self.root.resolve(), self.cache_dir).clips(keys, make, progress)
+
+    def usable(self, indices, progress=False):
+        """The chosen clips less the unlabelled ones that cannot be used, which a warning names.
+
+        Every clip is prepared, and kept.
+
+        Raises:
+            DataError: a clip with a label is not usable, or the cache cannot be written.
+        """
+        indices, faults = np.asarray(indices, dtype=np.int64), []
+        keys, make = self._recipe(indices)
+
+        def made(place):
+            try:
+                return make(place)
+            except DataError as error:
+                if self.labels[indices[place]] >= 0:
+                    raise
+                faults.append(str(error).replace(str(self.paths[indices[place]]), self.names[indices[place]]))
+                return None
+
+        there = DiskBank(self.root.resolve(), self.cache_dir).fill(keys, made, progress)
+        if faults:
+            more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
+            warnings.warn(visible(f"{len(faults)} unlabelled clips that cannot be used are left out: "
+                                  f"{'; '.join(faults[:3])}{more}"))
+        return indices[there]
+
+    def _recipe(self, indices):
+        """(keys, place -> prepared clip) of the chosen clips."""
         settings = self.sample_rate, self.trim_level, self.channel
         paths = [self.paths[i] for i in indices]
-        return DiskBank(self.root.resolve(), self.cache_dir).clips(
-            [preparation_key(path, *settings) for path in paths], lambda i: prepare(paths[i], *settings), progress)
+        return [preparation_key(path, *settings) for path in paths], lambda place: prepare(paths[place], *settings)
 
 
 class ESC50(FileDataset):
@@ -93,7 +126,7 @@ class ESC50(FileDataset):
     name = "esc50"
 
     def __init__(self, root: str | os.PathLike, sample_rate: int = 20_000, trim_level: int = 0,
-                 cache_dir: str | os.PathLike | None = None, channel="auto"):
+                 cache_dir: str | os.PathLike | None = None, channel: str = "auto"):
         scan = scan_esc50(root)
         super().__init__(scan, root, sample_rate, trim_level, cache_dir, channel)
         self.targets = np.array([clip.target for clip in scan.clips], dtype=np.int64)
@@ -132,7 +165,7 @@ class AudioFolder(FileDataset):
     name = "folder"
 
     def __init__(self, root: str | os.PathLike, sample_rate: int = 20_000, trim_level: int = 0,
-                 cache_dir: str | os.PathLike | None = None, channel="auto"):
+                 cache_dir: str | os.PathLike | None = None, channel: str = "auto"):
         super().__init__(scan_folder(root), root, sample_rate, trim_level, cache_dir, channel)
         self.groups = {"all": self.classes}
 
@@ -175,3 +208,24 @@ def require_shots(dataset, group, n_shot):
     problems = too_few_clips({name: counts[name] for name in dataset.groups[group]}, n_shot)
     if problems:
         raise DataError(f"group {group}: " + "; ".join(map(str, problems)))
+
+
+def require_readable(dataset, groups, everything=False):
+    """Prepare every clip that runs will hear, so that a fault is found before the first, and not by each of them.
+
+    Args:
+        groups: names of the groups.
+        everything: whether the other classes are heard too (pool "all").
+    Returns:
+        sentences about unlabelled clips that will be left out.
+    Raises:
+        DataError: a clip with a label cannot be used.
+    """
+    chosen = np.concatenate([*(dataset.clips_of(group) for group in groups), dataset.unlabelled()])
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            dataset.usable(np.arange(len(dataset)) if everything else np.unique(chosen), progress=True)
+        except DataError as error:
+            raise DataError(f"{error}; nothing was started; `acssm data check` lists every fault") from None
+    return [str(warning.message) for warning in told]

@@ -152,8 +152,8 @@ def _tell_unused(folder, found, is_class, scan):
             message = (f"{_these(names, 'file')} in {key[1]}, which needs another decoder, so nothing is used of it; "
                        f"{PHONES}, or convert to WAV or FLAC")
         elif key[0]:
-            message = (f"{_these(names, 'file')} in {key[1] or 'nothing'}, and in it is {key[0]}; it is not used; let "
-                       "the name end so")
+            message = (f"{_these(names, 'file')} in {key[1] or 'nothing'}, and in it is {key[0]}; it is not used; its "
+                       "name should end so")
         else:
             message = f"{_these(names, 'file')} in {key[1]}, which is no known ending of a recording; it is not used"
         scan.problems.append(Problem(names[0] if len(names) == 1 else f"{folder.name}/", message, "warning"))

@@ -40,7 +40,7 @@ def load_group(dataset, group, config, seed, progress=True):
     """
     members = dataset.clips_of(group)
     others = np.setdiff1d(np.arange(len(dataset)), members) if config.pool == "all" else dataset.unlabelled()
-    chosen = np.concatenate([members, others])
+    chosen = np.concatenate([members, dataset.usable(others, progress)])
     classes = dataset.groups[group]
     own = {dataset.classes.index(name): label for label, name in enumerate(classes)}
     withheld = []

@@ -153,7 +153,8 @@ def _unshared(block, readout):
     if table["unshared"].isna().all():
         return ["Queries of unshared recordings: not measured, no query is free of shared sources."]
     if np.allclose(table["unshared_n_query"], table["accuracy_n_query"]):
-        return ["Queries of unshared recordings: the same, no query shares a recording with a labelled clip."]
+        return ["Queries of unshared recordings: the same, no query is known to share a recording with a labelled "
+                "clip (clips without a source count as recordings of their own)."]
     return ["Only queries whose recording is in no labelled clip:", "",
             *markdown.accuracy_table(block, readout, "unshared")]
 

@@ -25,7 +25,7 @@ REAL_REPRODUCE = runner.reproduce
 @pytest.fixture
 def library(monkeypatch):
     """Stand-ins for the modules behind the sub-commands; ``calls`` notes what they were given."""
-    seen = types.SimpleNamespace(calls={}, failures=[], problems=[])
+    seen = types.SimpleNamespace(calls={}, failures=[], problems=[], left_out=[])
 
     def stand_in(name, **contents):
         room, _, module = name.partition(".")
@@ -61,7 +61,8 @@ def library(monkeypatch):
 
     stand_in("baselines.weights", find=find, describe=lambda: "name  MB", WEIGHTS=dict.fromkeys(EMBEDDER_NAMES),
              download=lambda name, to=None: seen.calls.setdefault("weights", []).append((name, to)))
-    stand_in("data.datasets", load=load, require_shots=require_shots)
+    stand_in("data.datasets", load=load, require_shots=require_shots,
+             require_readable=lambda dataset, groups, everything: seen.left_out)
     stand_in("report.build", write_report=write_report)
     stand_in("cli.data_check", check=lambda path, n_shot: seen.problems,
              format_report=lambda problems: f"{len(problems)} problems")
@@ -245,6 +246,12 @@ def test_runs_of_other_settings_are_bad_arguments(library, capsys):
 def test_failed_runs_give_status_1(library):
     library.failures = [Failure(Run("synthetic-frogs", "G1", "mel-stats", 0), "ValueError: no clips")]
     assert main(frogs()) == 1
+
+
+def test_unlabelled_clips_that_are_left_out_are_said(library, capsys):
+    library.left_out = ["1 unlabelled clips that cannot be used are left out: a.wav: truncated"]
+    assert main(frogs()) == 0 and library.calls["reproduce"]
+    assert "acssm: 1 unlabelled clips that cannot be used are left out: a.wav: truncated" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words, expected", [

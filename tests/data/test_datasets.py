@@ -13,8 +13,10 @@ from made_folders import make_esc50, make_folder, tone, write_rows
 from acssm_lib.data import audio, datasets
 from acssm_lib.data.audio import prepare
 from acssm_lib.data.base import AudioDataset
-from acssm_lib.data.datasets import ESC50, AudioFolder, load, require_shots
+from acssm_lib.data.datasets import ESC50, AudioFolder, load, require_readable, require_shots
+from acssm_lib.fewshot.groups import load_group
 from acssm_lib.files import DataError
+from acssm_lib.presets import preset
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg"])
@@ -232,6 +234,26 @@ def test_a_class_folder_without_audio_is_refused(tmp_path):
         AudioFolder(root)
 
 
+def test_a_bad_unlabelled_clip_is_left_out_and_said_a_labelled_one_is_an_error(tmp_path):
+    root = make_folder(tmp_path / "frogs")
+    (root / "unlabelled" / "cut\nhalf.wav").write_bytes((root / "unlabelled" / "a.wav").read_bytes()[:900])
+    dataset = AudioFolder(root, cache_dir=tmp_path / "cache")
+    with pytest.warns(UserWarning, match=r"1 unlabelled clips .* left out: unlabelled/cut\\nhalf.wav: truncated"):
+        usable = dataset.usable(range(len(dataset)))
+    assert [dataset.names[i] for i in np.setdiff1d(range(len(dataset)), usable)] == ["unlabelled/cut\\nhalf.wav"]
+    with pytest.warns(UserWarning, match="left out"):
+        data = load_group(dataset, "all", preset("quick"), 0, progress=False)
+    assert len(data.clips) == len(data.names) == len(dataset) - 1
+    (root / "rubella" / "1.wav").write_bytes(b"no sound")
+    with pytest.raises(DataError, match="rubella/1.wav: not an audio file"):
+        dataset.usable(range(len(dataset)))
+    with pytest.raises(DataError, match="1.wav: not an audio file .* nothing was started; `acssm data check` lists"):
+        require_readable(dataset, ["all"])
+    tone(root / "rubella" / "1.wav", 500)
+    (told,) = require_readable(AudioFolder(root, cache_dir=tmp_path / "cache"), ["all"])
+    assert "unlabelled/cut\\nhalf.wav: truncated" in told
+
+
 def test_classes_with_too_few_clips_are_all_named(tmp_path):
     make_esc50(tmp_path, targets=(0, 1, 2), n_clips=3)
     (tmp_path / "audio" / "extra.wav").write_bytes((tmp_path / "audio" / "1-1001-A-0.wav").read_bytes())
@@ -248,16 +270,16 @@ def test_classes_with_too_few_clips_are_all_named(tmp_path):
 def test_load_follows_the_preset(tmp_path):
     make_esc50(tmp_path / "esc")
     make_folder(tmp_path / "frogs")
-    preset = SimpleNamespace(sample_rate=16_000, trim_level=4, channel="left")
+    settings = SimpleNamespace(sample_rate=16_000, trim_level=4, channel="left")
     for name, path in (("esc50", tmp_path / "esc"), ("folder", tmp_path / "frogs")):
-        dataset = load(name, path, preset=preset)
+        dataset = load(name, path, preset=settings)
         assert (dataset.name, dataset.sample_rate, dataset.trim_level, dataset.channel) == (name, 16_000, 4, "left")
     with pytest.raises(ValueError, match="unknown data set 'esc'; there are synthetic-frogs, esc50, folder"):
-        load("esc", tmp_path, preset=preset)
+        load("esc", tmp_path, preset=settings)
     with pytest.raises(ValueError, match="folder needs a data folder"):
-        load("folder", preset=preset)
+        load("folder", preset=settings)
     with pytest.raises(ValueError, match="leave the path out"):
-        load("synthetic-frogs", tmp_path, preset=preset)
+        load("synthetic-frogs", tmp_path, preset=settings)
 
 
 def test_default_groups_are_all_unless_set():
