@@ -1,12 +1,25 @@
 """Words that more than one room uses: methods, data sets, protocols, readouts, each in the order of tables."""
 
 PROTOCOLS = ("transductive", "inductive-clip", "inductive-recording")
-READOUTS = ("finetuned", "logistic", "nearest-mean", "clusters")
-# Every method by name, in the order of tables and of `acssm reproduce`; ``methods.METHODS`` says what each is.
-EMBEDDER_NAMES = ("byol-a", "byol-a-adapted", "mn04", "mn04-adapted", "tera", "mockingjay", "wav2vec2",
-                  "hubert")  # these need a file of downloaded weights
-METHOD_NAMES = ("mel-stats", "supervised", "adapted-cnn", "matched-cnn", "kernel-zeroed", "mt-slvr",
-                "acoustic-ssm1", "acoustic-ssm2", "acoustic-ssm2-noise") + EMBEDDER_NAMES
+# Every readout with its title in reports; ``measure.HEARING`` says which class the last ones are.
+READOUTS = {
+    "finetuned": "Fine-tuned",
+    "logistic": "Frozen, logistic regression",
+    "nearest-mean": "Frozen, nearest class mean",
+    "clusters": "Frozen, clusters that start at the labels and hear the unlabelled clips",
+}
+# Every method with its colour in figures, in the order of tables and of `acssm reproduce`; ``methods.METHODS`` says
+# what each is. Colour-blind-safe: Okabe and Ito, filled up with Paul Tol's muted set.
+_EMBEDDERS = {  # these need a file of downloaded weights
+    "byol-a": "#000000", "byol-a-adapted": "#44AA99", "mn04": "#DDCC77", "mn04-adapted": "#661100", "tera": "#999933",
+    "mockingjay": "#332288", "wav2vec2": "#882255", "hubert": "#D55E00",
+}
+METHOD_COLOURS = {
+    "mel-stats": "#6E6E6E", "supervised": "#E69F00", "adapted-cnn": "#009E73", "matched-cnn": "#117733",
+    "kernel-zeroed": "#AA4499", "mt-slvr": "#CC79A7", "acoustic-ssm1": "#0072B2", "acoustic-ssm2": "#56B4E9",
+    "acoustic-ssm2-noise": "#A6761D", **_EMBEDDERS,
+}
+EMBEDDER_NAMES, METHOD_NAMES = tuple(_EMBEDDERS), tuple(METHOD_COLOURS)
 OWN_PAIRS = ("acoustic-ssm2", "acoustic-ssm2-noise", "mt-slvr")  # methods whose views are their idea
 DATASETS = ("synthetic-frogs", "esc50", "folder")
 DEFAULT_METHODS = ",".join(name for name in METHOD_NAMES if name not in EMBEDDER_NAMES)

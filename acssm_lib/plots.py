@@ -12,16 +12,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from acssm_lib.files import write_atomically
+from acssm_lib.names import METHOD_COLOURS
 from acssm_lib.text import in_figure
 
 DPI = 96
-# Colour-blind-safe (Okabe and Ito, filled up with Paul Tol's muted set); known methods keep theirs in every figure.
-METHOD_COLOURS = {
-    "mel-stats": "#6E6E6E", "supervised": "#E69F00", "adapted-cnn": "#009E73", "matched-cnn": "#117733",
-    "kernel-zeroed": "#AA4499", "mt-slvr": "#CC79A7", "acoustic-ssm1": "#0072B2", "acoustic-ssm2": "#56B4E9",
-    "acoustic-ssm2-noise": "#A6761D", "byol-a": "#000000", "byol-a-adapted": "#44AA99", "mn04": "#DDCC77",
-    "mn04-adapted": "#661100", "tera": "#999933", "mockingjay": "#332288", "wav2vec2": "#882255", "hubert": "#D55E00",
-}
 # Of classes: the palette that seaborn calls "colorblind", as values, since importing it takes longer than the figure.
 CLASS_COLOURS = ("#0173B2", "#DE8F05", "#029E73", "#D55E00", "#CC78BC", "#CA9161", "#FBAFE4", "#949494", "#ECE133",
                  "#56B4E9")

@@ -11,6 +11,8 @@ from acssm_lib.fewshot.finetuning import FineTuning
 from acssm_lib.fewshot.readout import LogisticReadout, NearestMean
 from acssm_lib.fewshot.transduction import SeededClusters
 
+# Readouts made from (embedding, heard), asked at the run's own number of shots; their titles stand in names.READOUTS
+HEARING = {"nearest-mean": NearestMean, "clusters": SeededClusters}
 CURVE_DRAWS = 100  # support draws at the other shots of the curve, at most
 
 
@@ -27,9 +29,8 @@ def measure(encoder, data, split, config, seed, *, checkpoint=None, device=None,
         split: a ``Split``.
         checkpoint: folder in which finished draws of the fine-tuning are kept.
     Returns:
-        dict: (readout, n_shot) -> list of draws as from ``evaluate``; readouts "finetuned", "logistic",
-        "nearest-mean", "clusters" (which also hears the unlabelled clips), and "logistic" at every other number of
-        ``config.frozen_shots`` that the classes allow.
+        dict: (readout, n_shot) -> list of draws as from ``evaluate``; readouts "finetuned", "logistic", those of
+        ``HEARING``, and "logistic" at every other number of ``config.frozen_shots`` that the classes allow.
     Source: paper section III (fine-tuning); frozen readouts and controls are ours.
     """
     group = (data.labels, data.sources, data.names)
@@ -48,10 +49,9 @@ def measure(encoder, data, split, config, seed, *, checkpoint=None, device=None,
     measured["logistic", config.n_shot] = evaluate(logistic, *group, frozen, seed, split=split, shuffled=frames,
                                                    progress=progress)
     heard = np.intersect1d(split.pool, np.flatnonzero(data.labels >= 0))
-    measured["nearest-mean", config.n_shot] = evaluate(NearestMean(embedding, heard), *group, frozen, seed, split=split,
-                                                       progress=False)
-    measured["clusters", config.n_shot] = evaluate(SeededClusters(embedding, heard), *group, frozen, seed, split=split,
-                                                   progress=False)
+    for name, readout in HEARING.items():
+        measured[name, config.n_shot] = evaluate(readout(embedding, heard), *group, frozen, seed, split=split,
+                                                 progress=False)
     smallest = np.bincount(data.labels[split.support]).min()
     for n_shot in config.frozen_shots:
         if n_shot != config.n_shot and n_shot < smallest:

@@ -2,15 +2,11 @@
 
 import math
 
-from acssm_lib.names import EMBEDDER_NAMES
+from acssm_lib.names import EMBEDDER_NAMES, READOUTS
 from acssm_lib.report import paper as paper_tables
 from acssm_lib.report.blocks import blocks, groups_of
 from acssm_lib.report.claims import interval
 from acssm_lib.report.readings import method_rank
-
-READOUT_NAMES = {"finetuned": "Fine-tuned", "logistic": "Frozen, logistic regression",
-                 "nearest-mean": "Frozen, nearest class mean",
-                 "clusters": "Frozen, clusters that start at the labels and hear the unlabelled clips"}
 
 
 def plus_minus(mean, half, sign=""):
@@ -164,7 +160,7 @@ def _beside(block, name, method):
                 if group in own.index else (math.nan,) * 3 for group in groups]
         ours += [(average["accuracy"], average["accuracy_low"], average["accuracy_high"])
                  if whole and average["n_groups"] == len(groups) else (math.nan,) * 3]
-        label = READOUT_NAMES[readout].lower()
+        label = READOUTS[readout].lower()
         lines += [["", f"ours, {label}", *(plus_minus(mean, (high - low) / 2) for mean, low, high in ours)],
                   ["", "ours − paper", *(_gap(our, their) for our, their in zip(ours, theirs))]]
     return lines
@@ -200,7 +196,7 @@ def protocol_tables(blocks):
                 for cell, (block, _) in zip(cells, columns))])
         settings = f", with {variant}" if variant else ""
         lines += [f"**{dataset}, preset {preset}, {n_shot} shots{settings}**, averages over groups (percent)", ""]
-        lines += _markdown_table(["method", *(f"{block.protocol}, {READOUT_NAMES[readout].split(',')[0].lower()}"
+        lines += _markdown_table(["method", *(f"{block.protocol}, {READOUTS[readout].split(',')[0].lower()}"
                                              for block, readout in columns)], rows)
         pools = {block.protocol: sorted({run["pretraining"]["clips"] for run in block.runs} - {0}) for block in own}
         if len({tuple(sizes) for sizes in pools.values()}) > 1:

@@ -152,7 +152,7 @@ def _mean(values):
     return float(np.mean(values)) if values else math.nan
 
 
-def paired_differences(runs, pairs=tuple(CLAIMS), refused=None, readouts=READOUTS[:2]):
+def paired_differences(runs, pairs=tuple(CLAIMS), refused=None, readouts=tuple(READOUTS)[:2]):
     """Accuracy of a method minus a baseline on the same support draws, per group, fine-tuned and frozen.
 
     Episodes are paired by seed and by the names of their labelled clips, readouts by their seeds and the digest of
@@ -188,7 +188,7 @@ def paired_differences(runs, pairs=tuple(CLAIMS), refused=None, readouts=READOUT
         *(f"{prefix}{name}" for prefix in ("", "unshared_") for name in ("difference", "low", "high", "half", "p"))])
 
 
-def average_differences(runs, pairs=tuple(CLAIMS), refused=None, readouts=READOUTS[:2]):
+def average_differences(runs, pairs=tuple(CLAIMS), refused=None, readouts=tuple(READOUTS)[:2]):
     """Paired differences over all groups and pre-training seeds: Student's t over their cells.
 
     Only groups and seeds count in which both methods have run. ``holm_p`` is adjusted for all comparisons of the same

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 
-from acssm_lib.names import EMBEDDER_NAMES, METHOD_NAMES, PROTOCOLS
+from acssm_lib.names import EMBEDDER_NAMES, METHOD_NAMES, PROTOCOLS, READOUTS
 from acssm_lib.presets import in_todays_words
 from acssm_lib.report import markdown
 from acssm_lib.report.blocks import groups_of
 from acssm_lib.report.claims import conclusion, interval
-from acssm_lib.report.markdown import READOUT_NAMES, plus_minus
+from acssm_lib.report.markdown import plus_minus
 from acssm_lib.report.readings import method_rank
 from acssm_lib.text import in_markdown
 
@@ -54,7 +54,7 @@ def _block(block, blocks):
              f"**{block.dataset}**, {' or '.join(map(str, ways))}-way {block.n_shot}-shot. {kind} "
              f"{_POOL[block.protocol]}.", "", *_bullets(_opening(block)), ""]
     for readout in block.tables:
-        lines += [f"### {READOUT_NAMES[readout]}", "", "All queries:", "",
+        lines += [f"### {READOUTS[readout]}", "", "All queries:", "",
                   *markdown.accuracy_table(block, readout), "", *_unshared(block, readout), ""]
     beside = markdown.paper_comparison(block)
     lines += ["### Beside the paper", "", *beside, ""] if beside else []
@@ -87,7 +87,7 @@ def _findings(block):
         for readout, (strength, numbers) in readouts.items():
             by_strength.setdefault(strength, []).append((readout, numbers))
         for strength, own in by_strength.items():
-            names = " and ".join(READOUT_NAMES[readout].split(",")[0].lower() for readout, _ in own)
+            names = " and ".join(READOUTS[readout].split(",")[0].lower() for readout, _ in own)
             text = f"{words}: {', '.join(numbers for _, numbers in own)}"
             sorted_out.setdefault((strength, len(own) == 1, names), []).append(text)
     if len(block.overall) and block.overall["half"].isna().all():
@@ -104,7 +104,7 @@ def _ranking(block, readout):
     whole = averages[averages["n_groups"] == len(groups_of(block))]
     if not len(whole):
         return []
-    name = READOUT_NAMES[readout]
+    name = READOUTS[readout]
     lines = []
     leader = block.leaders.get(readout)
     if leader is not None and len(leader):
@@ -141,7 +141,7 @@ def _cautions(block):
         share = 1 - rows["unshared_n_query"].sum() / rows["accuracy_n_query"].sum() if len(rows) else 0
         gap = (rows["unshared"] - rows["accuracy"]).mean()
         if share > 0:
-            gaps.append(f"{plus_minus(gap, math.nan, '+')} points ({READOUT_NAMES[readout].lower()}, "
+            gaps.append(f"{plus_minus(gap, math.nan, '+')} points ({READOUTS[readout].lower()}, "
                         f"{100 * share:.1f} % of the queries)")
     lines += ["Recordings: some queries share one with a labelled clip. Without them accuracy changes, on average over "
               f"groups and methods, by {'; '.join(gaps)}."] if gaps else []
@@ -167,7 +167,7 @@ def _differences(block):
         single = block.differences[block.differences["readout"] == readout]
         if not len(rows):
             continue
-        lines += [f"**{READOUT_NAMES[readout]}**", "", *markdown.difference_table(block, readout), ""]
+        lines += [f"**{READOUTS[readout]}**", "", *markdown.difference_table(block, readout), ""]
         for frame, what in ((rows, "groups and seeds"), (single, "the draws of one group")):
             known = frame.dropna(subset=["low"])
             if len(known) > 1:
@@ -227,7 +227,7 @@ def _not_measured(block, blocks):
         lines.append(f"Not run: {', '.join(own)}.")
     if loaded:
         lines.append(f"Not run, as they need downloaded weights: {', '.join(loaded)}.")
-    for readout, name in READOUT_NAMES.items():
+    for readout, name in READOUTS.items():
         table = block.tables.get(readout)
         there = set() if table is None else set(table["method"])
         without = [method for method in sorted(ran - there, key=method_rank) if method != "mel-stats"]

@@ -14,7 +14,7 @@ from acssm_lib.fewshot.evaluation import _score, evaluate
 from acssm_lib.fewshot.finetuning import Classifier, FineTuning, finetune, predict
 from acssm_lib.fewshot.protocols import Split
 from acssm_lib.model.encoder import AcousticSSM
-from acssm_lib.names import EMBEDDER_NAMES, METHOD_NAMES
+from acssm_lib.names import EMBEDDER_NAMES
 from acssm_lib.presets import preset
 from acssm_lib.pretraining.contrastive import pretrain
 from acssm_lib.training import count_parameters, seeded
@@ -226,7 +226,6 @@ def test_mel_statistics_ignore_the_order_of_frames(tiny):
 
 
 def test_every_method_builds_and_runs(bank, tiny):
-    assert tuple(METHODS) == METHOD_NAMES
     for name, method in METHODS.items():
         if name in EMBEDDER_NAMES:
             continue  # these have tests and tiny weights of their own

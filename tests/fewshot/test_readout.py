@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from acssm_lib.baselines.mel_statistics import MelStatistics
+from acssm_lib.experiment.measure import HEARING
 from acssm_lib.fewshot.evaluation import evaluate
 from acssm_lib.fewshot.readout import LogisticReadout, NearestMean, logistic_regression
 
 LABELS = np.repeat([0, 1, 2], 20)
-READOUTS = [LogisticReadout, NearestMean]
+READOUTS = [LogisticReadout, *HEARING.values()]
 
 
 def blobs(spread=0.3, d=3):
