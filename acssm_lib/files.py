@@ -30,13 +30,22 @@ def write_atomically(path, write):
     part = path.with_name(f".{path.stem}.{unique}.part{path.suffix}")  # the ending tells writers the format
     try:
         write(part)
-        _to_disk(part)
-        os.replace(part, path)
-        with contextlib.suppress(OSError):  # some network disks cannot sync a folder; the file is there all the same
-            _to_disk(path.parent)
+        settle(part, path)
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def settle(part, path):
+    """Give a finished file, or a folder full of them, its name for good: its bytes are on the disk before the name is.
+
+    Every file of this package that is to last gets its name here.
+    """
+    for place in [*Path(part).rglob("*"), part]:
+        _to_disk(place)
+    os.replace(part, path)
+    with contextlib.suppress(OSError):  # some network disks cannot sync a folder; the file is there all the same
+        _to_disk(Path(path).parent)
 
 
 def _to_disk(path):

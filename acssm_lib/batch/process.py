@@ -7,17 +7,24 @@ thread from start to end: on Linux the process ends when the thread that started
 import dataclasses
 import json
 import os
+import secrets
 import signal
+import site
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
+from acssm_lib.batch.family import end_marked
 from acssm_lib.batch.run_one import FAILED, NO_ROOM, REASON
 
 TRIES = 3  # a run whose process was killed or never answered is started up to three times
 _LOOK_S = 0.2  # s between two looks at whether to stop
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+                     "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS")
+_MARK = "ACSSM_RUN"  # in the environment of a run's processes; its value is the try's own
+_ROOT = str(Path(__file__).resolve().parents[2])  # where this package was imported from
 
 
 @dataclass(frozen=True)
@@ -64,14 +71,17 @@ def execute(run, out, notebook, environment, stopped, cwd=None):
 
 def _start(job, environment, stopped, cwd):
     """One process for one try: its exit status and what it wrote to stderr."""
+    mark = secrets.token_hex(8)
     child = subprocess.Popen(  # in its own session, so that Ctrl-C reaches this process only
         [sys.executable, "-m", "acssm_lib.batch.run_one"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, env=environment, cwd=cwd, start_new_session=True,
+        stderr=subprocess.PIPE, env=environment | {_MARK: mark}, cwd=cwd, start_new_session=True,
         text=True, encoding="utf-8", errors="replace")
     given = job
     while True:
         try:
             errors = child.communicate(given, timeout=_LOOK_S)[1]  # stderr is the kernel's too: both have gone now
+            if child.returncode < 0:  # it was killed, and could not end what it had started
+                end_marked(_MARK, mark)
             return child.returncode, errors
         except subprocess.TimeoutExpired:
             given = None
@@ -79,20 +89,29 @@ def _start(job, environment, stopped, cwd):
                 child.terminate()
         except BaseException:
             child.kill()
+            end_marked(_MARK, mark)
             raise
 
 
 def child_environment(jobs=1, threads=None):
-    """Environment of a run: its share of the cores, and figures drawn inline.
+    """Environment of a run: its share of the cores, figures drawn inline, and this very package.
 
     Args:
-        jobs: runs at a time on this machine; a number of threads that the user has set is kept.
+        jobs: runs at a time on this machine; a number of threads that the user has set is kept, and holds for every
+            library that the user has not set another for: torch would follow MKL_NUM_THREADS.
         threads: exact number of threads instead, whatever the environment says.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = dict.fromkeys(_THREAD_VARIABLES, str(threads or max(1, cores // jobs)))
-    environment = share | dict(os.environ) if threads is None else dict(os.environ) | share
+    environment = dict(os.environ)
+    given = {name: environment[name] for name in _THREAD_VARIABLES if environment.get(name, "").strip()}
+    common = next(iter(given.values()), str(max(1, cores // jobs))).split(",")[0].strip()  # OpenMP takes a list
+    share = dict.fromkeys(_THREAD_VARIABLES, common) | given
+    environment |= share if threads is None else dict.fromkeys(_THREAD_VARIABLES, str(threads))
     environment.pop("MPLBACKEND", None)  # the kernel chooses the inline backend only where none is set
+    # No module of the working directory stands for one of Python's; this package is found wherever that is.
+    environment["PYTHONSAFEPATH"] = "1"
+    if _ROOT not in site.getsitepackages() + [site.getusersitepackages()]:
+        environment["PYTHONPATH"] = os.pathsep.join([_ROOT, *filter(None, [environment.get("PYTHONPATH")])])
     return environment
 
 

@@ -11,6 +11,8 @@ from acssm_lib.text import visible
 
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 _ORDER = (DONE, FAILED, RUNNING, WAITING)  # of the table, from top to bottom
+_EXACT = 300  # waiting runs up to which their order is looked at for the time that is left
+_REDRAW_S = 0.2  # s between two drawings of the table that events ask for
 
 
 @dataclass
@@ -38,6 +40,11 @@ class Progress:
         self.slots, self.clock = slots, clock
         self.ended = 0
         self.lock = threading.RLock()
+        # What `time_left` needs, kept up to date: a batch of thousands asks for it thousands of times.
+        self._in_state = {state: {} for state in _ORDER}  # state -> {name: row}
+        self._in_state[WAITING].update(self.rows)
+        self._waiting = Counter(row.run.method for row in self.rows.values())
+        self._known = {}  # method -> (number of measured runs, their seconds); None: all methods
 
     def __enter__(self):
         return self
@@ -48,8 +55,8 @@ class Progress:
     def started(self, run, where=""):
         """``run`` runs now, for the first time or again; ``where`` names its machine."""
         with self.lock:
-            row = self.rows[run.name]
-            row.state, row.words, row.started = RUNNING, where, self.clock()
+            row = self._move(run, RUNNING)
+            row.words, row.started = where, self.clock()
 
     def finished(self, run, words, seconds=None):
         """``run`` is done; ``seconds`` is None when it had been before."""
@@ -62,7 +69,7 @@ class Progress:
     def again(self, run):
         """``run`` has stopped and waits for its next start."""
         with self.lock:
-            self.rows[run.name].state = WAITING
+            self._move(run, WAITING)
 
     def note(self, text):
         """Something about the batch as a whole."""
@@ -70,8 +77,12 @@ class Progress:
 
     def _end(self, run, state, words, seconds):
         with self.lock:
-            row = self.rows[run.name]
-            row.state, row.words, row.seconds = state, words, seconds
+            row = self._move(run, state)
+            row.words, row.seconds = words, seconds
+            if state == DONE and seconds is not None:
+                for method in (run.method, None):
+                    count, total = self._known.get(method, (0, 0.0))
+                    self._known[method] = count + 1, total + seconds
             self.ended += 1
             parts = [f"[{self.ended}/{len(self.rows)}] {run.name}", "" if seconds is None else f"{seconds:.1f} s",
                      words, self.time_left()]
@@ -80,27 +91,38 @@ class Progress:
     def _show(self, line):
         print(visible(line), flush=True)
 
+    def _move(self, run, state):
+        """The run's row, now in another state."""
+        row = self.rows[run.name]
+        del self._in_state[row.state][run.name]
+        self._waiting[run.method] += (state == WAITING) - (row.state == WAITING)
+        self._in_state[state][run.name] = row
+        row.state = state
+        return row
+
     def time_left(self):
         """``about 4 min left``; empty before the first run has ended and after the last.
 
-        A run is expected to take as long as the finished ones of its method took on average, or all of them.
+        A run is expected to take as long as the finished ones of its method took on average, or all of them. Of many
+        waiting runs only the sum is looked at: which slot takes which changes little.
         """
-        rows = list(self.rows.values())
-        waiting = [self._expected(row) for row in rows if row.state == WAITING]
-        running = [(self._expected(row), self.clock() - row.started) for row in rows if row.state == RUNNING]
-        if not waiting and not running or None in waiting or None in [expected for expected, _ in running]:
+        waiting, running = self._in_state[WAITING], self._in_state[RUNNING]
+        if not self._known or not (waiting or running):
             return ""
-        free = [max(0.0, expected - elapsed) for expected, elapsed in running]  # when each slot is free, s from now
+        free = [max(0.0, self._expected(row.run.method) - (self.clock() - row.started))
+                for row in running.values()]  # when each slot is free, s from now
+        if len(waiting) > _EXACT:
+            work = sum(count * self._expected(method) for method, count in self._waiting.items() if count)
+            return _about((sum(free) + work) / self.slots)
         free += [0.0] * (self.slots - len(free))
         heapq.heapify(free)
-        for expected in waiting:
-            heapq.heapreplace(free, free[0] + expected)
+        for row in waiting.values():
+            heapq.heapreplace(free, free[0] + self._expected(row.run.method))
         return _about(max(free))
 
-    def _expected(self, row):
-        known = [other for other in self.rows.values() if other.state == DONE and other.seconds is not None]
-        known = [other for other in known if other.run.method == row.run.method] or known
-        return sum(other.seconds for other in known) / len(known) if known else None
+    def _expected(self, method):
+        count, seconds = self._known.get(method) or self._known[None]
+        return seconds / count
 
 
 def _about(seconds):
@@ -124,7 +146,7 @@ class ProgressTable(Progress):
         from rich.live import Live
 
         super().__init__(runs, slots, clock)
-        self.console, self.whole = console or Console(), False
+        self.console, self.whole, self._drawn = console or Console(), False, 0.0
         self.live = Live(console=self.console, get_renderable=self._table, refresh_per_second=2)
 
     def __enter__(self):
@@ -140,14 +162,16 @@ class ProgressTable(Progress):
         self.console.print(visible(text), markup=False, highlight=False)
 
     def _show(self, line):
-        self.live.refresh()
+        if time.monotonic() - self._drawn >= _REDRAW_S:  # what is missed is drawn by the table's own thread
+            self.live.refresh()
+            self._drawn = time.monotonic()
 
     def _table(self):
         from rich.markup import escape
         from rich.table import Table
 
         with self.lock:
-            count = Counter(row.state for row in self.rows.values())
+            count = Counter({state: len(self._in_state[state]) for state in _ORDER})
             title = ", ".join([f"{count[state]} {state}" for state in _ORDER if count[state]])
             table = Table(title=f"{title}   {self.time_left()}".strip(), title_justify="left", box=None,
                           pad_edge=False, expand=False)
@@ -166,7 +190,7 @@ class ProgressTable(Progress):
     def _chosen(self, count):
         """(row, "") from top to bottom, and (None, words) for those that do not fit: the first of the done runs,
         the last of the others."""
-        rows = {state: [row for row in self.rows.values() if row.state == state] for state in _ORDER}
+        rows = {state: [row for row in self.rows.values() if row.state == state] for state in _ORDER}  # as planned
         room = len(self.rows) if self.whole else max(4, self.console.height - 8)
         shown = {}
         for state, kept in ((RUNNING, 0), (FAILED, 0), (DONE, min(3, count[WAITING])), (WAITING, 0)):

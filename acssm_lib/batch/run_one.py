@@ -15,8 +15,9 @@ import signal
 import sys
 from pathlib import Path
 
+from acssm_lib.batch import family
 from acssm_lib.batch.runs import Run, RunConflict, is_finished
-from acssm_lib.files import sweep, write_json
+from acssm_lib.files import settle, sweep, write_json
 
 FAILED, NO_ROOM, DIED = 3, 4, 1  # exit status: would end the same way; so would any other run; may go better
 PART = ".notebook.part.ipynb"  # a fixed name: the next try overwrites it
@@ -39,15 +40,27 @@ def main():
         disk is full or read-only, ``DIED`` when the kernel died. Why is said in one line on stderr, after
         ``REASON``.
     """
+    family.adopt_orphans()
+    signal.signal(signal.SIGTERM, _end)
     if sys.platform == "linux":  # a killed parent must not leave a training behind: 1 is PR_SET_PDEATHSIG
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
     job = json.load(sys.stdin)
     if sys.platform == "linux" and os.getppid() != job["parent"]:  # killed before the line above
         return DIED
-    status, reason = _locked(Run(**job["run"]), Path(job["out"]), Path(job["notebook"]))
+    try:
+        status, reason = _locked(Run(**job["run"]), Path(job["out"]), Path(job["notebook"]))
+    finally:
+        family.end_descendants()
     if reason:
         print(f"{REASON}{reason}", file=sys.stderr, flush=True)
     return status
+
+
+def _end(number, frame):
+    """Asked to end: nothing that the page has started goes on, then the default takes its way."""
+    family.end_descendants()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def _locked(run, out, notebook):
@@ -87,6 +100,8 @@ def _execute(notebook, parameters):
     from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
 
+    from acssm_lib.batch.kernel import OwnPython
+
     unknown = _unknown_parameters(notebook, parameters)
     if unknown:
         return FAILED, unknown
@@ -99,7 +114,8 @@ def _execute(notebook, parameters):
     reason = None
     try:
         papermill.execute_notebook(
-            str(notebook), str(part), parameters, kernel_name="python3", progress_bar=False, coalesce_streams=True,
+            _literal(notebook), _literal(part), parameters, kernel_name="python3", kernel_manager_class=OwnPython,
+            progress_bar=False, coalesce_streams=True,
             config=Config({"KernelManager": {"transport_encryption": "auto"}}))  # "auto" silences a warning about TCP
     except DeadKernelError:
         return DIED, "the kernel of the notebook died (out of memory?)"
@@ -107,10 +123,15 @@ def _execute(notebook, parameters):
         reason = f"{error.ename}: {error.evalue}".strip().splitlines()[0]
     if reason is None and not (out / "metrics.json").exists():
         reason = "the notebook ended without writing metrics.json"
-    os.replace(part, out / ("failed.ipynb" if reason else "notebook.ipynb"))
+    settle(part, out / ("failed.ipynb" if reason else "notebook.ipynb"))
     if reason and _FULL_WORDS.search(reason):
         return NO_ROOM, f"there is no room left to write ({reason})"
     return (FAILED, reason) if reason else (0, None)
+
+
+def _literal(path):
+    """A path as papermill has to be told: it would fill in what stands in braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _unknown_parameters(notebook, parameters):
@@ -122,7 +143,7 @@ def _unknown_parameters(notebook, parameters):
 
     if not notebook.is_file():
         return f"there is no notebook {notebook}"
-    known = inspect_notebook(notebook)
+    known = inspect_notebook(_literal(notebook))
     unknown = [name for name in parameters if name not in known]
     if unknown:
         return (f"{notebook.name} has no parameter {', '.join(unknown)}; "

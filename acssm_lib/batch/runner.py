@@ -12,10 +12,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from acssm_lib.batch.process import child_environment, execute
 from acssm_lib.batch.progress import show_progress
 from acssm_lib.batch.run_one import PART
 from acssm_lib.batch.runs import Run, accuracy, is_finished
+from acssm_lib.files import settle
 
 _ARRIVAL_S = 60  # s until files written on another machine show here
 
@@ -158,10 +161,17 @@ def _run_here(runs, out, jobs, notebook, batch):
 
 
 def _keep_failed(folder):
-    """Path of ``failed.ipynb``, for a dead kernel the notebook up to its last saved cell; None without either."""
+    """Path of ``failed.ipynb``, for a dead kernel the notebook up to its last saved cell; None without either.
+
+    None, and nothing is moved, while another process is at work in the folder.
+    """
     failed = folder / "failed.ipynb"
-    if (folder / PART).exists():
-        os.replace(folder / PART, failed)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            if (folder / PART).exists():
+                settle(folder / PART, failed)
+    except (Timeout, OSError):  # OSError: no room, or the folder cannot be written
+        return None
     return failed if failed.exists() else None
 
 

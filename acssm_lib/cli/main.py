@@ -3,6 +3,7 @@
 Exit status: 0 when everything asked for was done, 1 for failed work, 2 for bad arguments.
 """
 
+import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -25,12 +26,16 @@ def main(argv=None):
     Raises:
         Exception: whatever went wrong, when ``--debug`` was given; otherwise it is one paragraph on stderr.
     """
+    for stream in (sys.stdout, sys.stderr):  # a locale without ± gets a question mark, not an exception
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
         args = _parser().parse_args(argv)
         return args.command(args)
     except KeyboardInterrupt:
-        print("\nacssm: stopped; the same command goes on from here", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal may be what has gone
+            print("\nacssm: stopped; the same command goes on from here", file=sys.stderr)
         return 128 + signal.SIGINT
     except Exception as error:
         if debug:

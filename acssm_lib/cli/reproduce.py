@@ -178,18 +178,26 @@ def _weights(methods, given):
 
 @contextlib.contextmanager
 def terminated_is_ctrl_c():
-    """A plain ``kill`` ends the batch as Ctrl-C does: children stopped, terminal as it was."""
+    """A plain ``kill`` and a closed terminal end the batch as Ctrl-C does: children stopped, terminal as it was.
+
+    A hang-up that is ignored, as under nohup, stays ignored.
+    """
     def stop(number, frame):
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if before[number] != signal.SIG_IGN:
+            signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in numbers:
+            signal.signal(number, before[number])
 
 
 def _check_paths(args):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from rich.console import Console
@@ -37,6 +38,19 @@ def test_time_left_is_that_of_the_same_method_shared_by_the_slots():
     progress.started(runs[1])
     clock.now += 300
     assert progress.time_left() == "about 10 min left"  # 5 + 1 beside 10: the free slot takes the next long one
+
+
+def test_thousands_of_runs_that_go_on_cost_no_more_each_than_a_few(capsys):
+    runs = runs_of(["a", "b"], range(3000))
+    progress, started = Progress(runs, slots=2, clock=Clock()), time.process_time()
+    for run in runs[:4000]:
+        progress.finished(run, "already done")
+    for run in runs[4000:5000]:
+        progress.started(run)
+        progress.finished(run, "accuracy 0.8", 60)
+    assert progress.time_left() == "about 8 h left"  # 1000 minutes, two at a time
+    assert time.process_time() - started < 5  # 0.1 s; it took minutes
+    assert capsys.readouterr().out.splitlines()[-1].endswith("about 8 h left")
 
 
 def test_finished_before_and_failed_runs_say_nothing_about_the_time():

@@ -51,6 +51,10 @@ if group == "dies" and first:
     time.sleep(60)
 if group == "dies" and second:
     os._exit(1)
+if "forks" in group:
+    import subprocess
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    (folder / "child").write_text(str(child.pid))
 if group.startswith("slow") and first:
     (folder / "kernel.part").write_text(f"{os.getpid()} {os.getppid()}")
     os.replace(folder / "kernel.part", folder / "kernel")
@@ -135,8 +139,27 @@ def test_figures_are_inline_and_the_user_keeps_the_thread_count(batch):
     assert metrics["threads"] == "1"
 
 
+@pytest.mark.parametrize("given, expected", [
+    ({"OMP_NUM_THREADS": "1"}, {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "VECLIB_MAXIMUM_THREADS": "1"}),
+    ({"MKL_NUM_THREADS": "3"}, {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"}),
+    ({"OMP_NUM_THREADS": "5", "NUMEXPR_NUM_THREADS": "7"}, {"MKL_NUM_THREADS": "5", "NUMEXPR_NUM_THREADS": "7"}),
+    ({"OMP_NUM_THREADS": "4,2"}, {"OMP_NUM_THREADS": "4,2", "MKL_NUM_THREADS": "4"}),
+    ({"OMP_NUM_THREADS": " ", "MKL_NUM_THREADS": "2"}, {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}),
+])
+def test_the_user_s_thread_count_holds_for_every_library(monkeypatch, given, expected):
+    for name in process._THREAD_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    environment = process.child_environment(1)
+    assert {name: environment[name] for name in expected} == expected
+    exact = process.child_environment(threads=6)
+    assert {exact[name] for name in process._THREAD_VARIABLES} == {"6"}
+
+
 def test_cores_are_shared_between_jobs(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for name in process._THREAD_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     cores = int(process.child_environment(1)["OMP_NUM_THREADS"])
     assert cores >= 1
     assert process.child_environment(10 * cores)["OMP_NUM_THREADS"] == "1"
@@ -432,6 +455,14 @@ def test_two_processes_never_work_on_one_run(tmp_path, monkeypatch):
         status, reason = run_one._locked(run, tmp_path, make_notebook(tmp_path))
     assert status == run_one.FAILED and "another process is at work in" in reason
     assert files_of(folder) == [".lock"]
+
+
+def test_a_second_call_leaves_the_notebook_of_the_one_at_work_where_it_is(tmp_path):
+    (tmp_path / run_one.PART).write_text("{}")
+    with filelock.FileLock(tmp_path / ".lock"):
+        assert runner._keep_failed(tmp_path) is None
+        assert files_of(tmp_path) == [run_one.PART, ".lock"] or files_of(tmp_path) == [".lock", run_one.PART]
+    assert runner._keep_failed(tmp_path) == tmp_path / "failed.ipynb"  # nobody is at work: it was left by a dead kernel
 
 
 def test_settings_are_compared_again_under_the_lock(tmp_path):
