@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from acssm_lib.files import DataError, write_json
+from acssm_lib.files import DataError, settle, write_json
 from acssm_lib.text import visible
 
 _ATTEMPTS = 5
@@ -55,7 +55,7 @@ def fetch(url, path, size, extra=0, progress=True):
         time.sleep(attempt * _WAIT_S)
         try:
             if _transfer(url, part, tags, size, extra, progress, end):
-                part.replace(path)
+                settle(part, path)
                 tags.unlink()
                 return path
             reason = "the connection was cut"

@@ -1,6 +1,7 @@
 """Writing files so that a reader, or the next start, finds the whole file or none."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -92,6 +93,28 @@ def write_json(path, value):
     text = json.dumps(value, indent=1, allow_nan=False)
     text = re.sub(r'\[([^\[\]{}"]*)\]', lambda numbers: f"[{' '.join(numbers[1].split())}]", text)
     return write_text(path, text + "\n")
+
+
+def write_sealed(path, content):
+    """Bytes and their SHA-256 behind them, atomically; returns the path. Zip archives stay readable as they are."""
+    return write_atomically(path, lambda part: part.write_bytes(content + hashlib.sha256(content).digest()))
+
+
+def read_sealed(path):
+    """The bytes that ``write_sealed`` was given.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedFile: they are not those any more: cut short, empty, or flipped on the disk.
+    """
+    content = Path(path).read_bytes()
+    if hashlib.sha256(content[:-32]).digest() != content[-32:]:
+        raise DamagedFile(f"{path}: damaged ({len(content)} bytes that do not match their digest)")
+    return content[:-32]
+
+
+class DamagedFile(ValueError):
+    """A file of ours does not hold what was written; the message names it. It can be made again."""
 
 
 class DataError(ValueError):

@@ -23,3 +23,4 @@ EMBEDDER_NAMES, METHOD_NAMES = tuple(_EMBEDDERS), tuple(METHOD_COLOURS)
 OWN_PAIRS = ("acoustic-ssm2", "acoustic-ssm2-noise", "mt-slvr")  # methods whose views are their idea
 DATASETS = ("synthetic-frogs", "esc50", "folder")
 DEFAULT_METHODS = ",".join(name for name in METHOD_NAMES if name not in EMBEDDER_NAMES)
+RECORD_SCHEMA = 1  # version of metrics.json; see experiment.schema

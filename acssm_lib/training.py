@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import math
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from acssm_lib.files import write_atomically
+from acssm_lib.code_digest import code_digest
+from acssm_lib.files import DamagedFile, read_sealed, write_atomically, write_sealed
 from acssm_lib.presets import Preset, in_todays_words
 
 _LOOK_EVERY = 20  # steps between two looks at a loss that lies on a GPU
@@ -89,6 +91,8 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
             twentieth of the time allows.
     Returns:
         losses: list of float, one per step, of the whole training, also when it was resumed.
+    A checkpoint that is damaged, or was begun by other code, is named and not used.
+
     Raises:
         ValueError: the checkpoint belongs to another training.
         FloatingPointError: the loss is not finite.
@@ -156,22 +160,48 @@ def _device_of(modules):
 def _save(path, identity, modules, optimiser, generator, losses):
     device = _device_of(modules)
     states = {"cpu": lambda: None, "cuda": lambda: torch.cuda.get_rng_state(device), "mps": torch.mps.get_rng_state}
-    state = {"identity": json.dumps(identity, sort_keys=True), "losses": torch.stack(losses).cpu(),
+    state = {"code": code_digest(), "identity": json.dumps(identity, sort_keys=True),
+             "losses": torch.stack(losses).cpu(),
              "modules": {name: module.state_dict() for name, module in modules.items()},
              "optimiser": optimiser.state_dict(), "generator": generator.get_state(),
              "torch_state": torch.get_rng_state(), "device_state": states[device.type]()}
-    write_atomically(path, lambda part: torch.save(state, part))
+    save_state(path, state)
+
+
+def save_state(path, state):
+    """Tensors and plain values with their digest, atomically; ``load_state`` reads them."""
+    content = io.BytesIO()
+    torch.save(state, content)
+    write_sealed(path, content.getvalue())
+
+
+def load_state(path):
+    """What ``save_state`` wrote, on the CPU.
+
+    Raises:
+        FileNotFoundError, DamagedFile: see ``read_sealed``.
+    """
+    return torch.load(io.BytesIO(read_sealed(path)), map_location="cpu", weights_only=True)
 
 
 def _restore(path, identity, modules, optimiser, generator):
+    """The losses so far; none where the checkpoint is damaged, or was begun by other code: it is started over.
+
+    Raises:
+        ValueError: the checkpoint belongs to another training.
+    """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{path} is not a readable checkpoint ({error}); delete it to start over") from error
+        state = load_state(path)
+    except DamagedFile as error:
+        print(f"{error}; this training starts over")
+        return []
     other = _unlike(json.loads(state["identity"]), json.loads(json.dumps(identity)))
     if other:
         raise ValueError(f"{path} belongs to a training with another {', '.join(other[:5])}; delete it or choose "
                          "another folder")
+    if state.get("code") != code_digest():
+        print(f"{path}: begun by another version of the code; this training starts over")
+        return []
     for name, module in modules.items():
         module.load_state_dict(state["modules"][name])
     optimiser.load_state_dict(state["optimiser"])

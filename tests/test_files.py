@@ -1,12 +1,14 @@
 import json
 import os
+import re
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from acssm_lib import files
-from acssm_lib.files import DAY_S, sweep, write_atomically, write_json
+from acssm_lib.files import DAY_S, DamagedFile, read_sealed, settle, sweep, write_atomically, write_json, write_sealed
 
 
 def test_numbers_stand_on_one_line_and_nothing_else_changes(tmp_path):
@@ -95,3 +97,41 @@ def test_a_sweep_can_be_of_one_file_or_of_what_is_old(tmp_path):
     assert sweep(tmp_path, older_than_s=DAY_S) == []
     leave(others, age_s=DAY_S + 60)
     assert sweep(tmp_path, older_than_s=DAY_S) == [others.name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="looks at descriptors of folders")
+def test_bytes_reach_the_disk_before_the_name_and_the_name_before_the_end(tmp_path, monkeypatch):
+    steps, fsync, replace = [], os.fsync, os.replace
+    place_of = lambda number: Path(os.readlink(f"/proc/self/fd/{number}")).name if Path("/proc").is_dir() else "?"
+    monkeypatch.setattr(os, "fsync", lambda number: steps.append(("sync", place_of(number))) or fsync(number))
+    monkeypatch.setattr(os, "replace", lambda old, new: steps.append(("name", Path(new).name)) or replace(old, new))
+    folder = tmp_path / "part"
+    (folder / "inner").mkdir(parents=True)
+    for name in ("a.txt", "inner/b.txt"):
+        (folder / name).write_text(name)
+    settle(folder, tmp_path / "whole")
+    synced = [name for step, name in steps if step == "sync"]
+    if "?" not in synced:
+        assert set(synced[:4]) == {"a.txt", "b.txt", "inner", "part"} and synced[4:] == [tmp_path.name]
+    assert [step for step, _ in steps] == ["sync"] * 4 + ["name", "sync"]
+    steps.clear()
+    write_json(tmp_path / "value.json", 1)
+    assert [step for step, _ in steps] == ["sync", "name", "sync"] and steps[1] == ("name", "value.json")
+
+
+def test_no_other_module_gives_a_file_its_name():
+    package = Path(files.__file__).parent
+    renames = {path.relative_to(package).as_posix() for path in package.rglob("*.py") if re.search(
+        r"os\.(replace|rename)\(|\b(part|folder|path|archive)\.(replace|rename)\((path|to|root|failed)\b",
+        path.read_text(encoding="utf-8"))}
+    assert renames == {"files.py"}
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "longer"])
+def test_a_sealed_file_is_read_whole_or_not_at_all(tmp_path, damage):
+    file = write_sealed(tmp_path / "x.bin", b"some content")
+    assert read_sealed(file) == b"some content"
+    content = file.read_bytes()
+    file.write_bytes({"empty": b"", "cut": content[:-1], "flipped": b"S" + content[1:], "longer": content + b"x"}[damage])
+    with pytest.raises(DamagedFile, match="x.bin: damaged"):
+        read_sealed(file)

@@ -35,16 +35,17 @@ def end_descendants(patience_s=5.0):
 
 def descendants(pid):
     """Living processes below a process, as /proc knows them; none where there is no /proc."""
-    parents = {}
+    parents, dead = {}, set()
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, IndexError, ValueError):
             state, parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
-            if state not in "ZX":
-                parents[int(folder.name)] = int(parent)
+            parents[int(folder.name)] = int(parent)
+            if state in "ZX":  # its children may still be its own for a moment: its other threads are ending
+                dead.add(int(folder.name))
     found = [pid]
     for above in found:  # grows while it is walked
         found += [child for child, parent in parents.items() if parent == above]
-    return found[1:]
+    return [child for child in found[1:] if child not in dead]
 
 
 def end_marked(name, value, patience_s=5.0):

@@ -85,7 +85,9 @@ def _start(job, environment, stopped, cwd):
             return child.returncode, errors
         except subprocess.TimeoutExpired:
             given = None
-            if stopped():
+            if child.poll() is not None:  # what it has started holds stderr open
+                end_marked(_MARK, mark)
+            elif stopped():
                 child.terminate()
         except BaseException:
             child.kill()

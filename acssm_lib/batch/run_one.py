@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from acssm_lib.batch import family
-from acssm_lib.batch.runs import Run, RunConflict, is_finished
+from acssm_lib.batch.runs import Run, RunConflict, is_finished, record_fault
 from acssm_lib.files import settle, sweep, write_json
 
 FAILED, NO_ROOM, DIED = 3, 4, 1  # exit status: would end the same way; so would any other run; may go better
@@ -121,8 +121,8 @@ def _execute(notebook, parameters):
         return DIED, "the kernel of the notebook died (out of memory?)"
     except papermill.PapermillExecutionError as error:
         reason = f"{error.ename}: {error.evalue}".strip().splitlines()[0]
-    if reason is None and not (out / "metrics.json").exists():
-        reason = "the notebook ended without writing metrics.json"
+    if reason is None and (fault := record_fault(out / "metrics.json")):
+        reason = f"the notebook ended without writing metrics.json ({fault})"
     settle(part, out / ("failed.ipynb" if reason else "notebook.ipynb"))
     if reason and _FULL_WORDS.search(reason):
         return NO_ROOM, f"there is no room left to write ({reason})"

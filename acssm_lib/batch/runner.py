@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from acssm_lib.batch.process import child_environment, execute
 from acssm_lib.batch.progress import show_progress
 from acssm_lib.batch.run_one import PART
-from acssm_lib.batch.runs import Run, accuracy, is_finished
+from acssm_lib.batch.runs import Run, accuracy, finished_or_why
 from acssm_lib.files import settle
 
 _ARRIVAL_S = 60  # s until files written on another machine show here
@@ -78,12 +78,15 @@ def reproduce(runs, out, jobs=1, notebook=None, scheduler=None, cluster=None, cl
         KeyboardInterrupt: Ctrl-C, after every process on this machine has ended; those of workers end in seconds.
     """
     notebook = find_notebook(notebook)
-    finished = [is_finished(run, out) for run in runs]
+    states = [finished_or_why(run, out) for run in runs]
+    finished = [done for done, _ in states]
     _check_writable(Path(out))
     wanted = [run for run, done in zip(runs, finished, strict=True) if not done]
     elsewhere = scheduler is not None or cluster is not None
     batch = _Batch(runs, Path(out), show_progress(runs, 1 if elsewhere else jobs), arrival_s=_ARRIVAL_S * elsewhere)
     with batch.progress:
+        for fault in (fault for _, faults in states for fault in faults):
+            batch.progress.note(fault)
         for run, done in zip(runs, finished, strict=True):
             if done:
                 batch.progress.finished(run, f"already done  {accuracy(run.folder(out))}")

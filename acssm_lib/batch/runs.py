@@ -1,7 +1,7 @@
 """A run is one group, method and seed: its name, its settings, its folder, and whether it has finished.
 
-It is finished when its folder holds the executed notebook and its metrics. A folder that holds a run of other
-settings is never touched.
+It is finished when its folder holds the executed notebook and its record. A folder that holds a run of other settings
+is never touched; a file that is damaged, or of an older schema, says nothing and is made again.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from acssm_lib.names import RECORD_SCHEMA
 from acssm_lib.presets import Preset, in_todays_words
 from acssm_lib.presets import preset as named_preset
 
@@ -80,22 +81,62 @@ def plan(dataset, groups, methods, seeds, preset="quick", overrides=None, data=N
 
 
 def is_finished(run, out):
-    """Whether the run's notebook and metrics are both there.
+    """Whether the run's notebook and its record are both there, and whole.
 
     Raises:
         RunConflict: the folder holds a run, finished or not, of other parameters or settings.
     """
-    folder = run.folder(out)
+    return finished_or_why(run, out)[0]
+
+
+def finished_or_why(run, out):
+    """(whether the run is finished, a sentence for each of its files that is there but cannot be used).
+
+    Raises:
+        RunConflict: see ``is_finished``.
+    """
+    folder, faults = run.folder(out), []
     wanted = json.loads(json.dumps(run.config()))  # as a file would give it back
-    for path in (folder / "config.json", folder / "metrics.json"):
-        if path.exists():
-            differences = _differences(read_json(path), wanted, folder)
+    for name, needed in (("config.json", False), ("metrics.json", True)):
+        stored, fault = _read(folder / name, needed)
+        if fault:
+            faults.append(f"{folder / name}: {fault}; this run is done again")
+        elif stored:
+            differences = _differences(stored, wanted, folder)
             if differences:
                 holds, asked = (", ".join(f"{key}={pair[side]}" for key, pair in differences[:3]) for side in (0, 1))
                 more = f" (and {len(differences) - 3} more)" if len(differences) > 3 else ""
                 raise RunConflict(f"{folder} holds a run with {holds}, you asked for {asked}{more}; "
                                   "choose another --out or delete it")
-    return (folder / "notebook.ipynb").exists() and (folder / "metrics.json").exists()
+    whole = record_fault(folder / "metrics.json") is None and _size(folder / "notebook.ipynb") > 0
+    return whole, faults
+
+
+def record_fault(path):
+    """Why a file is no record of a finished run, in a few words; None if it is one."""
+    stored, fault = _read(path, record=True)
+    return fault if stored is not None or fault else "not there"
+
+
+def _read(path, record):
+    """(dict in a JSON file, None), (None, what is wrong with the file), or (None, None) where there is none."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None, None
+    except ValueError:
+        return None, "empty" if _size(path) == 0 else "not JSON"
+    if not isinstance(stored, dict):
+        return None, "not JSON of a run"
+    if record and stored.get("schema") != RECORD_SCHEMA:
+        return None, f"no record of schema {RECORD_SCHEMA} (schema: {stored.get('schema', 'none')})"
+    if record and not isinstance(stored.get("accuracy_mean"), float | int):
+        return None, "a record without accuracy_mean"
+    return stored, None
+
+
+def _size(path):
+    return path.stat().st_size if path.exists() else 0
 
 
 def _differences(stored, wanted, folder):
@@ -123,16 +164,9 @@ def _same_place(stored, wanted, folder):
     return any(os.path.realpath(start / stored) == os.path.realpath(wanted) for start in starts)
 
 
-def read_json(path):
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunConflict(f"{path} is not JSON ({error}); delete {path.parent} to run it again") from None
-
-
 def accuracy(folder):
-    """``accuracy 0.812 ± 0.034`` from the metrics of a finished run; 95 % interval, half its width."""
-    metrics = read_json(Path(folder) / "metrics.json")
+    """``accuracy 0.812 ± 0.034`` from the record of a finished run; 95 % interval, half its width."""
+    metrics = json.loads((Path(folder) / "metrics.json").read_text(encoding="utf-8"))
     low, high = metrics.get("accuracy_ci95") or (None, None)
     half = "" if None in (low, high) else f" ± {(high - low) / 2:.3f}"  # one episode has no interval
-    return f"accuracy {metrics.get('accuracy_mean', float('nan')):.3f}{half}"
+    return f"accuracy {metrics['accuracy_mean']:.3f}{half}"

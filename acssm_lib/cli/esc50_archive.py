@@ -5,7 +5,6 @@ SHA-256 of the archive: the publisher gives no digest, so what arrived is hashed
 """
 
 import hashlib
-import os
 import shutil
 import stat
 import time
@@ -20,7 +19,7 @@ from tqdm import tqdm
 from acssm_lib.data.audio import read
 from acssm_lib.data.layouts import scan_esc50
 from acssm_lib.fetch import fetch, megabytes, need_space, read_json
-from acssm_lib.files import DataError, write_json
+from acssm_lib.files import DataError, settle, write_json
 
 ESC50_URL = "https://github.com/karolpiczak/ESC-50/archive/master.zip"
 LICENCE = "CC BY-NC 3.0 (the ESC-10 subset: CC BY 3.0)"
@@ -116,7 +115,7 @@ def _unpack(archive, root, progress, expect):
                 with file.open(member) as source, open(folder / name, "xb") as copy:
                     shutil.copyfileobj(source, copy)
         _verify(folder / top, archive, progress, expect)
-        os.replace(folder / top, root)
+        settle(folder / top, root)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, UnicodeError) as error:
         raise DataError(f"{archive} is damaged, at {name}: {error}") from error
     finally:

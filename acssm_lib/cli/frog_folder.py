@@ -16,7 +16,7 @@ from pathlib import Path
 import soundfile
 
 from acssm_lib.data.frogs import SyntheticFrogs
-from acssm_lib.files import DataError
+from acssm_lib.files import DataError, settle
 
 _CLIPS_OF_A_FROG = 5
 
@@ -57,5 +57,5 @@ def write_frog_folder(to, labelled=40, unlabelled=50, seed=0):
             rows.append((name, frogs.sources[index]))
     with open(part / "sources.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("file", "source"), *rows])
-    part.replace(to)
+    settle(part, to)
     return to

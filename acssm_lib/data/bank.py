@@ -18,9 +18,10 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from acssm_lib.data.clips import Clips
-from acssm_lib.files import DataError, default_cache_dir, sweep, write_atomically
+from acssm_lib.files import DamagedFile, DataError, default_cache_dir, read_sealed, sweep, write_sealed
 
 _ROW = np.dtype([("key", "S32"), ("offset", "<i8"), ("length", "<i8"), ("digest", "u1", 32)])
+_read_before = set()  # (path, key, offset) of the clips that this process has read against their digest
 
 
 class DiskBank:
@@ -28,7 +29,8 @@ class DiskBank:
 
     Two processes may fill it at once: the second waits, and finds what the first one made. One that was killed goes on
     from the last saved index. A damaged index is started anew; of a file that was cut short, only the clips that are
-    gone are made again. Deleting the folder is always safe.
+    gone are made again. Every process reads a clip against its digest when it first opens it: one that has changed on
+    the disk is made again, and the file is named. Deleting the folder is always safe.
 
     Args:
         source: the data folder, or the name of a data set that is generated; names the bank.
@@ -52,7 +54,8 @@ class DiskBank:
             DataError: the cache cannot be written; and whatever ``make`` raises (clips made before it are kept).
         Taught in: 01_audio_preprocessing.
         """
-        keys, index = _short(keys), self._read()
+        keys = _short(keys)
+        index = self._sound(self._read(), keys)
         rows = _find(index, keys)
         if (rows < 0).any():
             index = self._fill(keys, make, progress)
@@ -74,7 +77,7 @@ class DiskBank:
     def refresh(self, keys, make):
         """Make every clip again, there or not; one whose samples differ replaces what is kept.
 
-        Where ``make`` returns None nothing is kept.
+        Where ``make`` returns None nothing is kept. What has changed on the disk is replaced.
 
         Raises:
             DataError: the cache cannot be written; and whatever ``make`` raises.
@@ -89,7 +92,7 @@ class DiskBank:
             with FileLock(self.folder / "lock"), open(self._samples, "ab", buffering=0) as file:
                 sweep(self.folder)
                 file.write(bytes(file.tell() % 2))  # a write that failed halfway may have left half a sample
-                index = self._read()  # another process may have made some of them meanwhile
+                index = self._sound(self._read(), keys, again)  # another process may have made some meanwhile
                 rows = _find(index, keys)
                 todo = range(len(keys)) if again else np.flatnonzero(rows < 0)
                 hidden = None if progress is None else not progress  # None: shown in a terminal only
@@ -128,20 +131,39 @@ class DiskBank:
         index = np.concatenate([index[~np.isin(index["key"], fresh["key"])], fresh])
         body = io.BytesIO()
         np.save(body, index)
-        content = body.getvalue() + hashlib.sha256(body.getvalue()).digest()
-        write_atomically(self._index, lambda part: part.write_bytes(content))
+        write_sealed(self._index, body.getvalue())
         return index
 
     def _read(self):
         """The rows whose samples are there; none if there is no index, or a damaged one."""
         try:
-            content, size = self._index.read_bytes(), self._samples.stat().st_size
-        except OSError:
+            content, size = read_sealed(self._index), self._samples.stat().st_size
+        except (OSError, DamagedFile):
             return np.zeros(0, _ROW)
-        if hashlib.sha256(content[:-32]).digest() != content[-32:]:
-            return np.zeros(0, _ROW)
-        index = np.load(io.BytesIO(content[:-32]))
+        index = np.load(io.BytesIO(content))
         return index[2 * (index["offset"] + index["length"]) <= size]
+
+    def _sound(self, index, keys, again=False):
+        """The rows without those of ``keys`` whose samples are not what was written; each is read once per process."""
+        rows = _find(index, keys)
+        known = {row: (str(self._samples), index["key"][row], int(index["offset"][row]))
+                 for row in np.unique(rows[rows >= 0])}
+        unread = [row for row, name in known.items() if again or name not in _read_before]
+        if not unread:
+            return index
+        damaged = []
+        with open(self._samples, "rb", buffering=0) as file:
+            for row in sorted(unread, key=lambda row: index["offset"][row]):
+                file.seek(2 * index["offset"][row])
+                samples = file.read(2 * int(index["length"][row]))
+                if hashlib.sha256(samples).digest() != index["digest"][row].tobytes():
+                    damaged.append(row)
+                else:
+                    _read_before.add(known[row])
+        if damaged:
+            print(f"{self._samples}: {len(damaged)} of {len(unread)} kept clips have changed on the disk; "
+                  "they are made again")
+        return np.delete(index, damaged)
 
 
 def _short(keys):

@@ -11,6 +11,7 @@ import torch
 from acssm_lib.experiment.schema import check_metrics
 from acssm_lib.fewshot.statistics import mean_interval
 from acssm_lib.files import write_json
+from acssm_lib.names import RECORD_SCHEMA
 from acssm_lib.training import computing_precision
 
 
@@ -35,7 +36,7 @@ def supports_digest(supports):
 
 
 def run_record(*, dataset, group, method, seed, config, overrides, data, measured, pretrainings, parameters, device):
-    """What a run measured, as ``metrics.json`` holds it (schema 1).
+    """What a run measured, as ``metrics.json`` holds it (``names.RECORD_SCHEMA``).
 
     Args:
         measured: (readout, n_shot) -> draws, from ``measure`` or ``pooled``. ``episodes`` are those of the fine-tuning,
@@ -49,7 +50,8 @@ def run_record(*, dataset, group, method, seed, config, overrides, data, measure
     mean, interval = mean_interval([draw["accuracy"] for draw in draws], n_query=draws[0]["n_query"])
     n_way = len(data.classes)
     return {
-        "schema": 1, "dataset": dataset.name, "synthetic": getattr(dataset, "synthetic", False), "group": group,
+        "schema": RECORD_SCHEMA, "dataset": dataset.name, "synthetic": getattr(dataset, "synthetic", False),
+        "group": group,
         "classes": data.classes, "method": method, "preset": config.name, "seed": seed, "n_way": n_way,
         "n_shot": config.n_shot, "protocol": config.protocol, "readout": readout,
         "episodes": [{key: draw[key] for key in draw if key not in ("confusion", "shuffled")} for draw in draws],

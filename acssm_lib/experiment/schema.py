@@ -2,7 +2,7 @@
 
 import fastjsonschema
 
-from acssm_lib.names import PROTOCOLS, READOUTS
+from acssm_lib.names import PROTOCOLS, READOUTS, RECORD_SCHEMA
 
 # Records come from strangers too: every text, list and number has a limit, far above what a run can need.
 _FLAG = {"type": "boolean"}
@@ -31,7 +31,7 @@ _PLAIN: dict = {"type": ["string", "number", "boolean", "null"], "maxLength": 10
 _VALUES = {"type": "object", "propertyNames": {"pattern": r"^\w[\w.-]{0,99}$"}, "maxProperties": 1000,
            "additionalProperties": {**_PLAIN, "type": [*_PLAIN["type"], "array"], "items": _PLAIN, "maxItems": 100}}
 SCHEMA = {"$schema": "http://json-schema.org/draft-07/schema#"} | _object(
-    schema={"const": 1}, dataset=_NAME, group=_NAME, classes=_list(_NAME, minItems=1),
+    schema={"const": RECORD_SCHEMA}, dataset=_NAME, group=_NAME, classes=_list(_NAME, minItems=1),
     method={**_NAME, "pattern": "^[^,]*$"},  # behind a comma a table says what was done to it
     preset=_NAME, seed=_SEED, n_way=_WAYS, n_shot=_SOME,
     episodes=_list(_object({"support": _list(_LINE)}, seed=_SEED, **DRAWS), minItems=1),

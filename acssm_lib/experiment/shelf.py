@@ -6,17 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from filelock import FileLock
 
 from acssm_lib.baselines.weights import find
 from acssm_lib.experiment.methods import METHODS, build_encoder, member_seeds, objective_of
 from acssm_lib.fewshot.protocols import pretraining_pool
-from acssm_lib.files import default_cache_dir, sweep, write_atomically
+from acssm_lib.files import DamagedFile, default_cache_dir, sweep
 from acssm_lib.model.ensemble import together
 from acssm_lib.names import EMBEDDER_NAMES
 from acssm_lib.pretraining.contrastive import Pretraining, pretrain
-from acssm_lib.training import computing_precision, pick_device
+from acssm_lib.training import computing_precision, load_state, pick_device, save_state
 
 
 def pretrained_encoder(method, data, config, seed, *, pool=None, device=None, progress=True, folder=None, weights=None):
@@ -26,7 +25,7 @@ def pretrained_encoder(method, data, config, seed, *, pool=None, device=None, pr
     precision, and the version number of the training code. Threads and device round differently and are no part of
     it, so that another ``--jobs`` or a GPU finds what is there, and goes on from its checkpoint. Of two
     processes that need the same encoder one trains it and the other waits; a training that was stopped goes on from
-    its checkpoint.
+    its checkpoint. A kept file is read against its digest: a damaged one is named and trained again.
 
     Args:
         data: a ``GroupData``.
@@ -57,18 +56,29 @@ def _pretrained_member(method, data, config, seed, pool, device, progress, folde
     path = Path(folder or default_cache_dir() / "encoders") / f"{name}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
+        kept = _kept(path)
+        if kept is None:
             sweep(path.parent, name)  # half a checkpoint of a training that was killed while it wrote
             checkpoint = path.with_suffix(".ckpt")
             done = pretrain(model, data.clips, pool, config, seed, objective=objective_of(method, config),
                             checkpoint=checkpoint, device=device, progress=progress)
             kept = {"weights": {key: value.cpu() for key, value in model.state_dict().items()},
                     "losses": done.losses, "seconds": done.seconds}
-            write_atomically(path, lambda part: torch.save(kept, part))
+            save_state(path, kept)
             checkpoint.unlink(missing_ok=True)
-    kept = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(kept["weights"])
     return model, Pretraining(len(pool), len(kept["losses"]), kept["seconds"], kept["losses"])
+
+
+def _kept(path):
+    """A kept encoder, or None; one that is damaged is named."""
+    try:
+        return load_state(path)
+    except FileNotFoundError:
+        return None
+    except DamagedFile as error:
+        print(f"{error}; this encoder is trained again")
+        return None
 
 
 # What a pre-training does not depend on, besides everything about fine-tuning and its head.

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from acssm_lib.code_digest import code_digest
 from acssm_lib.fewshot.episodes import episode_seeds, shares_source
 from acssm_lib.fewshot.protocols import Split
 from acssm_lib.files import write_json
@@ -31,7 +32,8 @@ def evaluate(learner, labels, sources, names, config: Preset, seed: int, *, spli
         shuffled: ask every query a second time with its frames in random order, by
             ``learner.predict(indices, shuffle_seed=...)``.
         checkpoint: folder in which finished draws are kept; a killed evaluation resumes with the next one. What was
-            kept for another encoder, other settings or clips is refused by name; half a file is drawn again.
+            kept for another encoder, other settings or clips is refused by name; a damaged file, and a draw of another
+            version of the code, is named and drawn again.
     Returns:
         list of dictionaries, one per draw: seed, accuracy, n_query, accuracy_unshared_sources (None when every
         query shares one), n_query_unshared_sources, support (clip names), confusion (n_way, n_way), seconds; with
@@ -66,7 +68,8 @@ def evaluate(learner, labels, sources, names, config: Preset, seed: int, *, spli
             score = _score(predicted, episode, labels, sources, n_way)
             results[-1]["shuffled"] = {key: score[key] for key in ("accuracy", "accuracy_unshared_sources")}
         if file:
-            write_json(file, results[-1] | {"identity": identity})
+            write_json(file, {"draw": results[-1], "identity": identity, "code": code_digest(),
+                              "digest": _seal(results[-1], identity)})
             if draw != draws[0]:  # the first can be made again from it at once, to keep it
                 file.with_suffix(".ckpt").unlink(missing_ok=True)
     return results
@@ -105,20 +108,29 @@ def _kept(file, identity):
         ValueError: it is one of another experiment.
     """
     try:
-        draw = json.loads(file.read_text(encoding="utf-8"))
-        found = draw.pop("identity", {})
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        draw, found, code, digest = (kept[key] for key in ("draw", "identity", "code", "digest"))
     except FileNotFoundError:
         return None
-    except (ValueError, AttributeError, TypeError):  # a power cut left half of it
+    except (ValueError, KeyError, TypeError):  # empty, cut short, or of a version that wrote something else
+        print(f"{file}: damaged or of an older version; drawn again")
         return None
-    if not isinstance(found, dict) or not found:
-        raise ValueError(f"{file} does not say what it is a draw of; delete {file.parent} to start over")
+    if not isinstance(found, dict) or digest != _seal(draw, found):
+        print(f"{file}: damaged, it does not match its digest; drawn again")
+        return None
     found = Preset().as_dict() | found  # a setting that came later stood at its default
     other = [key for key in identity if found.get(key) != identity[key]]
     if other:
         raise ValueError(f"{file} was measured with another {', '.join(other[:5])}; delete {file.parent} to start "
                          "over, or choose another folder")
+    if code != code_digest():
+        print(f"{file}: of another version of the code; drawn again")
+        return None
     return draw
+
+
+def _seal(draw, identity):
+    return _digest(json.dumps([draw, identity], sort_keys=True).encode())
 
 
 def _score(predicted, episode, labels, sources, n_way):

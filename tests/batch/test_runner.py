@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import torch
 
 from acssm_lib.batch import process, run_one, runner
 from acssm_lib.batch.runner import reproduce
-from acssm_lib.batch.runs import Run, RunConflict, is_finished, plan
+from acssm_lib.batch.runs import Run, RunConflict, finished_or_why, is_finished, plan
 
 PARAMETERS = """\
 dataset = "synthetic-frogs"  # no download
@@ -59,7 +60,7 @@ if group.startswith("slow") and first:
     (folder / "kernel.part").write_text(f"{os.getpid()} {os.getppid()}")
     os.replace(folder / "kernel.part", folder / "kernel")
     time.sleep(60)
-metrics = {"accuracy_mean": 0.8, "accuracy_ci95": [0.7, 0.9], "seed": seed, "preset": preset, "data": data,
+metrics = {"schema": 1, "accuracy_mean": 0.8, "accuracy_ci95": [0.7, 0.9], "seed": seed, "preset": preset, "data": data,
            "overrides": overrides, "weights": weights, "encoders": encoders,
            "backend": os.environ["MPLBACKEND"], "threads": os.environ["OMP_NUM_THREADS"]}
 (folder / ".metrics.part").write_text(json.dumps(metrics))
@@ -87,7 +88,8 @@ def leave_run(run, out, *, finished=True):
     (folder / "config.json").write_text(json.dumps(run.config()))
     if finished:
         (folder / "notebook.ipynb").write_text("{}")
-        (folder / "metrics.json").write_text(json.dumps({"accuracy_mean": 0.5, "accuracy_ci95": [0.4, 0.6]}))
+        record = {"schema": 1, "accuracy_mean": 0.5, "accuracy_ci95": [0.4, 0.6]}
+        (folder / "metrics.json").write_text(json.dumps(record))
     return folder
 
 
@@ -194,7 +196,7 @@ def test_failed_run_is_reported_kept_and_not_repeated(batch):
 
 def test_notebook_that_ends_without_metrics_has_failed(batch):
     early = batch["failures"][1]
-    assert early.reason == "the notebook ended without writing metrics.json"
+    assert early.reason == "the notebook ended without writing metrics.json (not there)"
     assert not is_finished(early.run, batch["out"])
 
 
@@ -341,16 +343,35 @@ def test_metrics_of_other_settings_are_refused_without_config(tmp_path):
     run = Run("synthetic-frogs", "good", "mel-stats", 0)
     folder = leave_run(run, tmp_path)
     (folder / "config.json").unlink()
-    (folder / "metrics.json").write_text(json.dumps({"preset": "paper"}))
+    (folder / "metrics.json").write_text(json.dumps({"schema": 1, "accuracy_mean": 0.5, "preset": "paper"}))
     with pytest.raises(RunConflict, match="preset=paper"):
         is_finished(run, tmp_path)
 
 
-def test_unreadable_config_is_named(tmp_path):
+@pytest.mark.parametrize("name, content, words", [
+    ("metrics.json", "{}", r"no record of schema 1 \(schema: none\)"),
+    ("metrics.json", '{"schema": 0, "accuracy_mean": 0.5}', r"no record of schema 1 \(schema: 0\)"),
+    ("metrics.json", '{"schema": 1}', "a record without accuracy_mean"),
+    ("metrics.json", "", "empty"),
+    ("metrics.json", '{"schema": 1, "accur', "not JSON"),
+    ("metrics.json", "[]", "not JSON of a run"),
+    ("config.json", "{", "not JSON"),
+])
+def test_a_damaged_or_older_file_is_named_and_its_run_done_again(tmp_path, capsys, name, content, words):
     run = Run("synthetic-frogs", "good", "mel-stats", 0)
-    (leave_run(run, tmp_path) / "config.json").write_text("{")
-    with pytest.raises(RunConflict, match="config.json is not JSON"):
-        is_finished(run, tmp_path)
+    file = leave_run(run, tmp_path, finished=name == "metrics.json") / name
+    file.write_text(content)
+    finished, (fault,) = finished_or_why(run, tmp_path)
+    assert not finished and re.fullmatch(f"{re.escape(str(file))}: {words}; this run is done again", fault)
+    if content in ("{}", "{"):
+        assert reproduce([run], tmp_path, notebook=make_notebook(tmp_path)) == []
+        assert fault in capsys.readouterr().out and is_finished(run, tmp_path)
+
+
+def test_an_empty_notebook_is_none(tmp_path):
+    run = Run("synthetic-frogs", "good", "mel-stats", 0)
+    (leave_run(run, tmp_path) / "notebook.ipynb").write_text("")
+    assert not is_finished(run, tmp_path)
 
 
 def test_unknown_parameter_is_refused_without_a_kernel(tmp_path):

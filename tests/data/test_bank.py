@@ -97,6 +97,40 @@ def test_of_a_file_that_was_cut_only_the_clips_that_are_gone_are_made_again(tmp_
     assert made == ([2, 3, 4] if left else [0, 1, 2, 3, 4]) and same(again, range(5))  # 100 + 101 samples are whole
 
 
+@pytest.mark.parametrize("by", ["clips", "refresh"])
+def test_a_clip_that_has_changed_on_the_disk_is_named_and_made_again(tmp_path, capsys, monkeypatch, by):
+    store = DiskBank("frogs", tmp_path)
+    store.clips(KEYS[:5], noise)
+    samples = store.folder / "samples.i16"
+    with open(samples, "r+b") as file:  # one bit, in the third clip
+        file.seek(2 * (100 + 101) + 20)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 8]))
+    monkeypatch.setattr(bank, "_read_before", set())  # as in another process
+    made = []
+    if by == "clips":
+        again = store.clips(KEYS[:5], lambda place: made.append(place) or noise(place))
+        assert made == [2] and same(again, range(5))
+    else:
+        store.refresh(KEYS[:5], noise)
+    said = capsys.readouterr().out
+    assert f"{samples}: 1 of 5 kept clips have changed on the disk; they are made again" in said
+    assert same(store.clips(KEYS[:5], never), range(5)) and capsys.readouterr().out == ""
+
+
+def test_a_process_reads_each_clip_against_its_digest_once(tmp_path, monkeypatch):
+    store = DiskBank("frogs", tmp_path)
+    store.clips(KEYS[:3], noise)
+    monkeypatch.setattr(bank, "_read_before", set())
+    store.clips(KEYS[:2], never)
+    assert len(bank._read_before) == 2
+    (store.folder / "samples.i16").write_bytes(bytes(700))  # too late for this process: mapped files are trusted
+    assert len(store.clips(KEYS[:2], never).lengths) == 2
+    with pytest.raises(AssertionError, match="clip 2 made again"):
+        store.clips(KEYS[:3], never)
+
+
 def test_samples_that_no_index_speaks_of_are_passed_over(tmp_path):
     store = DiskBank("frogs", tmp_path)
     store.clips(KEYS[:2], noise)
@@ -126,7 +160,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     store = DiskBank("frogs", tmp_path)
-    monkeypatch.setattr(bank, "write_atomically", full)
+    monkeypatch.setattr(bank, "write_sealed", full)
     with pytest.raises(DataError, match="No space left on device"):
         store.clips(KEYS[:2], noise)
     monkeypatch.undo()

@@ -156,3 +156,24 @@ def test_what_a_killed_training_left_half_written_is_swept_and_nothing_of_others
     others.write_text("being written")
     pretrained_encoder("adapted-cnn", data, tiny, 0, progress=False, folder=tmp_path)
     assert kept.exists() and not ours.exists() and others.exists()
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped"])
+def test_a_damaged_encoder_is_named_and_trained_again(tiny, tmp_path, capsys, damage):
+    data = load_group(FROGS, "order", tiny, 0, progress=False)
+    get = lambda: pretrained_encoder("adapted-cnn", data, tiny, 0, progress=False, folder=tmp_path)
+    first, trained = get()
+    (file,) = tmp_path.glob("*.pt")
+    content = file.read_bytes()
+    middle = len(content) // 2
+    file.write_bytes({"empty": b"", "cut": content[:-100],
+                      "flipped": content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1:]}[damage])
+    capsys.readouterr()
+    again, trained_again = get()
+    said = capsys.readouterr().out
+    assert said.startswith(f"{file}: damaged") and said.endswith("this encoder is trained again\n")
+    assert trained_again.losses == trained.losses
+    for ours, theirs in zip(first.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs)
+    get()
+    assert capsys.readouterr().out == ""

@@ -8,6 +8,7 @@ import torch
 from acssm_lib.baselines.mel_statistics import MelStatistics
 from acssm_lib.data.clips import Clips
 from acssm_lib.experiment.methods import METHODS, build_encoder
+from acssm_lib.fewshot import evaluation
 from acssm_lib.fewshot.embedding import CropFeatures, embed, shuffle_frames
 from acssm_lib.fewshot.episodes import Episode
 from acssm_lib.fewshot.evaluation import _score, evaluate
@@ -123,7 +124,28 @@ def test_a_stopped_evaluation_keeps_its_finished_draws(tiny, tmp_path, monkeypat
     monkeypatch.setattr(Oracle, "fit", fit)
     second = Oracle(LABELS)
     assert len(run(second)) == 2 and len(second.shown) == 1
-    assert len(json.loads((tmp_path / "draw0.json").read_text())["support"]) == 6
+    assert len(json.loads((tmp_path / "draw0.json").read_text())["draw"]["support"]) == 6
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "{}", "older", "flipped", "other code"])
+def test_a_damaged_draw_and_one_of_other_code_are_named_and_drawn_again(tiny, tmp_path, capsys, monkeypatch, damage):
+    run = lambda learner: evaluate(learner, LABELS, SOURCES, NAMES, tiny, 0, checkpoint=tmp_path, progress=False)
+    whole = run(Oracle(LABELS))
+    file = tmp_path / "draw0.json"
+    content = file.read_text()
+    if damage == "other code":
+        monkeypatch.setattr(evaluation, "code_digest", lambda: "another")
+    else:
+        file.write_text({"empty": "", "cut": content[:-100], "{}": "{}", "older": json.dumps(whole[0]),
+                         "flipped": content.replace('"accuracy": 1.0', '"accuracy": 0.5')}[damage])
+    learner = Oracle(LABELS)
+    again = run(learner)
+    assert len(learner.shown) == (2 if damage == "other code" else 1)
+    assert [draw["accuracy"] for draw in again] == [draw["accuracy"] for draw in whole]
+    said = capsys.readouterr().out
+    assert said.startswith(f"{file}: ") and said.splitlines()[0].endswith("drawn again")
+    third = Oracle(LABELS)
+    assert len(run(third)) == 2 and third.shown == []
 
 
 def kept_draws(folder, tiny, learner=None, names=NAMES, sources=SOURCES, shuffled=False, split=None, **changes):
@@ -165,23 +187,12 @@ def test_finished_draws_of_another_encoder_or_of_other_samples_are_refused(bank,
         kept_draws(tmp_path, config, FineTuning(encoder, quiet, config, progress=False))
 
 
-def test_half_a_draw_is_drawn_again_and_one_without_identity_refused(tiny, tmp_path):
-    first = kept_draws(tmp_path, tiny)
-    whole = json.loads((tmp_path / "draw0.json").read_text())
-    for half in ("", '{"accuracy": 0.5', "[0.5]"):
-        (tmp_path / "draw0.json").write_text(half)
-        again = kept_draws(tmp_path, tiny)
-        assert [draw["accuracy"] for draw in again] == [draw["accuracy"] for draw in first]
-    (tmp_path / "draw0.json").write_text(json.dumps({key: whole[key] for key in whole if key != "identity"}))
-    with pytest.raises(ValueError, match="does not say what it is a draw of"):
-        kept_draws(tmp_path, tiny)
-
-
 def test_a_draw_from_before_a_setting_came_is_one_of_its_default(tiny, tmp_path):
     kept_draws(tmp_path, tiny)
     for file in tmp_path.glob("draw*.json"):
         draw = json.loads(file.read_text())
         assert draw["identity"].pop("n_members") == 1
+        draw["digest"] = evaluation._seal(draw["draw"], draw["identity"])
         file.write_text(json.dumps(draw))
     later = Oracle(LABELS)
     kept_draws(tmp_path, tiny, later)

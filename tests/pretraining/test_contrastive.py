@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from acssm_lib import training
 from acssm_lib.data.clips import Clips
 from acssm_lib.model.encoder import AcousticSSM
 from acssm_lib.pretraining.contrastive import (
@@ -161,9 +162,26 @@ def test_a_checkpoint_of_other_settings_is_refused(bank, tiny, tmp_path):
     recorded_again = Clips([bank.waveform(clip) * 0.5 for clip in range(12)])
     with pytest.raises(ValueError, match="another clips; delete it"):
         pretrain(build(tiny), recorded_again, range(12), tiny, seed=0, checkpoint=file, progress=False)
-    file.write_bytes(b"half a checkpoint")
-    with pytest.raises(ValueError, match="not a readable checkpoint"):
-        pretrain(build(tiny), bank, range(12), tiny, seed=0, checkpoint=file, progress=False)
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "other code"])
+def test_a_damaged_checkpoint_and_one_of_other_code_are_named_and_not_used(bank, tiny, tmp_path, capsys, monkeypatch,
+                                                                           damage):
+    file = tmp_path / "pretraining.ckpt"
+    whole = pretrain(build(tiny), bank, range(12), tiny, seed=0, checkpoint=file, progress=False)
+    content = file.read_bytes()
+    middle = len(content) // 2
+    if damage == "other code":
+        monkeypatch.setattr(training, "code_digest", lambda: "another")
+    else:
+        file.write_bytes({"empty": b"", "cut": content[:-100], "flipped": content[:middle] + bytes(
+            [content[middle] ^ 1]) + content[middle + 1:]}[damage])
+    again = pretrain(build(tiny), bank, range(12), tiny, seed=0, checkpoint=file, progress=False)
+    assert again.losses == whole.losses
+    said = capsys.readouterr().out
+    assert said.startswith(f"{file}: ") and said.endswith("this training starts over\n") and len(said.splitlines()) == 1
+    pretrain(build(tiny), bank, range(12), tiny, seed=0, checkpoint=file, progress=False)
+    assert capsys.readouterr().out == ""  # the new one is whole
 
 
 def test_one_clip_cannot_be_contrasted(bank, tiny):
