@@ -56,8 +56,9 @@ NUMBERS = [field.name for field in dataclasses.fields(Preset) if number_of(field
 
 
 def test_every_field_has_a_range_or_choices_and_every_preset_keeps_to_them():
-    for field, hint in typing.get_type_hints(Preset).items():
-        assert (field in _RANGES) == (field in NUMBERS) and (field in _CHOICES) == (hint is str and field != "name")
+    words = {field for field, hint in typing.get_type_hints(Preset).items() if hint is str} - {"name"}
+    assert set(NUMBERS) ^ set(_RANGES) == set(), "fields of numbers and _RANGES"
+    assert words ^ set(_CHOICES) == set(), "fields of words and _CHOICES"
     for name in PRESETS:
         assert preset(name, **{field: getattr(PRESETS[name], field) for field in NUMBERS}) == PRESETS[name]
 

@@ -35,7 +35,7 @@ def test_every_readout_is_measured_on_the_same_draws(data, config, tmp_path):
     encoder = build_encoder("supervised", data.clips, split.pool, config, 0).eval()
     measured = measure(encoder, data, split, config, 0, checkpoint=tmp_path, progress=False)
     assert list(measured) == [*((name, 2) for name in READOUTS), ("logistic", 1), ("logistic", 3)]
-    assert [len(draws) for draws in measured.values()] == [2, 5, 5, 5, 5, 5]
+    assert [len(draws) for draws in measured.values()] == [2] + [5] * (len(measured) - 1)
     for key in [(name, 2) for name in READOUTS if name != "finetuned"]:
         assert [draw["support"] for draw in measured[key][:2]] == [draw["support"] for draw in measured["finetuned", 2]]
     assert all(0 <= draw["shuffled"]["accuracy"] <= 1 for draw in measured["finetuned", 2] + measured["logistic", 2])
