@@ -237,3 +237,11 @@ def test_a_click_that_passes_the_check_is_long_enough_for_every_method(tmp_path,
     encoder = build_encoder("acoustic-ssm1", bank, range(4), config, 0)
     loss = SpectrogramViews(encoder, config)(encoder, bank, torch.arange(4), torch.Generator().manual_seed(0))
     assert loss.isfinite() and embed(encoder.eval(), bank, np.arange(4), config).isfinite().all()
+
+
+def test_16_bit_counts_are_left_as_they_are(tmp_path):
+    counts = np.random.default_rng(0).integers(-32_768, 32_768, 4_000).astype(np.int16)
+    counts[[1, -2]] = -32_768, 32_767
+    path = write(tmp_path / "counts.wav", counts, 20_000, "PCM_16")
+    np.testing.assert_array_equal(prepare(path), counts)
+    np.testing.assert_array_equal(read(path)[0].numpy(), counts / 32_768)

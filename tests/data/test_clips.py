@@ -177,3 +177,32 @@ def test_pieces_are_the_waveform_cut_up():
     clips = Clips([torch.zeros(7), torch.arange(10) / 100, torch.ones(3)])
     pieces = list(clips.pieces(1, 4))
     assert [len(piece) for piece in pieces] == [4, 4, 2] and torch.equal(torch.cat(pieces), clips.waveform(1))
+
+
+COUNTS = torch.tensor([-32768, -32767, -12_345, -1, 0, 1, 20_000, 32_766, 32_767], dtype=torch.int16)
+
+
+def test_a_count_is_one_32768th_of_full_scale_on_every_way_in_and_out():
+    clips, exact = Clips([COUNTS]), COUNTS.double() / 32768
+    assert torch.equal(Clips([exact.float()]).samples, COUNTS)
+    assert torch.equal(clips.waveform(0).double(), exact)
+    assert torch.equal(torch.cat(list(clips.pieces(0, 4))).double(), exact)
+    zero = torch.zeros(1, dtype=torch.long)
+    assert torch.equal(clips.cut(zero, zero, torch.ones(1), len(COUNTS))[0].double(), exact)
+
+
+def test_every_start_of_a_random_crop_is_as_likely_the_first_and_the_last_too():
+    bank = Clips([torch.tensor([0.25, 0.5])])
+    crops = random_crops(bank, torch.zeros(900, dtype=torch.long), 2, 1.0, torch.Generator().manual_seed(0))
+    found, counts = crops.unique(dim=0, return_counts=True)
+    assert found.tolist() == [[0, 0.25], [0.25, 0.5], [0.5, 0]]
+    assert (counts - 300).abs().max() < 60  # four standard deviations
+
+
+def test_random_crops_are_stretched_either_way_as_often():
+    ramp = torch.arange(3200, dtype=torch.int16) * 10
+    crops = random_crops(Clips([ramp]), torch.zeros(400, dtype=torch.long), 64, 1.25, torch.Generator().manual_seed(0))
+    factors = 10 / 32768 / crops.diff(dim=1).median(dim=1).values.double()
+    factors = factors[factors > 0]
+    assert len(factors) > 380 and 0.799 < factors.min() < 0.81 and 1.23 < factors.max() < 1.251
+    assert 0.4 < (factors < 1).double().mean() < 0.6

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from acssm_lib.baselines.mel_statistics import MelStatistics
-from acssm_lib.data.clips import Clips
+from acssm_lib.data.clips import Clips, even_crops
 from acssm_lib.experiment.methods import METHODS, build_encoder
 from acssm_lib.fewshot import evaluation
 from acssm_lib.fewshot.embedding import CropFeatures, embed, shuffle_frames
@@ -327,3 +327,39 @@ def test_a_confusion_matrix_has_the_truth_in_its_rows():
     labels = np.array([0, 1, 0, 0, 1])
     found = _score(np.array([1, 1, 1]), Episode(np.array([0, 1]), np.array([2, 3, 4])), labels, list("abcde"), 2)
     assert found["confusion"] == [[0, 2], [0, 1]]
+
+
+def test_embeddings_and_answers_are_means_over_all_test_crops(bank, tiny):
+    config, chosen = dataclasses.replace(tiny, test_crops=3), torch.tensor([0, 5, 11])
+    classifier = Classifier(build(config), 3).eval()
+    crops = even_crops(bank, chosen, config.n_samples, 3).unbind(1)  # three of (clips, n_samples)
+    with torch.no_grad():
+        embeddings = torch.stack([classifier.encoder.embed(crop) for crop in crops])
+        answers = torch.stack([classifier(classifier.encoder.front_end(crop)).softmax(1) for crop in crops])
+    assert all((each - each.mean(0)).abs().max() > 1e-4 for each in (embeddings, answers))  # no crop is like the others
+    torch.testing.assert_close(embed(classifier.encoder, bank, chosen, config), embeddings.mean(0))
+    torch.testing.assert_close(predict(classifier, bank, chosen, config), answers.mean(0))
+
+
+@pytest.mark.parametrize("changes", [{"finetune_ssm_lr": 0.0}, {"finetune_encoder_lr": 0.0, "finetune_ssm_lr": 0.1}])
+def test_step_sizes_and_poles_learn_at_the_lower_of_two_rates(bank, tiny, changes):
+    encoder = build(tiny)
+    learned = finetune(encoder, bank, np.arange(0, 12, 2), LABELS[::2], dataclasses.replace(tiny, **changes), 0,
+                       progress=False).encoder
+    for one, other in zip(encoder.special_parameters(), learned.special_parameters(), strict=True):
+        assert torch.equal(one, other)
+    moved = not torch.equal(encoder.cnn.stem[0].weight, learned.cnn.stem[0].weight)
+    assert moved == ("finetune_encoder_lr" not in changes)
+
+
+@pytest.mark.parametrize("changed, words", [
+    ({"config": {"finetune_lr": 0.1, "head_width": 16}}, "another finetune_lr, head_width; delete it"),
+    ({"seed": 1}, "another seed; delete it"), ({"labels": [1, 1, 2, 2, 0, 0]}, "another labels; delete it"),
+    ({"indices": range(1, 12, 2)}, "another clips, support; delete it")])
+def test_a_checkpoint_of_a_fine_tuning_belongs_to_its_settings_and_its_support(bank, tiny, tmp_path, changed, words):
+    def run(indices=range(0, 12, 2), labels=tuple(LABELS[::2]), seed=0, config=None):
+        return finetune(build(tiny), bank, np.array(indices), labels, dataclasses.replace(tiny, **config or {}), seed,
+                        checkpoint=tmp_path / "finetuning.ckpt", progress=False)
+    run()
+    with pytest.raises(ValueError, match=words):
+        run(**changed)

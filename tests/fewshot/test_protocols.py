@@ -65,9 +65,13 @@ def test_folds_of_the_data_set_are_used_and_a_recording_in_two_folds_is_kept_out
     assert len(found[0].pool) == 47 and len(found[2].pool) == 48
 
 
-def test_same_seed_same_fifths():
-    data = group()
-    parts = [[split.query.tolist() for split in splits(data, inductive("clip"), seed)] for seed in (0, 0, 1)]
+@pytest.mark.parametrize("changes", [
+    {"protocol": "inductive-clip"}, {"protocol": "inductive-recording"}, {"pool_size": 30},
+    {"protocol": "inductive-clip", "pool_size": 30}, {"pool": "unlabelled", "n_episodes": 1}])
+def test_same_seed_same_split_and_another_seed_another(changes):
+    data, config = group(), dataclasses.replace(CONFIG, **changes)
+    parts = [[(split.pool.tolist(), None if split.query is None else split.query.tolist())
+              for split in splits(data, config, seed)] for seed in (0, 0, 1)]
     assert parts[0] == parts[1] != parts[2]
 
 

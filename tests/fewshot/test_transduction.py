@@ -61,3 +61,12 @@ def test_the_unit_of_an_embedding_does_not_matter(scale):
     asked = SeededClusters(heaps()).fit(SUPPORT, LABELS[SUPPORT], 0).predict(QUERY)
     again = SeededClusters(scale * heaps()).fit(SUPPORT, LABELS[SUPPORT], 0).predict(QUERY)
     assert np.allclose(again, asked, atol=1e-5)
+
+
+def test_a_labelled_clip_counts_once_with_its_label():
+    points, labels = heaps(spread=2.0), LABELS.copy()
+    support = np.arange(0, 120, 10)
+    labels[support[::4]] = (LABELS[support[::4]] + 1) % 3  # a listener would say otherwise; labels have the last word
+    alone, again = (SeededClusters(points, support, rounds=rounds).fit(support, labels[support], 0).predict(QUERY)
+                    for rounds in (0, 15))
+    assert np.allclose(alone, again, atol=1e-12)  # nothing was heard but the labelled clips

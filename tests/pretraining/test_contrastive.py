@@ -201,3 +201,35 @@ def test_cosine_goes_from_one_to_nearly_zero_once_per_epoch():
     assert 0 < factors[-1] < 0.03
     warm = [cosine_factor(step, 30, 3, warmup_steps=4) for step in range(30)]
     assert warm[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+
+
+def first_step(bank, config):
+    """How far the first step of a pre-training moves the encoder: its step sizes and poles, its other weights.
+
+    The first step of Adam moves a weight by the learning rate of that step, whatever its gradient.
+    """
+    encoder, seen = build(config), []
+
+    class Watching(SegmentPairs):
+        def forward(self, encoder, *arguments):
+            seen.append([parameter.detach().clone() for parameter in encoder.parameters()])
+            return super().forward(encoder, *arguments)
+
+    config = replace(config, pretrain_epochs=5, pretrain_batch=12, pretrain_weight_decay=0.0)  # five steps
+    pretrain(encoder, bank, range(12), config, seed=0, objective=Watching, progress=False)
+    moved = [(after - before).abs().max().item() for before, after in zip(*seen[:2])]
+    special = {id(parameter) for parameter in encoder.special_parameters()}
+    is_special = [id(parameter) in special for parameter in encoder.parameters()]
+    return (max(m for m, own in zip(moved, is_special) if own == wanted) for wanted in (True, False))
+
+
+@pytest.mark.parametrize("warmup, share", [(0.0, 1.0), (0.4, 1 / 2), (0.8, 1 / 4)])
+def test_the_learning_rate_rises_during_the_warm_up(bank, tiny, warmup, share):
+    _, moved = first_step(bank, replace(tiny, pretrain_lr=8e-4, pretrain_warmup=warmup))
+    assert moved == pytest.approx(share * 8e-4, rel=1e-2)
+
+
+@pytest.mark.parametrize("lr, limited", [(1e-2, 1e-3), (2e-4, 2e-4)])
+def test_step_sizes_and_poles_learn_no_faster_than_their_limit(bank, tiny, lr, limited):
+    special, others = first_step(bank, replace(tiny, pretrain_lr=lr, pretrain_warmup=0.0))
+    assert special == pytest.approx(limited, rel=1e-2) and others == pytest.approx(lr, rel=1e-2)

@@ -203,3 +203,53 @@ def test_one_long_recording_among_many_takes_its_own_room_and_no_more(config, mo
     frames = sum(length // 256 + 1 for length in lengths)
     assert objective.heard.nbytes == frames * 16 * 4  # 0.2 MB; padded to the longest 6.7 MB
     assert memory.kept < 2 * objective.heard.nbytes and memory.largest < 2**18  # a piece, its spectrum
+
+
+NEUTRAL = {"max_stretch": 1.0, "mel_shift": 0.0, "mix_max": 0.0, "gain_db": 0.0, "equaliser_db": 0.0,
+           "masked_span": 0.0, "floor_db": None}
+
+
+def changed(config, **changes):
+    return dataclasses.replace(config, **NEUTRAL | changes)
+
+
+def views_of(config, clips, chosen=(0, 1, 2), encoder=None):
+    encoder = encoder or encoder_of(config)
+    return SpectrogramViews(encoder, config).views(encoder, clips, torch.tensor(chosen), seed())
+
+
+@pytest.mark.parametrize("changes", [{}, {"max_stretch": 1.3}, {"mel_shift": 4.0}, {"mix_max": 0.5}, {"gain_db": 10.0},
+                                     {"equaliser_db": 6.0}, {"masked_span": 0.5}])
+def test_a_view_is_the_spectrogram_but_for_each_change_that_is_asked_for(config, changes):
+    clips = Clips([0.1 * torch.randn(config.n_samples, generator=seed(clip)) for clip in range(3)])  # as long as a crop
+    plain = encoder_of(changed(config)).front_end(torch.stack([clips.waveform(clip) for clip in range(3)]))
+    views = views_of(changed(config, n_views=2, **changes), clips)
+    difference = (views - plain.repeat(2, 1, 1, 1)).abs().amax((1, 2, 3))  # dB
+    assert difference.max() > 1 if changes else difference.max() < 1e-4
+
+
+def test_no_view_lies_below_the_floor_however_much_it_was_turned_down(config, clips):
+    views = views_of(changed(config, gain_db=30.0, floor_db=-50.0), clips)
+    assert views.min() == -50 and (views > -50).any()
+
+
+@pytest.mark.parametrize("kind", ["scale", "band"])
+def test_what_is_masked_is_zero_to_the_network_and_the_rest_is_standardised(config, clips, kind):
+    config = dataclasses.replace(config, standardise=kind)
+    encoder = encoder_of(config).eval()
+    standardisation = encoder.standardisation.fit(encoder.front_end, [clips.waveform(clip) for clip in range(8)])
+    views = views_of(config, clips, encoder=encoder)
+    inside = (views - standardisation.mean) / standardisation.deviation
+    assert (inside == 0).any(3).any(2).sum() >= len(views) - 1  # a mask may be shorter than a band
+    wanted = over_time(encoder.sequence(encoder.cnn(inside)), config.pooling)
+    torch.testing.assert_close(SpectrogramViews(encoder, config).embed(encoder, clips, torch.arange(3), seed()), wanted)
+
+
+def test_equaliser_and_gain_are_as_strong_as_asked():
+    flat, none = torch.zeros(2000, 32, 2), coloured(torch.zeros(4, 32, 2), 0.0, 0.0, seed())
+    assert not none.any()
+    for strength in (1.0, 6.0):
+        assert coloured(flat, 0.0, strength, seed())[:, 0].std() == pytest.approx(strength, rel=0.1)  # dB, at a knot
+        gains = coloured(flat, strength, 0.0, seed())
+        assert (gains == gains[:, :1]).all()
+        assert -strength <= gains.min() < -0.95 * strength and 0.95 * strength < gains.max() <= strength
