@@ -15,12 +15,14 @@ _EMBEDDERS = {  # these need a file of downloaded weights
     "mockingjay": "#332288", "wav2vec2": "#882255", "hubert": "#D55E00",
 }
 METHOD_COLOURS = {
-    "mel-stats": "#6E6E6E", "supervised": "#E69F00", "adapted-cnn": "#009E73", "matched-cnn": "#117733",
-    "kernel-zeroed": "#AA4499", "mt-slvr": "#CC79A7", "acoustic-ssm1": "#0072B2", "acoustic-ssm2": "#56B4E9",
-    "acoustic-ssm2-noise": "#A6761D", **_EMBEDDERS,
+    "mel-stats": "#6E6E6E", "lag-covariance": "#A9A9A9", "supervised": "#E69F00", "adapted-cnn": "#009E73",
+    "matched-cnn": "#117733", "kernel-zeroed": "#AA4499", "mt-slvr": "#CC79A7", "acoustic-ssm1": "#0072B2",
+    "acoustic-ssm2": "#56B4E9", "acoustic-ssm2-noise": "#A6761D", **_EMBEDDERS,
 }
 EMBEDDER_NAMES, METHOD_NAMES = tuple(_EMBEDDERS), tuple(METHOD_COLOURS)
 OWN_PAIRS = ("acoustic-ssm2", "acoustic-ssm2-noise", "mt-slvr")  # methods whose views are their idea
-DATASETS = ("synthetic-frogs", "esc50", "folder")
+STATISTICS = ("mel-stats", "lag-covariance")  # nothing of them learns but the readout
+MADE = ("synthetic-phrases", "synthetic-frogs")  # data sets that are made on the spot
+DATASETS = MADE + ("esc50", "folder")
 DEFAULT_METHODS = ",".join(name for name in METHOD_NAMES if name not in EMBEDDER_NAMES)
 RECORD_SCHEMA = 1  # version of metrics.json; see experiment.schema

@@ -49,7 +49,7 @@ class Preset:
     dt_max: float = 0.1
     dropout: float = 0.01  # inside and after each S4D layer; C
     prenorm: bool = False  # layer norm before the S4D layer instead of after the sum; C
-    pooling: str = "mean"  # over time (C), or "mean-std": mean and standard deviation; O in best
+    pooling: str = "mean"  # over time (C), "mean-std": and deviation (O in best), or "products": see TimeProducts; O
     n_members: int = 1  # encoders, each pre-trained from a seed of its own, their features side by side; O in best
 
     # Contrastive pre-training
@@ -164,7 +164,7 @@ _CHOICES = {
     "protocol": ("transductive", "inductive-clip", "inductive-recording"),
     "projection": ("prelu", "batchnorm", "mlp"),
     "features": ("stack", "log-mel"),
-    "pooling": ("mean", "mean-std"),
+    "pooling": ("mean", "mean-std", "products"),
     "views": ("pair", "segments", "spectrogram"),
     "finetune_optimiser": ("sgd", "adamw"),
 }

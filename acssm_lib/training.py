@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import math
 import sys
@@ -154,7 +155,7 @@ def _finite(loss, label, step):
 
 
 def _device_of(modules):
-    return next(next(iter(modules.values())).parameters()).device
+    return device_of(next(iter(modules.values())))
 
 
 def _save(path, identity, modules, optimiser, generator, losses):
@@ -229,6 +230,11 @@ def _unlike(kept, wanted):
 def count_parameters(module):
     """Number of trainable values."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def device_of(module):
+    """Where its weights lie, or its buffers if it has none."""
+    return next(itertools.chain(module.parameters(), module.buffers())).device
 
 
 def parameter_groups(module, lr, weight_decay, special_lr, special=()):

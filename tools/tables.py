@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 from acssm_lib.experiment.methods import METHODS, loss_of_a_guess
 from acssm_lib.files import write_text
-from acssm_lib.names import EMBEDDER_NAMES
+from acssm_lib.names import EMBEDDER_NAMES, STATISTICS
 from acssm_lib.presets import PRESETS, Preset
 from acssm_lib.report.claims import conclusion
 from acssm_lib.report.markdown import plus_minus
@@ -61,7 +61,33 @@ def cell(table, key, name):
 
 
 def demo():
-    """Per group of the demo: fine-tuned, frozen, and with shuffled frames."""
+    """The phrases of the demo: fine-tuned, frozen, and with shuffled frames, over the seeds."""
+    runs = records("metrics/synthetic-phrases")
+    tuned, frozen = (average_table(runs, name).set_index("method") for name in ("finetuned", "logistic"))
+    rows = [[method, "–" if method in STATISTICS else cell(tuned, method, "accuracy"), cell(frozen, method, "accuracy"),
+             cell(tuned, method + SHUFFLED, "accuracy"), cell(frozen, method + SHUFFLED, "accuracy")]
+            for method in methods_of(runs)]
+    return markdown(["method", "fine-tuned", "frozen, logistic", "fine-tuned, frames shuffled",
+                     "frozen, frames shuffled"], rows)
+
+
+def demo_differences():
+    """What the demo claims: paired differences over the seeds and, for these trained networks, over the draws."""
+    pairs = [("acoustic-ssm1", other) for other in
+             ("supervised", "adapted-cnn", "matched-cnn", "mel-stats", "lag-covariance")]
+    runs = records("metrics/synthetic-phrases")
+    draws = paired_differences(runs, pairs).set_index(["baseline", "readout"])
+    rows = []
+    for row in average_differences(runs, pairs).itertuples():
+        own = draws.loc[row.baseline, row.readout]
+        rows.append([short(row.method, row.baseline), READOUT[row.readout], plus_minus(row.difference, row.half, "+"),
+                     f"± {100 * own.half:.1f}", conclusion(row.method, row.baseline, min(row.low, own.low),
+                                                           max(row.high, own.high))])
+    return markdown(["difference", "readout", "points, over seeds", "over draws", "what both intervals show"], rows)
+
+
+def frogs():
+    """Per group of the synthetic calls: fine-tuned, frozen, and with shuffled frames."""
     runs = records("metrics/synthetic-frogs")
     tuned, frozen = (comparison_table(runs, name).set_index(["group", "method"]) for name in ("finetuned", "logistic"))
     rows = [[group, method, cell(tuned, (group, method), "accuracy"), cell(tuned, (group, method), "unshared"),
@@ -72,8 +98,8 @@ def demo():
                      "fine-tuned, frames shuffled"], rows)
 
 
-def demo_differences():
-    """Per group of the demo, the differences that the page speaks of."""
+def frogs_differences():
+    """Per group of the synthetic calls, the differences that the page speaks of."""
     pairs = [("acoustic-ssm1", other) for other in
              ("supervised", "adapted-cnn", f"acoustic-ssm1{SHUFFLED}", "mel-stats")]
     found = paired_differences(records("metrics/synthetic-frogs"), pairs)
@@ -83,8 +109,8 @@ def demo_differences():
     return markdown(["group", "difference", "readout", "points", "what the interval shows"], rows)
 
 
-def demo_loss():
-    """What the pre-training of the demo got down to, beside the loss of a guess."""
+def frogs_loss():
+    """What the pre-training on the synthetic calls got down to, beside the loss of a guess."""
     rows = []
     for run in records("metrics/synthetic-frogs", lambda run: run["pretraining"]["steps"]):
         losses, settings = run["pretraining"]["losses"], SimpleNamespace(**run["settings"])
@@ -243,7 +269,8 @@ def methods():
 
 TABLES = {
     "methods": methods, "settings": settings,
-    "demo": demo, "demo-differences": demo_differences, "demo-loss": demo_loss,
+    "demo": demo, "demo-differences": demo_differences,
+    "frogs": frogs, "frogs-differences": frogs_differences, "frogs-loss": frogs_loss,
     "esc10": lambda: averages(records("metrics/esc50")),
     "esc10-differences": lambda: differences(records("metrics/esc50")),
     "esc10-inductive": lambda: by_group(records("metrics/inductive"), ("logistic",), "accuracy"),

@@ -2,6 +2,6 @@
 
 Controls without some part of the idea, and other people's networks with the files that they need.
 
-In reading order: ``controls``, ``mel_statistics``, ``mt_slvr``, ``byol_a``, ``mn04``, ``tera``,
+In reading order: ``controls``, ``mel_statistics``, ``lag_covariance``, ``mt_slvr``, ``byol_a``, ``mn04``, ``tera``,
 ``speech_models``, ``weights``, ``checkpoints``.
 """

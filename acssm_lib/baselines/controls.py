@@ -50,6 +50,8 @@ class KernelZeroed(AcousticSSM):
     Source: method section 11, rule 11.
     """
 
+    remembers = False
+
     def sequence_layers(self, config):
         stack = super().sequence_layers(config)
         for layer in stack.layers:

@@ -34,7 +34,7 @@ class Run:
     seed: int
     preset: str = "quick"
     overrides: dict = field(default_factory=dict)  # preset field -> value
-    data: str | None = None  # path of the data set, None for synthetic-frogs
+    data: str | None = None  # path of the data set, None for one that is made on the spot
     weights: str | None = None  # path of an embedder's downloaded file, None for the other methods
     device: str = "auto"  # that computes; no part of what the run is, and a run may go on on another
 

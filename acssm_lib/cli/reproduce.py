@@ -16,7 +16,7 @@ from acssm_lib.cli.arguments import (
     seed_list,
     sentence,
 )
-from acssm_lib.names import DATASETS, DEFAULT_METHODS, EMBEDDER_NAMES, METHOD_NAMES, OWN_PAIRS, PROTOCOLS
+from acssm_lib.names import DATASETS, DEFAULT_METHODS, EMBEDDER_NAMES, MADE, METHOD_NAMES, OWN_PAIRS, PROTOCOLS
 
 
 def add_reproduce(commands):
@@ -201,10 +201,10 @@ def terminated_is_ctrl_c():
 
 
 def _check_paths(args):
-    if args.dataset == "synthetic-frogs" and args.data is not None:
-        raise BadArguments("synthetic-frogs is made on the spot and takes no --data; leave it out, "
+    if args.dataset in MADE and args.data is not None:
+        raise BadArguments(f"{args.dataset} is made on the spot and takes no --data; leave it out, "
                            "or choose --dataset esc50 or folder")
-    if args.dataset != "synthetic-frogs" and args.data is None:
+    if args.dataset not in MADE and args.data is None:
         raise BadArguments(f"--dataset {args.dataset} needs --data PATH, the folder with the recordings")
     if args.data is not None and not Path(args.data).is_dir():
         raise BadArguments(f"--data {args.data}: there is no such folder")

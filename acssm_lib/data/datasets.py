@@ -16,8 +16,11 @@ from acssm_lib.data.audio import preparation_key, prepare
 from acssm_lib.data.bank import DiskBank
 from acssm_lib.data.base import AudioDataset
 from acssm_lib.data.folders import scan_folder
+from acssm_lib.data.frogs import SyntheticFrogs
 from acssm_lib.data.layouts import scan_esc50, too_few_clips
+from acssm_lib.data.phrases import SyntheticPhrases
 from acssm_lib.files import DataError
+from acssm_lib.names import DATASETS
 from acssm_lib.text import visible
 
 # Group i of the paper takes five targets in order; E1 and E2 are our five-class groups of the ESC-10 classes.
@@ -174,24 +177,24 @@ def load(name, path=None, *, preset):
     """The data set of that name, prepared as the preset says.
 
     Args:
-        name: "esc50", "folder" or "synthetic-frogs".
-        path: the data folder; None for the synthetic frogs.
+        name: "esc50", "folder", "synthetic-frogs" or "synthetic-phrases".
+        path: the data folder; None for the synthetic ones.
         preset: gives ``sample_rate``, ``trim_level`` and ``channel``.
     Raises:
         ValueError: unknown name, or a path missing or not wanted.
         DataError: as ``ESC50`` and ``AudioFolder``.
     """
     kinds = {"esc50": ESC50, "folder": AudioFolder}
-    if name == "synthetic-frogs":
-        from acssm_lib.data.frogs import SyntheticFrogs  # frogs imports AudioDataset from here
+    made = {"synthetic-frogs": SyntheticFrogs, "synthetic-phrases": SyntheticPhrases}
+    if name in made:
         if path is not None:
-            raise ValueError(f"synthetic-frogs are generated, they read no data from {path}; leave the path out")
-        dataset = SyntheticFrogs()
+            raise ValueError(f"{name} are generated, they read no data from {path}; leave the path out")
+        dataset = made[name]()
         if dataset.sample_rate != preset.sample_rate:
-            raise ValueError(f"sample_rate={preset.sample_rate}: synthetic-frogs come at {dataset.sample_rate} Hz")
+            raise ValueError(f"sample_rate={preset.sample_rate}: {name} come at {dataset.sample_rate} Hz")
         return dataset
     if name not in kinds:
-        raise ValueError(f"unknown data set {name!r}; there are synthetic-frogs, {', '.join(kinds)}")
+        raise ValueError(f"unknown data set {name!r}; there are {', '.join(DATASETS)}")
     if path is None:
         raise ValueError(f"{name} needs a data folder: --data PATH (`acssm data esc50 --to PATH` downloads ESC-50)")
     return kinds[name](path, preset.sample_rate, preset.trim_level, channel=preset.channel)

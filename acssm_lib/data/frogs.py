@@ -132,7 +132,7 @@ class SyntheticFrogs(AudioDataset):
         call = _individual(SPECIES[kind], frog, kind if mode == "matched" else None)
         calls = _calls(call, clip, n_samples, self.sample_rate)
         if mode == "natural":
-            calls = _reverberate(calls, clip, self.sample_rate)
+            calls = reverberate(calls, clip, self.sample_rate)
         return torch.from_numpy(_scene(calls, clip, self.snr_db, self.visits_per_s, self.sample_rate))
 
     def clips(self, indices, progress=False):
@@ -180,10 +180,10 @@ def _calls(call, clip, n_samples, sample_rate):
         note = _note(replace(call, length=call.length * np.exp(0.06 * clip.standard_normal()),
                              pulse_rate=call.pulse_rate * np.exp(0.02 * clip.standard_normal())),
                      clip, sample_rate)
-        _add(audio, note * 10 ** (clip.uniform(-2, 2) / 20), round(onset * sample_rate))
+        add(audio, note * 10 ** (clip.uniform(-2, 2) / 20), round(onset * sample_rate))
         onset += max(call.interval * np.exp(0.15 * clip.standard_normal()), call.length + 0.05)
     if not audio.any():  # a short clip fell between two notes
-        _add(audio, _note(call, clip, sample_rate), round(0.2 * n_samples))
+        add(audio, _note(call, clip, sample_rate), round(0.2 * n_samples))
     return audio
 
 
@@ -224,26 +224,8 @@ def _song(order, frog, clip, n_samples, sample_rate):
     audio = np.zeros(n_samples)
     start = clip.uniform(0, len(order))  # where in the round the clip begins
     for place in range(int(start), int(start + n_samples / sample_rate / slot) + 1):
-        _add(audio, notes[order[place % len(order)]], round((place - start) * slot * sample_rate))
+        add(audio, notes[order[place % len(order)]], round((place - start) * slot * sample_rate))
     return audio
-
-
-def _add(audio, note, onset):
-    """Add ``note`` at sample ``onset``, cutting what lies outside."""
-    first, last = max(0, onset), min(len(audio), onset + len(note))
-    if first < last:
-        audio[first:last] += note[first - onset:last - onset]
-
-
-def _reverberate(audio, clip, sample_rate):
-    """Exponential noise tail, RT60 0.08-0.5 s, direct-to-reverberant ratio 3-15 dB."""
-    rt60 = clip.uniform(0.08, 0.5)
-    times = np.arange(round(rt60 * sample_rate)) / sample_rate
-    tail = clip.standard_normal(len(times)) * 10 ** (-3 * times / rt60)
-    tail *= 10 ** (-clip.uniform(3, 15) / 20) / np.sqrt((tail ** 2).sum())
-    tail[0] += 1
-    n_fft = fft.next_fast_len(len(audio) + len(tail) - 1, real=True)  # scipy.signal has this, and takes seconds to load
-    return fft.irfft(fft.rfft(audio, n_fft) * fft.rfft(tail, n_fft), n_fft)[:len(audio)]
 
 
 def _scene(calls, clip, snr_db, visits_per_s, sample_rate):
@@ -255,21 +237,39 @@ def _scene(calls, clip, snr_db, visits_per_s, sample_rate):
     spectrum = np.fft.rfft(clip.standard_normal(len(calls)))
     spectrum *= np.maximum(np.fft.rfftfreq(len(calls), 1 / sample_rate), 50) ** -0.5
     noise = np.fft.irfft(spectrum, len(calls))
-    audio = calls / _rms(calls) + 10 ** (-snr_db / 20) * noise / noise.std()
+    audio = calls / rms(calls) + 10 ** (-snr_db / 20) * noise / noise.std()
     for _ in range(clip.poisson(visits_per_s * len(calls) / sample_rate)):
-        visitor = _visitor(clip, sample_rate)
+        passing = visitor(clip, sample_rate)
         level = 10 ** (clip.uniform(-6, 6) / 20)
-        _add(audio, level * visitor / _rms(visitor), round(clip.uniform(-0.2, len(calls) / sample_rate) * sample_rate))
+        add(audio, level * passing / rms(passing), round(clip.uniform(-0.2, len(calls) / sample_rate) * sample_rate))
     return np.clip(0.08 * audio, -1, 1).astype(np.float32)
 
 
-def _rms(audio):
+def add(audio, note, onset):
+    """Add ``note`` at sample ``onset``, cutting what lies outside."""
+    first, last = max(0, onset), min(len(audio), onset + len(note))
+    if first < last:
+        audio[first:last] += note[first - onset:last - onset]
+
+
+def reverberate(audio, clip, sample_rate, rt60_s=(0.08, 0.5), ratio_db=(3, 15)):
+    """Exponential noise tail; RT60 and the ratio of direct to reverberant sound are drawn between their limits."""
+    rt60 = clip.uniform(*rt60_s)
+    times = np.arange(round(rt60 * sample_rate)) / sample_rate
+    tail = clip.standard_normal(len(times)) * 10 ** (-3 * times / rt60)
+    tail *= 10 ** (-clip.uniform(*ratio_db) / 20) / np.sqrt((tail ** 2).sum())
+    tail[0] += 1
+    n_fft = fft.next_fast_len(len(audio) + len(tail) - 1, real=True)  # scipy.signal has this, and takes seconds to load
+    return fft.irfft(fft.rfft(audio, n_fft) * fft.rfft(tail, n_fft), n_fft)[:len(audio)]
+
+
+def rms(audio):
     """Root mean square over the samples in which something sounds."""
     active = audio[np.abs(audio) > 0.05 * np.abs(audio).max()]
     return np.sqrt((active ** 2).mean())
 
 
-def _visitor(clip, sample_rate):
+def visitor(clip, sample_rate):
     """A passing sound: bird whistle, insect, drip or another frog's note, never the same twice."""
     kind = clip.choice(("whistle", "insect", "drip", "frog"))
     length = {"drip": 0.02, "frog": 0.3}.get(kind, clip.uniform(0.1, 0.5))

@@ -21,7 +21,7 @@ from acssm_lib.fewshot.finetuning import Classifier, finetune
 from acssm_lib.fewshot.readout import logistic_regression
 from acssm_lib.files import DataError, write_atomically
 from acssm_lib.model.base import Encoder, summary
-from acssm_lib.names import EMBEDDER_NAMES
+from acssm_lib.names import EMBEDDER_NAMES, STATISTICS
 from acssm_lib.presets import Preset, preset
 from acssm_lib.training import pick_device
 
@@ -83,8 +83,8 @@ class RunClassifier:
 def classifier_of(method, encoder, data, split, config, seed, *, checkpoint=None, device=None):
     """The classifier of a run's first support draw, whose accuracy its record has as ``episodes[0]``.
 
-    It is the fine-tuned one where the run fine-tunes; the logistic regression elsewhere, and for embedders whose
-    weights stay as they were downloaded.
+    It is the fine-tuned one where the run fine-tunes; the logistic regression elsewhere, for statistics, and for
+    embedders whose weights stay as they were downloaded.
 
     Args:
         encoder: as it was measured; None for mel-stats.
@@ -96,7 +96,7 @@ def classifier_of(method, encoder, data, split, config, seed, *, checkpoint=None
     draw = episode_seeds(seed, 1)[0]
     support = split.episode(data.labels, len(data.classes), config.n_shot, draw).support
     labels, names = data.labels[support], [data.names[index] for index in support]
-    if encoder is not None and config.finetuning and not _as_downloaded(method):
+    if encoder is not None and config.finetuning and method not in STATISTICS and not _as_downloaded(method):
         file = draw_file(checkpoint, draw).with_suffix(".ckpt") if checkpoint else None
         tuned = finetune(encoder, data.clips, support, labels, config, draw, checkpoint=file, device=device,
                          progress=False)

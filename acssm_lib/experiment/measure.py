@@ -10,6 +10,7 @@ from acssm_lib.fewshot.evaluation import evaluate
 from acssm_lib.fewshot.finetuning import FineTuning
 from acssm_lib.fewshot.readout import LogisticReadout, NearestMean
 from acssm_lib.fewshot.transduction import SeededClusters
+from acssm_lib.training import count_parameters
 
 # Readouts made from (embedding, heard), asked at the run's own number of shots; their titles stand in names.READOUTS
 HEARING = {"nearest-mean": NearestMean, "clusters": SeededClusters}
@@ -40,7 +41,7 @@ def measure(encoder, data, split, config, seed, *, checkpoint=None, device=None,
     # logistic_C was chosen for encoders; a baseline keeps the one that suits it
     logistic = LogisticReadout(embedding, 1.0 if encoder is None else config.logistic_C, shuffled)
     frames = shuffled is not None
-    if encoder is not None and config.finetuning:
+    if encoder is not None and config.finetuning and count_parameters(encoder):
         learner = FineTuning(encoder, data.clips, config, features=features, device=device, progress=False)
         measured["finetuned", config.n_shot] = evaluate(learner, *group, config, seed, split=split, shuffled=frames,
                                                         checkpoint=checkpoint, progress=progress)

@@ -8,6 +8,7 @@ import torch
 from acssm_lib.baselines import weights as downloaded
 from acssm_lib.baselines.byol_a import BYOLA
 from acssm_lib.baselines.controls import KernelZeroed, MatchedCNN
+from acssm_lib.baselines.lag_covariance import LagCovariance
 from acssm_lib.baselines.mn04 import MobileNet
 from acssm_lib.baselines.mt_slvr import MTSLVRObjective, SplitResNet
 from acssm_lib.baselines.speech_models import WaveformTransformer
@@ -15,7 +16,7 @@ from acssm_lib.baselines.tera import MelTransformer
 from acssm_lib.model.encoder import AcousticSSM, AdaptedCNN
 from acssm_lib.model.ensemble import together
 from acssm_lib.model.standardisation import sound_of
-from acssm_lib.names import EMBEDDER_NAMES, OWN_PAIRS
+from acssm_lib.names import EMBEDDER_NAMES, OWN_PAIRS, STATISTICS
 from acssm_lib.pretraining.contrastive import AugmentedPairs, NoisyPairs, SegmentPairs
 from acssm_lib.pretraining.spectrogram_views import SegmentViews, SpectrogramViews
 from acssm_lib.training import seeded
@@ -40,6 +41,7 @@ class Method:
 
 METHODS = {
     "mel-stats": Method(None, None, "mean, deviation and frame difference of log-mel bands, logistic regression"),
+    "lag-covariance": Method(LagCovariance, None, "products of log-mel bands 0.2 s apart, logistic regression"),
     "supervised": Method(AcousticSSM, None, "AcousticSSM from random weights, fine-tuned on the labels alone"),
     "adapted-cnn": Method(AdaptedCNN, SegmentPairs, "the encoder without state-space layers, pre-trained, fine-tuned"),
     "matched-cnn": Method(MatchedCNN, SegmentPairs, "the same, widened to as many parameters as AcousticSSM"),
@@ -107,7 +109,7 @@ def member_seeds(method, config, seed):
     """
     if config.n_members < 1:
         raise ValueError(f"n_members={config.n_members}: an encoder has one member or more")
-    return [seed + 1000 * member for member in range(1 if method in EMBEDDER_NAMES else config.n_members)]
+    return [seed + 1000 * member for member in range(1 if method in EMBEDDER_NAMES + STATISTICS else config.n_members)]
 
 
 def bare_encoder(method, config, seed, weights=None):

@@ -7,6 +7,7 @@ from acssm_lib.data.clips import even_crops
 from acssm_lib.model.base import summary
 from acssm_lib.model.features import SpectrogramStack
 from acssm_lib.pretraining.spectrogram_changes import moved_bands
+from acssm_lib.training import device_of
 
 
 class CropFeatures:
@@ -26,7 +27,7 @@ class CropFeatures:
     """
 
     def __init__(self, encoder, clips, config, most_mib=512):
-        self.front_end, self.device = encoder.front_end, next(encoder.parameters()).device
+        self.front_end, self.device = encoder.front_end, device_of(encoder)
         self.clips, self.config, self.most = clips, config, most_mib * 2**20
         self.kept, self.size = {}, 0  # clip -> (test_crops, ...); bytes
 
@@ -88,7 +89,7 @@ def embed(encoder, clips, indices, config, shuffle_seed=None, features=None):
 
 def over_test_crops(module, function, features, indices, config, shuffle_seed):
     """Mean of ``function`` (features -> (batch, d)) of ``module`` over the test crops of each clip, and their views."""
-    device, parts = next(module.parameters()).device, []
+    device, parts = device_of(module), []
     generator = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
     n_crops = max(1, config.test_crops)
     at_once = max(1, 64 // n_crops) if config.test_crops else 1  # whole clips differ in length

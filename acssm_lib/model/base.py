@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from acssm_lib.training import device_of
+
 
 class Encoder(nn.Module):
     """From a waveform to one vector; what pre-training, fine-tuning, readouts and streaming ask of any encoder.
@@ -31,17 +33,21 @@ class Encoder(nn.Module):
         """Waveform (batch, samples) to one vector per crop, (batch, ``embedding_width(self)``)."""
         return summary(self, self.front_end(waveform))
 
+    def pooled(self, features):
+        """Features (batch, d_model, frames) to one vector per crop: ``over_time`` with ``pooling``."""
+        return over_time(features, self.pooling)
+
     def special_parameters(self):
         """Those of state-space layers, with a learning rate of their own (``parameter_groups``); none elsewhere."""
         return []
 
 
 def summary(encoder, spectrograms):
-    """One vector per crop: what ``over_time`` makes of an encoder's features, (batch, ``embedding_width(encoder)``).
+    """One vector per crop: what ``pooled`` makes of an encoder's features, (batch, ``embedding_width(encoder)``).
 
     Taught in: 04_contrastive_pretraining.
     """
-    return over_time(encoder(spectrograms), encoder.pooling)
+    return encoder.pooled(encoder(spectrograms))
 
 
 def over_time(features, pooling="mean"):
@@ -61,4 +67,5 @@ def embedding_width(encoder):
 
     Taught in: 04_contrastive_pretraining.
     """
-    return encoder.d_model * (1 if encoder.pooling == "mean" else 2)
+    with torch.no_grad():
+        return encoder.pooled(torch.zeros(1, encoder.d_model, 2, device=device_of(encoder))).shape[1]

@@ -1,9 +1,10 @@
-"""The encoder: front end, standardisation, frequency-only residual CNN, a stack of S4D layers, mean over time."""
+"""The encoder: front end, standardisation, frequency-only residual CNN, a stack of S4D layers, pooling over time."""
 
 from torch import nn
 
 from acssm_lib.model.base import Encoder
 from acssm_lib.model.features import front_end
+from acssm_lib.model.products import TimeProducts
 from acssm_lib.model.resnet import FrequencyResNet
 from acssm_lib.model.s4d import S4D
 from acssm_lib.model.standardisation import Standardisation
@@ -53,10 +54,13 @@ class AcousticSSM(Encoder):
         config: a ``Preset``; ``paper`` gives 7,402,176 parameters.
     Shapes:
         spectrograms (batch, 3, n_mels, frames) -> features (batch, d_model, frames).
-        ``embed``: waveform (batch, samples) -> (batch, d_model), twice as wide with ``config.pooling`` "mean-std".
+        ``embed``: waveform (batch, samples) -> (batch, d_model), twice as wide with ``config.pooling`` "mean-std";
+        with "products" it is (batch, 256), see ``TimeProducts``.
     Taught in: 03_s4d.
     Source: paper section II and figure 1; time mean from the authors' code.
     """
+
+    remembers = True  # whether anything links the frames
 
     def __init__(self, config: Preset):
         super().__init__()
@@ -65,6 +69,8 @@ class AcousticSSM(Encoder):
         self.cnn = FrequencyResNet(self.front_end.n_channels, config.widths, config.blocks)
         self.d_model, self.pooling, self.precision = config.widths[-1], config.pooling, config.precision
         self.sequence = self.sequence_layers(config)
+        if self.pooling == "products":
+            self.products = TimeProducts(self.d_model, config.d_state, config.dt_min, config.dt_max, self.remembers)
 
     def sequence_layers(self, config):
         """The layers that link the frames."""
@@ -80,9 +86,12 @@ class AcousticSSM(Encoder):
         """What is in each frame, before the layers that link them: (batch, d_model, frames)."""
         return self.cnn(self.standardisation(spectrograms))
 
+    def pooled(self, features):
+        return self.products(features) if self.pooling == "products" else super().pooled(features)
+
     def special_parameters(self):
-        """Step sizes and poles of every S4D layer; see ``parameter_groups``."""
-        return [parameter for module in self.modules() if isinstance(module, S4D)
+        """Step sizes and poles of every S4D layer and of the products; see ``parameter_groups``."""
+        return [parameter for module in self.modules() if isinstance(module, (S4D, TimeProducts))
                 for parameter in module.special_parameters()]
 
 
@@ -94,6 +103,8 @@ class AdaptedCNN(AcousticSSM):
     Taught in: 02_frequency_cnn.
     Source: paper section III ("Adapted CNN"); 3,844,800 parameters at ``paper``.
     """
+
+    remembers = False
 
     def sequence_layers(self, config):
         return nn.Identity()

@@ -33,6 +33,12 @@ class Ensemble(Encoder):
     def forward(self, spectrograms):
         return torch.cat([member(spectrograms) for member in self.members], dim=1)
 
+    def pooled(self, features):
+        if self.pooling != "products":
+            return super().pooled(features)
+        parts = features.split([member.d_model for member in self.members], dim=1)
+        return torch.cat([member.pooled(part) for member, part in zip(self.members, parts)], dim=1)
+
     def special_parameters(self):
         """Step sizes and poles of every member; see ``parameter_groups``."""
         return [parameter for member in self.members for parameter in member.special_parameters()]

@@ -13,7 +13,6 @@ Symbols: dt_A, B_bar, C (d_model, d_state / 2) as in ``s4d``; s (batch, d_model,
 import torch
 from torch.nn import functional as F
 
-from acssm_lib.model.base import over_time
 from acssm_lib.model.convolution import causal_convolution, powers, with_skip
 from acssm_lib.model.encoder import StateSpaceStack
 
@@ -162,7 +161,7 @@ def crop_embeddings(encoder, blocks, window, step):
         features = encoder.by_frame(spectrograms)
         held = (features if held is None else torch.cat([held, features], dim=2))[..., -window:]
         if held.shape[2] == window:
-            yield over_time(encoder.sequence(held), encoder.pooling)[0]
+            yield encoder.pooled(encoder.sequence(held))[0]
 
 
 def _only_in_eval_mode(encoder):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from acssm_lib.names import READOUTS
+from acssm_lib.names import READOUTS, STATISTICS
 from acssm_lib.report.intake import NAMES
 from acssm_lib.report.readings import order, protocol, readings
 from acssm_lib.report.tables import average_differences, average_table, comparison_table, paired_differences
@@ -95,8 +95,8 @@ def blocks(runs, refused=None):
         apart.setdefault(key, []).append(run)
     found = []
     for key, own in apart.items():
-        # Mel statistics stand in every table but make none, unless nothing else has run.
-        measured = {(reading.readout, run["method"] != "mel-stats") for run in own for reading in readings(run)
+        # Statistics stand in every table but make none, unless nothing else has run.
+        measured = {(reading.readout, run["method"] not in STATISTICS) for run in own for reading in readings(run)
                     if reading.n_shot == run["n_shot"] and not reading.shuffled}
         others = any(other for _, other in measured)
         wanted = [name for name in READOUTS if (name, others) in measured]

@@ -27,6 +27,8 @@ CLAIMS = {  # (method, baseline) -> (what a positive difference shows, what a ne
        for other in ("mt-slvr", *EMBEDDER_NAMES) for name in ("acoustic-ssm1", "acoustic-ssm2")},
     **{(name, "mel-stats"): (f"{name} beats mel statistics", f"mel statistics beat {name}")
        for name in ("acoustic-ssm1", "acoustic-ssm2", "mt-slvr", "supervised")},
+    **{(name, "lag-covariance"): (f"{name} beats the lag covariance", f"the lag covariance beats {name}")
+       for name in ("acoustic-ssm1", "supervised")},
 }
 
 

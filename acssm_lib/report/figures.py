@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from acssm_lib import plots
+from acssm_lib.names import STATISTICS
 from acssm_lib.plots import METHOD_COLOURS, OTHER_COLOUR, axis_for, dress
 from acssm_lib.report import figures
 from acssm_lib.report.readings import method_rank
@@ -79,7 +80,7 @@ def _accuracy(block, where):
     panels = groups + (["average"] if len(groups) > 1 else [])
     columns = min(len(panels), 6)
     lines = math.ceil(len(panels) / columns)
-    fig, axes = plots.canvas(2.6 + 1.9 * columns, lines * (1.0 + 0.3 * len(plain)) + 0.9, lines, columns)
+    fig, axes = plots.canvas(max(7.5, 2.6 + 1.9 * columns), lines * (1.0 + 0.3 * len(plain)) + 0.9, lines, columns)
     axes = np.atleast_1d(axes).flat
     for place, ax in enumerate(axes):
         if place >= len(panels):
@@ -98,7 +99,7 @@ def _accuracy(block, where):
         ax.set_xlim(0, 102)
         ax.tick_params(axis="y", length=0, labelleft=place % columns == 0)
     marks = {(_shown(row.method, readout, tables), row.shuffled) for readout, table in tables.items()
-             for row in table.itertuples()} - {(None, False)}
+             for row in table.itertuples()} - {(None, False), (None, True)}
     for key in sorted(marks, key=lambda key: (key[1], key[0])):
         fig.axes[0].plot([], [], **_mark(_INK, *key), linestyle="", label=_NAMES[key[0]] + _SHORT * key[1])
     fig.legend(loc="outside lower left", frameon=False, fontsize=8.5, ncols=2)
@@ -107,8 +108,8 @@ def _accuracy(block, where):
 
 
 def _shown(method, readout, tables):
-    """The readout a mark stands for: mel statistics are never fine-tuned, and are drawn once."""
-    if method != "mel-stats" or readout == "logistic":
+    """The readout a mark stands for: statistics are never fine-tuned, and are drawn once."""
+    if method.partition(", ")[0] not in STATISTICS or readout == "logistic":
         return readout
     return None if "logistic" in tables else "logistic"
 

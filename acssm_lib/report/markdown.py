@@ -2,7 +2,7 @@
 
 import math
 
-from acssm_lib.names import EMBEDDER_NAMES, READOUTS
+from acssm_lib.names import EMBEDDER_NAMES, READOUTS, STATISTICS
 from acssm_lib.report import paper as paper_tables
 from acssm_lib.report.blocks import blocks, groups_of
 from acssm_lib.report.claims import interval
@@ -20,11 +20,11 @@ def plus_minus(mean, half, sign=""):
 
 def row_name(method, readout):
     """A method's name in the table of a readout: what its encoder is there."""
-    if method == "mel-stats" and readout == "finetuned":
-        return "mel-stats (logistic regression)"
     name, comma, control = method.partition(", ")
     if name == "supervised":
         name = "supervised (random encoder, fine-tuned)" if readout == "finetuned" else "random encoder, frozen"
+    if name in STATISTICS and readout == "finetuned":
+        name = f"{name} (logistic regression)"
     return name + comma + control
 
 

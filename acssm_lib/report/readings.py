@@ -8,7 +8,7 @@ import numpy as np
 
 from acssm_lib.experiment.records import supports_digest
 from acssm_lib.experiment.schema import DRAWS
-from acssm_lib.names import METHOD_NAMES, PROTOCOLS
+from acssm_lib.names import METHOD_NAMES, PROTOCOLS, STATISTICS
 from acssm_lib.presets import PRESETS, Preset, in_todays_words
 from acssm_lib.report.intake import read_record
 from acssm_lib.text import visible
@@ -140,7 +140,7 @@ def readings(run):
     """Every ``Reading`` of a record; the episodes of the main readout come first."""
     episodes = run["episodes"]
     supports = [episode.get("support") for episode in episodes]
-    main = {"name": run.get("readout", "logistic" if run["method"] == "mel-stats" else "finetuned"),
+    main = {"name": run.get("readout", "logistic" if run["method"] in STATISTICS else "finetuned"),
             "n_shot": run["n_shot"], "shuffled": False, "supports": None,
             "seeds": [episode["seed"] for episode in episodes],
             **{name: [episode[name] for episode in episodes] for name in DRAWS}}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from acssm_lib.fewshot.statistics import holm, mean_interval, over_cells, over_draws
-from acssm_lib.names import READOUTS
+from acssm_lib.names import READOUTS, STATISTICS
 from acssm_lib.report.claims import CLAIMS
 from acssm_lib.report.readings import order, protocol, readings
 
@@ -24,14 +24,14 @@ def _key(reading):
 def _chosen(runs, readout=None):
     """Key of ``_ROW`` -> {seed: reading}; with a ``readout``, what its table shows, at the runs' own shots.
 
-    Mel statistics have one readout, which stands in every table: as measured on the draws of the fine-tuning beside
+    Statistics have one readout, which stands in every table: as measured on the draws of the fine-tuning beside
     fine-tuned methods, else on all draws.
     """
     best = {}
     for run in sorted(runs, key=order):
         found = [(reading.readout == readout, reading) for reading in readings(run)
                  if readout is None or reading.n_shot == run["n_shot"] and (
-                     reading.readout == readout or (run["method"], reading.readout) == ("mel-stats", "logistic"))]
+                     reading.readout == readout or (run["method"] in STATISTICS and reading.readout == "logistic"))]
         for exact, reading in found:
             few = readout == "finetuned" and reading.supports is not None
             rank = (exact, few, reading.n_shot == run["n_shot"], len(reading.seeds))

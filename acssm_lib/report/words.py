@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from acssm_lib.names import EMBEDDER_NAMES, METHOD_NAMES, PROTOCOLS, READOUTS
+from acssm_lib.names import EMBEDDER_NAMES, METHOD_NAMES, PROTOCOLS, READOUTS, STATISTICS
 from acssm_lib.presets import in_todays_words
 from acssm_lib.report import markdown
 from acssm_lib.report.blocks import groups_of
@@ -230,7 +230,7 @@ def _not_measured(block, blocks):
     for readout, name in READOUTS.items():
         table = block.tables.get(readout)
         there = set() if table is None else set(table["method"])
-        without = [method for method in sorted(ran - there, key=method_rank) if method != "mel-stats"]
+        without = [method for method in sorted(ran - there, key=method_rank) if method not in STATISTICS]
         if without:
             lines.append(f"No readout \"{name.lower()}\": {', '.join(without)}.")
     if not any(", " in method for table in block.tables.values() for method in table["method"]):
@@ -280,9 +280,10 @@ def _legend(blocks):
         "Paired differences are taken on the same support draws, so the luck of the draw cancels. Bold excludes zero; "
         "Holm p is adjusted for all comparisons of one table. About one 95 % interval in twenty excludes zero "
         "by chance alone.",
-        "Controls: chance is 1 / n_way; mel-stats has no encoder; the random encoder is the same network without "
-        "pre-training, fine-tuned as supervised; kernel-zeroed has the layers without memory; matched-cnn has the size "
-        "without state space; frames shuffled at test takes the order away from a trained network.",
+        "Controls: chance is 1 / n_way; mel-stats and lag-covariance learn nothing but their readout; the random "
+        "encoder is the same network without pre-training, fine-tuned as supervised; kernel-zeroed has the layers "
+        "without memory; matched-cnn has the size without state space; frames shuffled at "
+        "test takes the order away from a trained network.",
         "Frozen readouts train nothing but a small classifier on the embeddings of the labelled clips.",
     ]
     if any(block.preset == "quick" for block in blocks):

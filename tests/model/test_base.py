@@ -23,7 +23,7 @@ def test_every_method_s_encoder_is_one_and_repeats_nothing_of_it(name):
     assert kind.embed is Encoder.embed
 
 
-@pytest.mark.parametrize("pooling", ["mean", "mean-std"])
+@pytest.mark.parametrize("pooling", ["mean", "mean-std", "products"])
 @pytest.mark.parametrize("name", [*OURS, "together"])
 def test_it_has_what_the_contract_says(name, pooling, config):
     config = preset("quick", **{key: value for key, value in config.as_dict().items() if key != "name"} |
@@ -38,6 +38,8 @@ def test_it_has_what_the_contract_says(name, pooling, config):
         embedding = encoder.embed(waveform)
     assert features.ndim == 3 and features.shape[:2] == (2, encoder.d_model)
     assert embedding.shape == (2, embedding_width(encoder))
-    assert torch.equal(embedding, over_time(features, encoder.pooling))
+    assert torch.equal(embedding, encoder.pooled(features))
+    if type(encoder).pooled is Encoder.pooled or pooling != "products" and name != "lag-covariance":
+        assert torch.equal(embedding, over_time(features, encoder.pooling))
     own = {id(parameter) for parameter in encoder.parameters()}
     assert {id(parameter) for parameter in encoder.special_parameters()} <= own
