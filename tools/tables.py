@@ -64,9 +64,9 @@ def demo():
     """The phrases of the demo: fine-tuned, frozen, and with shuffled frames, over the seeds."""
     runs = records("metrics/synthetic-phrases")
     tuned, frozen = (average_table(runs, name).set_index("method") for name in ("finetuned", "logistic"))
-    rows = [[method, "–" if method in STATISTICS else cell(tuned, method, "accuracy"), cell(frozen, method, "accuracy"),
-             cell(tuned, method + SHUFFLED, "accuracy"), cell(frozen, method + SHUFFLED, "accuracy")]
-            for method in methods_of(runs)]
+    tuned = tuned[[name.partition(", ")[0] not in STATISTICS for name in tuned.index]]
+    rows = [[method, *(cell(table, method + frames, "accuracy") for frames in ("", SHUFFLED)
+                       for table in (tuned, frozen))] for method in methods_of(runs)]
     return markdown(["method", "fine-tuned", "frozen, logistic", "fine-tuned, frames shuffled",
                      "frozen, frames shuffled"], rows)
 

@@ -6,7 +6,7 @@ Everything that makes the demo what it is stands in ``SETTINGS``, ``METHODS``, `
 import textwrap
 from pathlib import Path
 
-from acssm_lib.cli.arguments import Parser, add_command
+from acssm_lib.cli.arguments import Parser, add_command, name_list, seed_list
 from acssm_lib.cli.reproduce import add_reproduce
 
 # Chosen on other data seeds than the demo's: figures/research_log_phrases.csv, benchmarks/phrases_search.py. Against
@@ -41,14 +41,15 @@ def add_demo(commands):
                        "table once more.")
     demo.add_argument("--out", type=Path, default=Path("runs", "demo"), metavar="RUNS",
                       help="folder of the results (default: runs/demo)")
-    demo.add_argument("--seeds", default="0", metavar="0,1,2", help="of the training (default: 0)")
-    demo.add_argument("--methods", default=METHODS, metavar="A,B", help=f"(default: {METHODS})")
+    demo.add_argument("--seeds", type=seed_list, default="0", metavar="0,1,2", help="of the training (default: 0)")
+    demo.add_argument("--methods", type=name_list, default=METHODS, metavar="A,B", help=f"(default: {METHODS})")
 
 
 def _demo(args):
     parser = Parser(prog="acssm")
     add_reproduce(parser.add_subparsers())
-    batch = parser.parse_args(["reproduce", *REPRODUCE, "--methods", args.methods, "--seeds", args.seeds,
+    batch = parser.parse_args(["reproduce", *REPRODUCE, "--methods", ",".join(args.methods),
+                               "--seeds", ",".join(map(str, args.seeds)),
                                "--out", str(args.out)])
     status = batch.command(batch)
     if status:
