@@ -49,7 +49,7 @@ def contents(file, size, path):
     kind = start[:4]
     if kind in _CHUNKED and (kind not in (b"FORM", b"RIFF") or start[8:12] in (b"AIFF", b"AIFC", b"WAVE")):
         return _chunked(file, size, path, kind)
-    if kind in (b".snd", b"dns."):
+    if kind in (b".snd", b"dns.") and len(start) >= 12:
         return _sun(file, size, path, start)
     if kind == b"fLaC":
         return _flac(file, size)

@@ -138,6 +138,8 @@ class Recording:
             try:
                 with _av_open(self.path) as container:
                     stream = container.streams.audio[0]
+                    if stream.codec_context is None:
+                        raise ValueError("no decoder for what it announces")
                     length = float(stream.duration * stream.time_base) if stream.duration else None
                     self._numbers(stream.rate, stream.codec_context.layout.nb_channels, stream.codec.name, None)
                     self.exact, self.deep = False, "flac" in self.subtype or "alac" in self.subtype
