@@ -78,9 +78,9 @@ def reproduce(runs, out, jobs=1, notebook=None, scheduler=None, cluster=None, cl
         KeyboardInterrupt: Ctrl-C, after every process on this machine has ended; those of workers end in seconds.
     """
     notebook = find_notebook(notebook)
+    _check_writable(Path(out))
     states = [finished_or_why(run, out) for run in runs]
     finished = [done for done, _ in states]
-    _check_writable(Path(out))
     wanted = [run for run, done in zip(runs, finished, strict=True) if not done]
     elsewhere = scheduler is not None or cluster is not None
     batch = _Batch(runs, Path(out), show_progress(runs, 1 if elsewhere else jobs), arrival_s=_ARRIVAL_S * elsewhere)
