@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
-groups = []  # process groups that this process has started, for systems without /proc
+groups: list[int] = []  # process groups that this process has started, for systems without /proc
 
 
 def adopt_orphans():

@@ -21,7 +21,7 @@ from acssm_lib.data.clips import Clips
 from acssm_lib.files import DamagedFile, DataError, default_cache_dir, read_sealed, sweep, write_sealed
 
 _ROW = np.dtype([("key", "S32"), ("offset", "<i8"), ("length", "<i8"), ("digest", "u1", 32)])
-_read_before = set()  # (path, key, offset) of the clips that this process has read against their digest
+_read_before: set[tuple] = set()  # (path, key, offset) of the clips that this process has read against their digest
 
 
 class DiskBank:
