@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from test_runner import is_alive, make_notebook, wait_until
+from tiny_batch import is_alive, make_notebook, wait_until
 
 from acssm_lib.batch.runner import reproduce
 from acssm_lib.batch.runs import is_finished, plan
