@@ -7,9 +7,10 @@ import os
 import re
 import secrets
 import socket
-import sys
 import time
 from pathlib import Path
+
+import platformdirs
 
 DAY_S = 86_400  # no writer needs that long for one file
 _HOST = re.sub(r"\W", "-", socket.gethostname())[:32]
@@ -125,9 +126,5 @@ def default_cache_dir():
     """Where prepared clips are kept: ``ACSSM_CACHE`` if set, else ``acssm`` in the user's cache folder."""
     if os.environ.get("ACSSM_CACHE"):
         return Path(os.environ["ACSSM_CACHE"]).expanduser()
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]) / "acssm"
-    if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
-        return Path(os.environ["LOCALAPPDATA"]) / "acssm" / "cache"
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "acssm"
+    return platformdirs.user_cache_path("acssm", appauthor=False)
 
