@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both create the environment in .venv the first time.
-.PHONY: demo test test-browser lint lab notebooks student tables docs-tables figures bench scaling lock clean
+.PHONY: demo test test-browser lint lab notebooks student tables docs-tables figures bench scaling grade lock clean
 PYTHON ?= python3
 RUNS ?= runs/demo
 # The stamp's name changes with the requirements, so a second call installs nothing and an edited pin installs again.
@@ -42,6 +42,10 @@ notebooks: $(STAMP)
 # Copies without the solutions, to hand out.
 student: $(STAMP)
 	.venv/bin/python -m tools.notebooks student notebooks student
+
+# What came back, as one table in grades/, student x exercise; DIR has a folder per student: make grade DIR=class
+grade: $(STAMP)
+	.venv/bin/python -m tools.grade $(DIR) --out grades
 
 $(STAMP):
 	@echo "Creating the environment in .venv (once; several GB with the GPU build of torch, a few minutes) ..."

@@ -60,7 +60,7 @@ def attempt(function, *cases, hint="", tolerance=1e-4):
             if answer is None:
                 print("not attempted yet")
                 return
-            fault = _difference(answer, expected, tolerance)
+            fault = difference(answer, expected, tolerance)
         except Exception as error:
             fault = f"it raised {type(error).__name__}: {error}"
         if fault:
@@ -116,8 +116,15 @@ def _short(argument):
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _difference(answer, expected, tolerance):
-    """What is wrong with the answer, or None."""
+def difference(answer, expected, tolerance):
+    """What is wrong with an answer, in words, or None.
+
+    Args:
+        answer, expected: numbers, texts, truth values, arrays, tensors, or lists of them.
+        tolerance: largest difference of two numbers that still counts as equal, absolute and relative.
+    Raises:
+        TypeError, ValueError: the answer is no number where one is expected.
+    """
     if isinstance(expected, (str, bool)) or expected is None:
         return None if answer == expected else f"I expected {expected!r}, got {answer!r}"
     answer, expected = torch.as_tensor(answer), torch.as_tensor(expected)
