@@ -23,6 +23,6 @@ EMBEDDER_NAMES, METHOD_NAMES = tuple(_EMBEDDERS), tuple(METHOD_COLOURS)
 OWN_PAIRS = ("acoustic-ssm2", "acoustic-ssm2-noise", "mt-slvr")  # methods whose views are their idea
 STATISTICS = ("mel-stats", "lag-covariance")  # nothing of them learns but the readout
 MADE = ("synthetic-phrases", "synthetic-frogs")  # data sets that are made on the spot
-DATASETS = MADE + ("esc50", "folder")
+DATASETS = MADE + ("esc50", "spoken-digits", "folder")
 DEFAULT_METHODS = ",".join(name for name in METHOD_NAMES if name not in EMBEDDER_NAMES)
 RECORD_SCHEMA = 1  # version of metrics.json; see experiment.schema

@@ -53,7 +53,7 @@ class Preset:
     n_members: int = 1  # encoders, each pre-trained from a seed of its own, their features side by side; O in best
 
     # Contrastive pre-training
-    pool: str = "unlabelled"  # "unlabelled": the group less its support, "group": all of the group, "all": all groups
+    pool: str = "unlabelled"  # the group less its support; "group": all of it; "all", "everything": of all groups
     pretrain_epochs: int = 500  # passes of ceil(pool / pretrain_batch) steps; P
     pretrain_batch: int = 64  # clips, two views each; C
     pretrain_lr: float = 1e-4  # P
@@ -88,7 +88,8 @@ class Preset:
 
     # Fine-tuning and test
     n_shot: int = 5  # labelled clips per class; P
-    n_episodes: int = 1  # support draws per run; more than one needs pool "group"
+    n_episodes: int = 1  # support draws per run; more than one needs pool "group" or "everything"
+    support_sources: str = "any"  # "one" source labels all classes, "spread": n_shot sources; others are asked; O
     finetune_epochs: int = 50  # P
     finetune_batch: int = 4  # crops; C
     finetune_crops: int = 10  # equally spaced crops per labelled clip; [19]
@@ -160,7 +161,8 @@ _CHOICES = {
     "precision": ("auto", "float32", "bfloat16"),
     "stft_window": ("rectangular", "hann"),
     "standardise": ("none", "scale", "band"),
-    "pool": ("unlabelled", "group", "all"),
+    "pool": ("unlabelled", "group", "all", "everything"),
+    "support_sources": ("any", "one", "spread"),
     "protocol": ("transductive", "inductive-clip", "inductive-recording"),
     "projection": ("prelu", "batchnorm", "mlp"),
     "features": ("stack", "log-mel"),

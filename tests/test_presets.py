@@ -36,7 +36,7 @@ def test_text_from_the_command_line_becomes_the_field_s_type():
     ({"standardise": "yes"}, "standardise='yes': choose one of none, scale, band$"),
     ({"standardise": "true"}, "standardise='true': choose one of none, scale, band; false of earlier versions is none"),
     ({"standardise": False}, "standardise=False: choose one of none, scale, band; false of earlier versions is none"),
-    ({"pool": "everything"}, "unlabelled, group, all"),
+    ({"pool": "whole"}, "unlabelled, group, all, everything"),
     ({"n_shot": None}, "n_shot=None"),
     ({"precision": "half"}, "auto, float32, bfloat16"),
 ])

@@ -24,7 +24,7 @@ def add_reproduce(commands):
                      "A run that has finished is not run again; one that was stopped goes on.")
     reproduce.add_argument("--dataset", required=True, type=one_of("data set", DATASETS), metavar="NAME",
                            help=", ".join(DATASETS))
-    reproduce.add_argument("--data", metavar="PATH", help="folder of the data set (esc50 and folder)")
+    reproduce.add_argument("--data", metavar="PATH", help="folder of the data set (all but those that are made)")
     reproduce.add_argument("--groups", type=name_list, metavar="G1,G2", help="groups of classes "
                            "(default, or all: those that the data set proposes, of ESC-50 the paper's ten)")
     reproduce.add_argument("--methods", type=name_list, metavar="A,B",
@@ -82,9 +82,10 @@ def _reproduce(args):
     for group in groups:
         chosen, overrides = settings.get(group, settings[None])
         datasets.require_shots(dataset, group, chosen.n_shot)
+        _check_sources(dataset, group, chosen)
         runs += plan(args.dataset, [group], methods, args.seeds, args.preset, overrides, args.data, weights,
                      args.device)
-    everything = any(chosen.pool == "all" for chosen, _ in settings.values())
+    everything = any(chosen.pool in ("all", "everything") for chosen, _ in settings.values())
     for left_out in datasets.require_readable(dataset, groups, everything):
         print(f"acssm: {left_out}", flush=True)
     try:
@@ -93,6 +94,21 @@ def _reproduce(args):
     except RunConflict as error:
         raise BadArguments(str(error)) from None
     return 1 if failures else 0
+
+
+def _check_sources(dataset, group, chosen):
+    """Whether the first draw can be made, before any run is started."""
+    from acssm_lib.fewshot.episodes import sample_episode
+    from acssm_lib.files import DataError
+
+    if chosen.support_sources == "any":
+        return
+    clips = dataset.clips_of(group)
+    try:
+        sample_episode(dataset.labels[clips], len(dataset.groups[group]), chosen.n_shot, 0,
+                       [dataset.sources[clip] for clip in clips], support_sources=chosen.support_sources)
+    except DataError as error:
+        raise DataError(f"group {group}: {error}; nothing was started") from None
 
 
 def _methods(asked, settings):
@@ -203,7 +219,7 @@ def terminated_is_ctrl_c():
 def _check_paths(args):
     if args.dataset in MADE and args.data is not None:
         raise BadArguments(f"{args.dataset} is made on the spot and takes no --data; leave it out, "
-                           "or choose --dataset esc50 or folder")
+                           "or choose --dataset esc50, spoken-digits or folder")
     if args.dataset not in MADE and args.data is None:
         raise BadArguments(f"--dataset {args.dataset} needs --data PATH, the folder with the recordings")
     if args.data is not None and not Path(args.data).is_dir():

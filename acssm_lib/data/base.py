@@ -11,7 +11,7 @@ class AudioDataset:
     """What every data set offers; subclasses set the attributes and define ``waveform``.
 
     Attributes:
-        name: "esc50", "folder", "synthetic-frogs" or "synthetic-phrases".
+        name: "esc50", "spoken-digits", "folder", "synthetic-frogs" or "synthetic-phrases".
         classes: names of the classes.
         labels: int64 array (n_clips,), index into ``classes``; -1 is unlabelled.
         sources: recording (or individual) each clip comes from, None where nobody knows.

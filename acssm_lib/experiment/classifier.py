@@ -94,7 +94,8 @@ def classifier_of(method, encoder, data, split, config, seed, *, checkpoint=None
         ``RunClassifier``.
     """
     draw = episode_seeds(seed, 1)[0]
-    support = split.episode(data.labels, len(data.classes), config.n_shot, draw).support
+    support = split.episode(data.labels, len(data.classes), config.n_shot, draw, data.sources,
+                            config.support_sources).support
     labels, names = data.labels[support], [data.names[index] for index in support]
     if encoder is not None and config.finetuning and method not in STATISTICS and not _as_downloaded(method):
         file = draw_file(checkpoint, draw).with_suffix(".ckpt") if checkpoint else None

@@ -6,6 +6,7 @@ import numpy as np
 
 from acssm_lib.baselines.mel_statistics import MelStatistics
 from acssm_lib.fewshot.embedding import CropFeatures, embed
+from acssm_lib.fewshot.episodes import most_shots
 from acssm_lib.fewshot.evaluation import evaluate
 from acssm_lib.fewshot.finetuning import FineTuning
 from acssm_lib.fewshot.readout import LogisticReadout, NearestMean
@@ -45,7 +46,7 @@ def measure(encoder, data, split, config, seed, *, checkpoint=None, device=None,
         learner = FineTuning(encoder, data.clips, config, features=features, device=device, progress=False)
         measured["finetuned", config.n_shot] = evaluate(learner, *group, config, seed, split=split, shuffled=frames,
                                                         checkpoint=checkpoint, progress=progress)
-    n_frozen = config.n_frozen_episodes if config.pool == "group" else config.n_episodes
+    n_frozen = config.n_frozen_episodes if config.pool in ("group", "everything") else config.n_episodes
     frozen = replace(config, n_episodes=max(n_frozen, config.n_episodes))
     measured["logistic", config.n_shot] = evaluate(logistic, *group, frozen, seed, split=split, shuffled=frames,
                                                    progress=progress)
@@ -53,9 +54,10 @@ def measure(encoder, data, split, config, seed, *, checkpoint=None, device=None,
     for name, readout in HEARING.items():
         measured[name, config.n_shot] = evaluate(readout(embedding, heard), *group, frozen, seed, split=split,
                                                  progress=False)
-    smallest = np.bincount(data.labels[split.support]).min()
+    most = most_shots(data.labels[split.support], [data.sources[index] for index in split.support],
+                      config.support_sources)
     for n_shot in config.frozen_shots:
-        if n_shot != config.n_shot and n_shot < smallest:
+        if n_shot != config.n_shot and n_shot <= most:
             curve = replace(frozen, n_shot=n_shot, n_episodes=min(frozen.n_episodes, CURVE_DRAWS))
             measured["logistic", n_shot] = evaluate(logistic, *group, curve, seed, split=split, progress=False)
     return measured

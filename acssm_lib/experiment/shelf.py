@@ -83,7 +83,7 @@ def _kept(path):
 
 # What a pre-training does not depend on, besides everything about fine-tuning and its head.
 _NOT_PRETRAINING = ("name", "pool", "protocol", "pool_size", "n_shot", "n_episodes", "n_frozen_episodes",
-                    "frozen_shots", "logistic_C", "test_crops", "test_views", "n_members")
+                    "frozen_shots", "support_sources", "logistic_C", "test_crops", "test_views", "n_members")
 _VERSION = 3  # raise it when a pre-training of the same settings gives other weights, so that kept ones are not found
 
 

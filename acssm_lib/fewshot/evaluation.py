@@ -26,7 +26,7 @@ def evaluate(learner, labels, sources, names, config: Preset, seed: int, *, spli
         labels: 0 ... n_way - 1, (clips,); negative for clips that take no part.
         sources: recording of each clip, None where unknown.
         names: of each clip, for the record.
-        config: a ``Preset``; ``n_shot`` and ``n_episodes`` are used.
+        config: a ``Preset``; ``n_shot``, ``support_sources`` and ``n_episodes`` are used.
         seed: of the run; the draws are ``episode_seeds(seed, n_episodes)``, the same for every method.
         split: a ``Split``, which says what may be labelled and what is asked; None: all clips of the group.
         shuffled: ask every query a second time with its frames in random order, by
@@ -56,7 +56,7 @@ def evaluate(learner, labels, sources, names, config: Preset, seed: int, *, spli
             results.append(kept)
             continue
         started = time.monotonic()
-        episode = (split or everyone).episode(labels, n_way, config.n_shot, draw)
+        episode = (split or everyone).episode(labels, n_way, config.n_shot, draw, sources, config.support_sources)
         learner.fit(episode.support, labels[episode.support], draw,
                     checkpoint=file.with_suffix(".ckpt") if file else None)
         predicted = learner.predict(episode.query).argmax(1)

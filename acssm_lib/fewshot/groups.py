@@ -13,7 +13,8 @@ class GroupData:
     """The clips of one group, and whatever else may be pre-trained on, in one bank.
 
     Attributes:
-        clips: ``Clips``; the group's clips first, in the order of the data set.
+        clips: ``Clips``; the group's clips first, in the order of the data set; with pool "everything" all clips of
+            the data set in its order, the same for every group.
         labels: int64, (clips,), index into ``classes``; -1 for clips that are no part of the group.
         sources, names: of every clip.
         classes: names of the group's classes.
@@ -32,15 +33,18 @@ class GroupData:
 
 
 def load_group(dataset, group, config, seed, progress=True):
-    """A group's clips, the unlabelled ones, and with ``config.pool`` = "all" those of all other classes.
+    """A group's clips, the unlabelled ones, and with ``config.pool`` "all" or "everything" those of all other classes.
 
     Raises:
         ValueError: no such group; DataError: a clip that cannot be used.
     Taught in: 04_contrastive_pretraining.
     """
     members = dataset.clips_of(group)
-    others = np.setdiff1d(np.arange(len(dataset)), members) if config.pool == "all" else dataset.unlabelled()
+    whole = config.pool in ("all", "everything")
+    others = np.setdiff1d(np.arange(len(dataset)), members) if whole else dataset.unlabelled()
     chosen = np.concatenate([members, dataset.usable(others, progress)])
+    if config.pool == "everything":  # in one order, so that all groups share one pre-trained encoder
+        chosen = np.sort(chosen)
     classes = dataset.groups[group]
     own = {dataset.classes.index(name): label for label, name in enumerate(classes)}
     withheld = []
@@ -48,7 +52,8 @@ def load_group(dataset, group, config, seed, progress=True):
         for name in dataset.default_groups:
             clips = dataset.clips_of(name)
             episode = sample_episode(dataset.labels[clips], len(dataset.groups[name]), config.n_shot,
-                                     episode_seeds(seed, 1)[0])
+                                     episode_seeds(seed, 1)[0], [dataset.sources[clip] for clip in clips],
+                                     support_sources=config.support_sources)
             withheld.extend(clips[episode.support])
     return GroupData(
         clips=dataset.clips(chosen, progress),

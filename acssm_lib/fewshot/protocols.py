@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from acssm_lib.fewshot.episodes import Episode, episode_seeds, sample_episode
+from acssm_lib.fewshot.episodes import Episode, episode_seeds, sample_episode, sample_support, shares_source
+from acssm_lib.files import DataError
 
 N_SPLITS = 5  # of an inductive protocol; ESC-50 comes in five folds
 
@@ -29,13 +30,24 @@ class Split:
     support: np.ndarray
     query: np.ndarray | None = None
 
-    def episode(self, labels, n_way, n_shot, seed):
-        """An ``Episode`` with its support drawn by ``sample_episode`` among the clips that may be labelled."""
+    def episode(self, labels, n_way, n_shot, seed, sources=None, support_sources="any"):
+        """An ``Episode`` with its support drawn by ``sample_episode`` among the clips that may be labelled.
+
+        Args:
+            sources, support_sources: which recordings label and which are asked, see ``sample_episode``.
+        """
         labels = np.asarray(labels)
         allowed = np.full_like(labels, -1)
         allowed[self.support] = labels[self.support]
-        episode = sample_episode(allowed, n_way, n_shot, seed)
-        return episode if self.query is None else Episode(episode.support, self.query)
+        known = None if support_sources == "any" else sources  # else every clip but the support is asked
+        if self.query is None:
+            return sample_episode(allowed, n_way, n_shot, seed, known, support_sources=support_sources)
+        support = sample_support(allowed, n_way, n_shot, seed, known, support_sources=support_sources)
+        query = self.query if known is None else self.query[~shares_source(self.query, support, known)]
+        if not len(query):
+            raise DataError(f"support_sources={support_sources}: every clip that a split asks shares its source with "
+                            "a labelled one; use protocol=transductive or inductive-recording")
+        return Episode(support, query)
 
 
 def splits(data, config, seed):
@@ -81,6 +93,7 @@ def pretraining_pool(data, config, seed):
     "group": every clip of the group, so that one pre-training serves many support draws (the support is then in
     the pool too, without its labels). "unlabelled": the group less the support of the run's only draw, as
     published. "all": every clip of the data set less the supports of all groups, nearest to the authors' code.
+    "everything": every clip of the data set, as "group" for several support draws; groups then share one encoder.
 
     Raises:
         ValueError: "unlabelled" or "all" with more than one support draw, each of which would need its own pool.
@@ -93,11 +106,12 @@ def pretraining_pool(data, config, seed):
 def _split(data, config, seed, heard, support, query):
     """A Split of what may be heard and labelled; the pool as ``config`` asks for."""
     split, pool = Split(heard, support, query), heard
-    if config.pool != "group":
+    if config.pool not in ("group", "everything"):
         if config.n_episodes != 1:
             raise ValueError(f"pool={config.pool!r} withholds the labelled clips of one support draw, but "
                              f"n_episodes={config.n_episodes}; use n_episodes=1 and several seeds, or pool='group'")
-        drawn = split.episode(data.labels, len(data.classes), config.n_shot, episode_seeds(seed, 1)[0]).support
+        drawn = split.episode(data.labels, len(data.classes), config.n_shot, episode_seeds(seed, 1)[0], data.sources,
+                              config.support_sources).support
         pool = np.setdiff1d(heard, np.concatenate([drawn, data.withheld]))
     if config.pool_size is not None and len(pool) > config.pool_size:
         pool = np.sort(np.random.default_rng(seed).choice(pool, config.pool_size, replace=False))

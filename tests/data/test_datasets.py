@@ -282,6 +282,40 @@ def test_load_follows_the_preset(tmp_path):
         load("synthetic-frogs", tmp_path, preset=settings)
 
 
+def digits_folder(root, speakers=("ann", "ben")):
+    """Two takes of every digit by every speaker, with their table."""
+    rows = ["file,source"]
+    for number, digit in enumerate(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")):
+        for speaker in speakers:
+            for take in range(2):
+                rows.append(f"{digit}/{number}_{speaker}_{take}.wav,{speaker}")
+                tone(root / rows[-1].partition(",")[0], 300 + 20 * number, 8_000, 0.2)
+    (root / "sources.csv").write_text("\n".join(rows))
+    return root
+
+
+def test_spoken_digits_are_two_halves_whose_sources_are_speakers(tmp_path):
+    dataset = load("spoken-digits", digits_folder(tmp_path / "digits"), preset=preset("quick"))
+    assert dataset.name == "spoken-digits" and set(dataset.sources) == {"ann", "ben"}
+    assert sorted(dataset.groups["D1"] + dataset.groups["D2"]) == dataset.classes and len(dataset.classes) == 10
+    first, second = (load_group(dataset, name, preset("quick", pool="everything"), 0, progress=False)
+                     for name in ("D1", "D2"))
+    assert first.names == second.names == dataset.names  # one pool and so one encoder for both
+    assert (first.labels >= 0).sum() == 20 and not ((first.labels >= 0) & (second.labels >= 0)).any()
+    assert first.classes[first.labels[first.names.index("four/4_ann_0.wav")]] == "four"
+
+
+def test_what_spoken_digits_lack_is_named(tmp_path):
+    root = digits_folder(tmp_path / "digits")
+    table = (root / "sources.csv").read_text()
+    (root / "sources.csv").write_text(table.replace("two/2_ben_1.wav,ben\n", ""))
+    with pytest.raises(DataError, match="no speaker for two/2_ben_1.wav .1 such clips"):
+        load("spoken-digits", root, preset=preset("quick"))
+    make_folder(tmp_path / "frogs")
+    with pytest.raises(DataError, match="no folder for zero, two,.*--dataset folder"):
+        load("spoken-digits", tmp_path / "frogs", preset=preset("quick"))
+
+
 def test_default_groups_are_all_unless_set():
     dataset = AudioDataset()
     dataset.groups = {"a": [], "b": []}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from acssm_lib.data.datasets import ESC50
-from acssm_lib.fewshot.episodes import episode_seeds, sample_episode, shares_source
+from acssm_lib.fewshot.episodes import episode_seeds, most_shots, sample_episode, shares_source
 from acssm_lib.files import DataError
 
 LABELS = np.repeat(np.arange(5), 40)
@@ -37,6 +37,59 @@ def test_distinct_sources_give_different_recordings():
     sources = [str(i // 4) for i in range(200)]
     episode = sample_episode(LABELS, 5, 5, 0, sources, distinct_sources=True)
     assert len({sources[i] for i in episode.support}) == 25
+
+
+def speakers(n_speakers=6, takes=12, n_classes=5):
+    """Labels and sources of clips that every speaker gave of every class."""
+    labels = np.repeat(np.arange(n_classes), n_speakers * takes)
+    return labels, [f"speaker {number // takes % n_speakers}" for number in range(len(labels))]
+
+
+@pytest.mark.parametrize("rule, n_sources, n_query", [("one", 1, 5 * 60), ("spread", 5, 60)])
+def test_all_classes_are_labelled_by_the_same_sources_and_others_are_asked(rule, n_sources, n_query):
+    labels, sources = speakers()
+    asked = set()
+    for seed in range(30):
+        episode = sample_episode(labels, 5, 5, seed, sources, support_sources=rule)
+        by_class = [sorted(sources[clip] for clip in episode.support if labels[clip] == label) for label in range(5)]
+        assert len(episode.support) == 25 and by_class == by_class[:1] * 5 and len(set(by_class[0])) == n_sources
+        assert len(episode.query) == n_query and not shares_source(episode.query, episode.support, sources).any()
+        asked |= {sources[clip] for clip in episode.query}
+    assert len(asked) == 6  # each has its turn
+    again = sample_episode(labels, 5, 5, 29, sources, support_sources=rule)
+    assert again.support.tolist() == episode.support.tolist()
+
+
+def test_sources_that_lack_a_class_or_a_name_never_label():
+    labels, sources = speakers(n_speakers=3, takes=4)
+    sources = [None if source == "speaker 0" else source for source in sources]
+    labels[(labels == 2) & np.array([source == "speaker 1" for source in sources])] = 3
+    for seed in range(9):
+        episode = sample_episode(labels, 5, 4, seed, sources, support_sources="one")
+        assert {sources[clip] for clip in episode.support} == {"speaker 2"}
+        assert {sources[clip] for clip in episode.query} == {None, "speaker 1"}
+
+
+def test_a_draw_that_the_sources_cannot_give_is_refused_in_words():
+    labels, sources = speakers(n_speakers=5)
+    with pytest.raises(DataError, match="support_sources=spread with n_shot=6 needs 6 source.* there are 5"):
+        sample_episode(labels, 5, 6, 0, sources, support_sources="spread")
+    with pytest.raises(DataError, match="n_shot=5 leaves nothing to ask"):
+        sample_episode(labels, 5, 5, 0, sources, support_sources="spread")
+    with pytest.raises(DataError, match="one with n_shot=13 needs 1 source.*13 clip"):
+        sample_episode(labels, 5, 13, 0, sources, support_sources="one")
+    with pytest.raises(DataError, match="there are 0 .sources.csv"):
+        sample_episode(labels, 5, 5, 0, [None] * len(labels), support_sources="one")
+
+
+def test_most_shots_is_what_can_just_be_drawn():
+    labels, sources = speakers()
+    for rule, most in (("any", 71), ("one", 12), ("spread", 5)):
+        assert most_shots(labels, sources, rule) == most
+        sample_episode(labels, 5, most, 0, sources if rule != "any" else None, support_sources=rule)
+        with pytest.raises(DataError):
+            sample_episode(labels, 5, most + 1, 0, sources if rule != "any" else None, support_sources=rule)
+    assert most_shots(labels, ["alone"] * len(labels), "one") == 0
 
 
 def test_unlabelled_clips_are_never_drawn_and_classes_are_chosen_when_there_are_more():

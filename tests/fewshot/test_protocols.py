@@ -104,3 +104,23 @@ def test_too_few_recordings_for_the_support_are_named():
     split = splits(data, inductive("clip"), 0)[0]
     with pytest.raises(DataError, match="class 0 has 4 clips"):
         split.episode(data.labels, 3, 5, seed=0)
+
+
+@pytest.mark.parametrize("protocol", ["transductive", "inductive-clip", "inductive-recording"])
+def test_support_of_one_source_asks_no_clip_of_it_whatever_the_protocol(protocol):
+    data = group(unlabelled=0)
+    sources = [f"singer {number % 5}" for number in range(60)]
+    for split in splits(dataclasses.replace(data, sources=sources),
+                        dataclasses.replace(CONFIG, protocol=protocol, support_sources="one"), 0):
+        episode = split.episode(data.labels, 3, 2, 1, sources, "one")
+        labelled = {sources[index] for index in episode.support}
+        assert len(labelled) == 1 and not labelled & {sources[index] for index in episode.query}
+        assert len(episode.query) == 48 or protocol != "transductive"
+
+
+def test_everything_is_one_pool_for_all_groups_and_leaves_several_draws():
+    pools = [splits(group(), dataclasses.replace(CONFIG, pool=pool, n_episodes=3), 0)[0].pool
+             for pool in ("group", "everything")]
+    assert pools[0].tolist() == pools[1].tolist() == list(range(64))
+    with pytest.raises(ValueError, match="withholds"):
+        splits(group(), dataclasses.replace(CONFIG, pool="all", n_episodes=3), 0)
