@@ -118,8 +118,10 @@ def test_a_pipe_gets_lines(capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_terminal_has_its_cursor_and_the_table(ending):
-    program = ("import time\nfrom acssm_lib.batch import progress as shown\nfrom acssm_lib.batch.runs import plan\n"
+    program = ("import signal, time\nfrom acssm_lib.batch import progress as shown\n"
+               "from acssm_lib.batch.runs import plan\n"
                "from acssm_lib.cli.reproduce import terminated_is_ctrl_c\n"
+               "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts without\n"
                "runs = plan('synthetic-frogs', ['G1'], ['a'], [0, 1])\n"
                "try:\n"
                "    with terminated_is_ctrl_c(), shown.show_progress(runs, 1) as progress:\n"
