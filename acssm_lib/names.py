@@ -20,7 +20,6 @@ METHOD_COLOURS = {
     "acoustic-ssm2": "#56B4E9", "acoustic-ssm2-noise": "#A6761D", **_EMBEDDERS,
 }
 EMBEDDER_NAMES, METHOD_NAMES = tuple(_EMBEDDERS), tuple(METHOD_COLOURS)
-OWN_PAIRS = ("acoustic-ssm2", "acoustic-ssm2-noise", "mt-slvr")  # methods whose views are their idea
 STATISTICS = ("mel-stats", "lag-covariance")  # nothing of them learns but the readout
 MADE = ("synthetic-phrases", "synthetic-frogs")  # data sets that are made on the spot
 DATASETS = MADE + ("esc50", "spoken-digits", "folder")

@@ -37,8 +37,8 @@ class Preset:
     hop_length: int = 512  # samples, 25.6 ms; P
     n_mels: int = 128  # bands; P
     stft_window: str = "rectangular"  # channels 1 and 2: "rectangular" (C) or "hann"
-    floor_db: float | None = None  # dB, None as published; O in quick
-    standardise: str = "none"  # on the pool; "scale": a mean per band, one deviation (O in quick); "band": one for each
+    floor_db: float | None = None  # dB, None as published; O in best
+    standardise: str = "none"  # on the pool; "scale": a mean per band, one deviation (O in best); "band": one for each
 
     # Encoder
     widths: tuple[int, ...] = (64, 128, 256, 512)  # channels of the CNN stages, the last is d_model; P
@@ -50,7 +50,7 @@ class Preset:
     dropout: float = 0.01  # inside and after each S4D layer; C
     prenorm: bool = False  # layer norm before the S4D layer instead of after the sum; C
     pooling: str = "mean"  # over time (C), "mean-std": and deviation (O in best), or "products": see TimeProducts; O
-    n_members: int = 1  # encoders, each pre-trained from a seed of its own, their features side by side; O in best
+    n_members: int = 1  # encoders, each pre-trained from a seed of its own, their features side by side; O
 
     # Contrastive pre-training
     pool: str = "unlabelled"  # the group less its support; "group": all of it; "all", "everything": of all groups
@@ -58,11 +58,11 @@ class Preset:
     pretrain_batch: int = 64  # clips, two views each; C
     pretrain_lr: float = 1e-4  # P
     pretrain_weight_decay: float = 1e-3  # not on the state-space parameters; C
-    pretrain_warmup: float = 0.0  # share of the steps with a rising learning rate; O in quick
+    pretrain_warmup: float = 0.0  # share of the steps with a rising learning rate; O in best
     projection: str = "prelu"  # "prelu" (P), "batchnorm", "mlp" (O): see projection_head
     d_projection: int = 256  # C
     bilinear_std: float = 1.0  # standard deviation of W at the start; C
-    bilinear_diagonal: float = 0.0  # added to W's diagonal at the start; O in quick
+    bilinear_diagonal: float = 0.0  # added to W's diagonal at the start; O
     temperature: float = 0.2  # C (equation 4 has none)
     symmetric: bool = False  # add the positive-to-anchor term; O
 
@@ -96,7 +96,7 @@ class Preset:
     finetune_stretch: float = 1.25  # as max_stretch, for the labelled clips; [19]
     finetune_optimiser: str = "sgd"  # "sgd" (P) or "adamw"
     finetune_lr: float = 0.006  # P
-    finetune_encoder_lr: float | None = None  # None: as finetune_lr, as published; O in quick
+    finetune_encoder_lr: float | None = None  # None: as finetune_lr, as published; O in best
     finetune_ssm_lr: float = 0.001  # upper limit for log_dt, log_A_real, A_imag; C
     finetune_weight_decay: float = 1e-3  # C
     head_width: int = 128  # C
@@ -128,32 +128,22 @@ class Preset:
 
 PRESETS = {
     "paper": Preset(),
-    "quick": Preset(
-        name="quick", precision="float32",
-        max_stretch=1.05, n_mels=32, floor_db=-80.0, standardise="scale",
-        widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), n_layers=2, d_state=16, dt_min=0.01, dt_max=0.3,
-        pool="group", pretrain_epochs=40, pretrain_batch=32, pretrain_lr=2e-3, pretrain_warmup=0.1,
-        projection="batchnorm", bilinear_std=0.0, bilinear_diagonal=1.0, temperature=25.0, symmetric=True,
-        n_episodes=4, finetune_epochs=5, finetune_batch=32, finetune_crops=40, finetune_stretch=1.0,
-        finetune_optimiser="adamw", finetune_lr=3e-3, finetune_encoder_lr=1e-3, test_crops=4,
-        n_frozen_episodes=200,
-    ),
     "best": Preset(
         name="best", n_samples=39_424, max_stretch=1.2, features="log-mel", n_mels=64, floor_db=-80.0,
         standardise="scale",
         widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1), n_layers=2, d_state=16, dt_min=0.01, dt_max=0.3, dropout=0.05,
-        prenorm=True, pooling="mean-std", n_members=3, pool="group", pretrain_epochs=150, pretrain_lr=2e-3,
-        pretrain_warmup=0.2, projection="mlp", d_projection=128, temperature=0.1, views="spectrogram",
-        n_episodes=20, finetune_epochs=5, finetune_batch=32, finetune_crops=20, finetune_stretch=1.0,
+        prenorm=True, pooling="mean-std", pool="group", pretrain_epochs=40, pretrain_lr=2e-3, pretrain_warmup=0.2,
+        projection="mlp", d_projection=128, temperature=0.1, views="spectrogram",
+        n_episodes=4, finetune_epochs=5, finetune_batch=32, finetune_crops=20, finetune_stretch=1.0,
         finetune_optimiser="adamw", finetune_lr=3e-3, finetune_encoder_lr=1e-3, test_crops=0, test_views=7,
-        finetuning=False, logistic_C=0.1,
+        logistic_C=0.1,
     ),
 }
-PRESETS["quick-best"] = dataclasses.replace(
-    PRESETS["best"], name="quick-best", precision="float32", n_samples=30_225, n_mels=32, widths=(8, 16, 32, 64),
-    n_members=1, pretrain_epochs=20, pretrain_batch=32, mel_shift=1.0, n_episodes=4, finetune_crops=40, test_views=1,
-    finetuning=True, n_frozen_episodes=200)
+PRESETS["quick"] = dataclasses.replace(  # the same, small: seconds
+    PRESETS["best"], name="quick", precision="float32", n_samples=30_225, n_mels=32, widths=(8, 16, 32, 64),
+    pretrain_epochs=20, pretrain_batch=32, mel_shift=1.0, finetune_crops=40, test_views=1, n_frozen_episodes=200)
 
+_RENAMED = {"quick-best": "quick"}  # presets of earlier versions and their names now; an older quick is no preset now
 _FORMER = {"finetune_redraw": False}  # fields of earlier versions, and the value at which a run is like one of today
 
 _CHOICES = {
@@ -205,7 +195,8 @@ def preset(name: str, **overrides: object) -> Preset:
             range; settings that contradict each other.
     """
     if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}{_nearest(name, PRESETS)}; there are {', '.join(PRESETS)}")
+        hint = f", it is called {_RENAMED[name]!r} now" if name in _RENAMED else _nearest(name, PRESETS)
+        raise ValueError(f"unknown preset {name!r}{hint}; there are {', '.join(PRESETS)}")
     hints = typing.get_type_hints(Preset)
     values = {}
     for key, value in overrides.items():
@@ -241,15 +232,15 @@ def in_todays_words(settings):
     """Settings of a record of any version as they would be called now, so that they can be compared.
 
     ``standardise`` was true or false, and true counted the zeros around short clips as sound, which nothing does now.
-    A field that is gone is left out where it was not used.
+    A field that is gone is left out where it was not used, and a preset that got another name has that name.
 
     Args:
-        settings: dict, field -> value, as a record has them.
+        settings: dict, field -> value, as a record has them; ``name`` and ``preset`` are names of presets.
     Returns:
         dict; "band-with-padding" is like no word of today.
     """
-    words = {True: "band-with-padding", False: "none"}
-    return {key: words[value] if key == "standardise" and isinstance(value, bool) else value
+    words = {"standardise": {True: "band-with-padding", False: "none"}, "name": _RENAMED, "preset": _RENAMED}
+    return {key: words[key].get(value, value) if key in words else value
             for key, value in settings.items() if key not in _FORMER or value != _FORMER[key]}
 
 

@@ -30,7 +30,7 @@ COLUMNS = ("method", "data seed", "seed", "settings", "steps", "seconds", "last 
 
 def trial(method, data_seed, seed, overrides):
     """A row of the log for one pre-training and its readouts; accuracies are means over the draws."""
-    config = preset("quick-best", n_frozen_episodes=100, frozen_shots="5", **overrides)
+    config = preset("quick", n_frozen_episodes=100, frozen_shots="5", **overrides)
     data = load_group(SyntheticPhrases(seed=data_seed), "phrases", config, seed, progress=False)
     split = splits(data, config, seed)[0]
     started, losses, encoder = time.monotonic(), [], None

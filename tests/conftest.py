@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from published import small
 
 from acssm_lib import fetch
 from acssm_lib.data.clips import Clips
-from acssm_lib.presets import preset
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,7 @@ def vectors():
 def tiny():
     """The smallest settings that exercise every part: two CNN stages, two S4D layers, crops of 0.2 s."""
     return dataclasses.replace(
-        preset("quick"), n_samples=4096, n_mels=16, widths=(4, 8), blocks=(1, 1), d_state=4, d_projection=8,
+        small(), n_samples=4096, n_mels=16, widths=(4, 8), blocks=(1, 1), d_state=4, d_projection=8,
         pretrain_epochs=3, pretrain_batch=4, n_episodes=2, finetune_epochs=2, finetune_crops=2, finetune_batch=4,
         n_shot=2, test_crops=2)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from published import small
 
 from acssm_lib.data.clips import Clips
 from acssm_lib.model.encoder import AcousticSSM
@@ -56,7 +57,7 @@ def test_kernel_by_all_powers(plain):
 
 
 def test_encoder_and_its_gradients(plain):
-    config = preset("quick", n_mels=16, widths=(4, 8), blocks=(1, 1), d_state=4, dropout=0.0)
+    config = small(n_mels=16, widths=(4, 8), blocks=(1, 1), d_state=4, dropout=0.0)
     with seeded(0):
         encoder = AcousticSSM(config).train()
     copied = plain.PlainEncoder(encoder).train()

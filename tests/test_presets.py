@@ -108,6 +108,11 @@ def test_a_preset_survives_json(name):
     assert "n_samples" in str(PRESETS[name])
 
 
+def test_a_preset_of_an_earlier_version_is_named_as_it_is_called_now():
+    with pytest.raises(ValueError, match="unknown preset 'quick-best', it is called 'quick' now; there are paper"):
+        preset("quick-best")
+
+
 def test_differences_name_what_quick_changes():
     differences = PRESETS["quick"].differences()
     assert differences["standardise"] == ("none", "scale")
@@ -117,6 +122,8 @@ def test_differences_name_what_quick_changes():
 def test_an_earlier_record_is_read_in_today_s_words_and_what_counted_padding_is_like_nothing_of_today():
     assert in_todays_words({"standardise": False, "prenorm": False}) == {"standardise": "none", "prenorm": False}
     assert in_todays_words(PRESETS["quick"].as_dict()) == PRESETS["quick"].as_dict()
+    assert in_todays_words({"name": "quick-best", "n_mels": 32}) == {"name": "quick", "n_mels": 32}
+    assert in_todays_words({"preset": "quick-best"})["preset"] == "quick"
     (before,) = in_todays_words({"standardise": True}).values()
     with pytest.raises(ValueError):
         preset("quick", standardise=before)

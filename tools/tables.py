@@ -188,7 +188,7 @@ def best_steps():
     rows = []
     for name, folder in (("one encoder, one view", "metrics-best-steps/alone"),
                          ("one encoder, seven views", "metrics-best-steps/views"),
-                         ("three encoders, seven views: `best`", "metrics-best")):
+                         ("three encoders, seven views", "metrics-best")):
         runs = records(folder, lambda run: real(run) and run["method"] == "acoustic-ssm1")
         rows.append([name, *(cell(average_table(runs, readout).set_index("method"), "acoustic-ssm1", "unshared")
                              for readout in ("logistic", "clusters"))])

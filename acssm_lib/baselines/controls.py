@@ -15,7 +15,7 @@ from acssm_lib.training import count_parameters
 class MatchedCNN(AdaptedCNN):
     """The control for size: an ``AdaptedCNN`` widened until it has as many parameters as ``AcousticSSM``.
 
-    All widths grow by one factor, ``d_model`` among them; the count is met to within 2 % at ``quick`` and ``paper``.
+    All widths grow by one factor, ``d_model`` among them; the count is met to within 2 % with every preset.
 
     Taught in: 06_ablation_comparison.
     """

@@ -9,6 +9,10 @@ optimiser, 20 kHz (``sample_rate=16000 n_samples=24180`` is its own rate at the 
 variants this is the default, parallel adapters with a SimCLR head; series adapters, batch norms alone, a split last
 layer and SimSiam are left out. So is their scaling of the waveform by mean and deviation of the data set, so
 that every method has the same front end; where there is sound it shifts both log channels by a constant.
+
+In preset ``best`` it gets that recipe's front end, length, learning rate, number of views, temperature and head; the
+augmentations, the task of guessing them and the network stay. Its convolutions run along time too, so there is no
+feature per frame to take a deviation of: with pooling "mean-std" the few columns of the last stage give theirs.
 """
 
 import torch
@@ -16,14 +20,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from acssm_lib.data.clips import random_crops
-from acssm_lib.model.base import Encoder
+from acssm_lib.model.base import Encoder, over_time
 from acssm_lib.model.features import front_end
 from acssm_lib.model.standardisation import Standardisation
 from acssm_lib.pretraining.augment import AUGMENTATIONS, apply_plans, draw_plans
+from acssm_lib.pretraining.contrastive import projection_head
 from acssm_lib.pretraining.spectrogram_views import multi_view_nt_xent
 from acssm_lib.training import reduced_precision
 
-_TEMPERATURE = 0.07  # of the cosine similarities; ``Preset.temperature`` belongs to the bilinear ones
+_TEMPERATURE = 0.07  # of the cosine similarities; with views "pair" ``Preset.temperature`` belongs to bilinear ones
 
 
 class SplitResNet(Encoder):
@@ -64,7 +69,9 @@ class SplitResNet(Encoder):
         self.d_task = widths[-1] * 125 // 128
         self.d_model = 2 * self.d_task
         self.norms = nn.ModuleList(nn.BatchNorm2d(widths[-1]) for _ in range(2))
-        self.last = nn.ModuleList(nn.Linear(widths[-1], self.d_task) for _ in range(2))
+        self.columns = "mean-std" if config.pooling == "mean-std" else "mean"
+        width = widths[-1] * (2 if self.columns == "mean-std" else 1)
+        self.last = nn.ModuleList(nn.Linear(width, self.d_task) for _ in range(2))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -83,7 +90,7 @@ class SplitResNet(Encoder):
             x = shared
             for block in self.split:
                 x = block(x, task)
-            x = F.relu(self.norms[task](x)).mean(dim=(2, 3))
+            x = over_time(F.relu(self.norms[task](x)).mean(dim=2), self.columns)
             outputs.append(self.last[task](x))
         return torch.cat(outputs, dim=1)[..., None]
 
@@ -128,12 +135,21 @@ def augmentation_labels(plans):
     return F.one_hot(plans + 1, plans.shape[1] + 1).sum(dim=1)[:, 1:].float()
 
 
+def n_views(config):
+    """How often the contrast sees a clip: in two views, as published, or with ``config.views`` in as many as it has.
+
+    Taught in: 06_ablation_comparison.
+    """
+    return 2 if config.views == "pair" else config.n_views
+
+
 class MTSLVRObjective(nn.Module):
     """Contrast of two augmented views plus prediction of the augmentations that made them, equally weighted.
 
     One crop of a recording, not stretched, goes twice through one random choice of the seven augmentations, in the
     same order, with fresh parameters for each view. An objective like ``SegmentPairs``; it needs a ``SplitResNet``,
-    whose first half of an embedding is contrasted and whose second half predicts.
+    whose first half of an embedding is contrasted and whose second half predicts. With ``config.views`` other than
+    "pair" a crop goes through it ``n_views`` times, and temperature and head of the contrast are those of the settings.
 
     Args:
         encoder: its ``d_task`` sets the heads' inputs.
@@ -148,23 +164,29 @@ class MTSLVRObjective(nn.Module):
         super().__init__()
         self.config = config
         d_task = encoder.d_task
-        self.contrast = nn.Sequential(nn.Linear(d_task, d_task), nn.ReLU(), nn.Linear(d_task, config.d_projection))
+        if config.views == "pair":
+            self.temperature = _TEMPERATURE
+            self.contrast = nn.Sequential(nn.Linear(d_task, d_task), nn.ReLU(), nn.Linear(d_task, config.d_projection))
+        else:
+            self.temperature = config.temperature
+            self.contrast = projection_head(d_task, config.d_projection, config.projection)
         layers = []
         for before, width in zip((d_task, 256, 64), (256, 64, 16)):
             layers += [nn.Linear(before, width), nn.BatchNorm1d(width), nn.ReLU()]
         self.prediction = nn.Sequential(*layers, nn.Linear(16, len(self.augmentations)))
 
     def views(self, clips, chosen, generator):
-        """Waveforms of both views, the anchors first, (2 batch, n_samples), and their labels, (2 batch, 7)."""
+        """Waveforms of all views, (n batch, n_samples), and their labels, (n batch, 7); row i + batch is of clip i."""
+        n = n_views(self.config)
         crop = random_crops(clips, chosen, self.config.n_samples, 1.0, generator)
-        plans = draw_plans(len(chosen), self.augmentations, generator, all_of_them=False).repeat(2, 1)
-        waveform = apply_plans(crop.repeat(2, 1), plans, self.augmentations, generator, self.config)
+        plans = draw_plans(len(chosen), self.augmentations, generator, all_of_them=False).repeat(n, 1)
+        waveform = apply_plans(crop.repeat(n, 1), plans, self.augmentations, generator, self.config)
         return waveform, augmentation_labels(plans)
 
     def forward(self, encoder, clips, chosen, generator):
         device = self.contrast[0].weight.device
         waveform, labels = (x.to(device, non_blocking=True) for x in self.views(clips, chosen, generator))
         contrasted, predicting = encoder.embed(waveform).split(encoder.d_task, dim=1)
-        contrast = multi_view_nt_xent(self.contrast(contrasted), 2, _TEMPERATURE)
+        contrast = multi_view_nt_xent(self.contrast(contrasted), n_views(self.config), self.temperature)
         prediction = F.binary_cross_entropy_with_logits(self.prediction(predicting), labels)
         return contrast + prediction

@@ -141,6 +141,7 @@ def _size(path):
 
 def _differences(stored, wanted, folder):
     """[(name, (stored value, wanted value))]; other presets differ in many fields, only the preset is named."""
+    stored = in_todays_words(stored)
     names = [key for key in wanted if key in stored and key not in ("settings", "overrides")]
     pairs = {key: (stored[key], wanted[key]) for key in names}
     for key in _PATHS:

@@ -16,7 +16,7 @@ from acssm_lib.cli.arguments import (
     seed_list,
     sentence,
 )
-from acssm_lib.names import DATASETS, DEFAULT_METHODS, EMBEDDER_NAMES, MADE, METHOD_NAMES, OWN_PAIRS, PROTOCOLS
+from acssm_lib.names import DATASETS, DEFAULT_METHODS, EMBEDDER_NAMES, MADE, METHOD_NAMES, PROTOCOLS
 
 
 def add_reproduce(commands):
@@ -28,11 +28,11 @@ def add_reproduce(commands):
     reproduce.add_argument("--groups", type=name_list, metavar="G1,G2", help="groups of classes "
                            "(default, or all: those that the data set proposes, of ESC-50 the paper's ten)")
     reproduce.add_argument("--methods", type=name_list, metavar="A,B",
-                           help=f"(default: {DEFAULT_METHODS}; with spectrogram views, as in preset best, less those "
-                           f"that bring pairs of their own: {', '.join(OWN_PAIRS)})")
+                           help=f"(default: {DEFAULT_METHODS})")
     reproduce.add_argument("--seeds", type=seed_list, default="0", metavar="0,1,2", help="(default: 0)")
     reproduce.add_argument("--preset", default="quick", metavar="NAME",
-                           help="quick: minutes on a laptop (default); paper: everything as published")
+                           help="quick: our recipe for small pools in a minute (default); best: the same in full; "
+                           "paper: everything as published")
     reproduce.add_argument("--protocol", type=one_of("protocol", PROTOCOLS), metavar="NAME",
                            help=f"what pre-training may hear of the queries: {', '.join(PROTOCOLS)}; "
                            "the same as --set protocol=NAME")
@@ -65,7 +65,9 @@ def _reproduce(args):
     where = _where(args)
     if args.device != "auto" and args.scheduler is None and args.cluster is None:  # else the workers have it
         _check_device(args.device)
-    methods = _methods(args.methods, [chosen for chosen, _ in settings.values()])
+    methods = args.methods or DEFAULT_METHODS.split(",")
+    for method in methods:
+        require("method", method, METHOD_NAMES)
 
     from acssm_lib.batch import runner
     from acssm_lib.batch.runs import RunConflict, plan
@@ -109,18 +111,6 @@ def _check_sources(dataset, group, chosen):
                        [dataset.sources[clip] for clip in clips], support_sources=chosen.support_sources)
     except DataError as error:
         raise DataError(f"group {group}: {error}; nothing was started") from None
-
-
-def _methods(asked, settings):
-    """The methods asked for, or the default ones that the settings suit."""
-    for method in asked or ():
-        require("method", method, METHOD_NAMES)
-    replaced = any(chosen.views != "pair" for chosen in settings)
-    wrong = [method for method in asked or () if replaced and method in OWN_PAIRS]
-    if wrong:
-        raise BadArguments(f"{', '.join(wrong)}: brings its own pairs, and the preset's views replace them; leave it "
-                           "out, choose --preset quick or paper, or --set views=pair with a recipe that suits it")
-    return asked or [method for method in DEFAULT_METHODS.split(",") if not (replaced and method in OWN_PAIRS)]
 
 
 def _with_protocol(assignments, protocol):

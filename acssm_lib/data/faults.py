@@ -119,9 +119,9 @@ def long_clips(facts, crop_s):
         middle = [abs(fact.loudest_s + 0.5 - fact.duration_s / 2) < crop_s / 2 for fact in long]
         problems.append(Problem(
             f"{len(long)} of {len(facts)} clips", f"last up to {max(fact.duration_s for fact in long):,.0f} s; of a "
-            f"clip only a crop of {crop_s:.1f} s in the middle is asked about (preset paper), or a few (quick), and "
+            f"clip only a crop of {crop_s:.1f} s in the middle is asked about (preset paper), and "
             f"the loudest second lies outside of the middle in {middle.count(False)} of them; cut the clips to the "
-            "calls, or let the whole clip be asked (--preset best, or --set test_crops=0)", "warning"))
+            "calls, or let the whole clip be asked (--preset quick or best, or --set test_crops=0)", "warning"))
     return problems
 
 

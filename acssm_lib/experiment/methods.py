@@ -10,13 +10,14 @@ from acssm_lib.baselines.byol_a import BYOLA
 from acssm_lib.baselines.controls import KernelZeroed, MatchedCNN
 from acssm_lib.baselines.lag_covariance import LagCovariance
 from acssm_lib.baselines.mn04 import MobileNet
-from acssm_lib.baselines.mt_slvr import MTSLVRObjective, SplitResNet
+from acssm_lib.baselines.mt_slvr import MTSLVRObjective, SplitResNet, n_views
 from acssm_lib.baselines.speech_models import WaveformTransformer
 from acssm_lib.baselines.tera import MelTransformer
 from acssm_lib.model.encoder import AcousticSSM, AdaptedCNN
 from acssm_lib.model.ensemble import together
 from acssm_lib.model.standardisation import sound_of
-from acssm_lib.names import EMBEDDER_NAMES, OWN_PAIRS, STATISTICS
+from acssm_lib.names import EMBEDDER_NAMES, STATISTICS
+from acssm_lib.pretraining.augmented_views import AugmentedViews, NoisyViews
 from acssm_lib.pretraining.contrastive import AugmentedPairs, NoisyPairs, SegmentPairs
 from acssm_lib.pretraining.spectrogram_views import SegmentViews, SpectrogramViews
 from acssm_lib.training import seeded
@@ -62,18 +63,19 @@ METHODS = {
 
 
 def objective_of(method, config):
-    """Class of the objective that a method is pre-trained with: ``config.views`` replaces ``SegmentPairs``.
+    """Class of the objective that a method is pre-trained with, which follows from ``config.views``.
 
-    Raises:
-        ValueError: a method whose pairs are its idea, with settings that are made for other views.
+    With views other than "pair", AcousticSSM1 and its controls take those views. AcousticSSM2 keeps what it is about,
+    augmentations of one segment, and takes the rest: several of them, compared by cosine. So does MT-SLVR, whose
+    objective reads ``config.views`` itself. Embedders have segments throughout.
     """
-    if method in OWN_PAIRS and config.views != "pair":
-        raise ValueError(f"{method} brings its own pairs, and views={config.views!r} of preset {config.name} replaces "
-                         "them; use preset quick or paper, or --set views=pair with a recipe that suits it")
     objective = METHODS[method].objective
-    if objective is not SegmentPairs:
-        return objective
-    return {"pair": SegmentPairs, "segments": SegmentViews, "spectrogram": SpectrogramViews}[config.views]
+    return objective if config.views == "pair" else _IN_VIEWS[config.views].get(objective, objective)
+
+
+_AUGMENTED: dict[type, type] = {AugmentedPairs: AugmentedViews, NoisyPairs: NoisyViews}
+_IN_VIEWS: dict[str, dict[type, type]] = {"segments": {SegmentPairs: SegmentViews, **_AUGMENTED},
+                                          "spectrogram": {SegmentPairs: SpectrogramViews, **_AUGMENTED}}
 
 
 def loss_of_a_guess(method, config, pool_size):
@@ -82,7 +84,7 @@ def loss_of_a_guess(method, config, pool_size):
     if issubclass(objective, SegmentViews):
         return math.log(config.n_views * batch - 1)
     if objective is MTSLVRObjective:
-        return math.log(2 * batch - 1) + math.log(2)  # and a coin for every augmentation
+        return math.log(n_views(config) * batch - 1) + math.log(2)  # and a coin for every augmentation
     return math.log(batch)
 
 

@@ -14,9 +14,9 @@ class CropFeatures:
     """What the front end makes of the test crops of a clip: computed when first asked for, then kept.
 
     The test crops of a clip never change and no front end learns, yet every support draw asks for nearly all of them,
-    and for shuffled frames once more. A crop takes 23 KB at ``quick``, 92 KB at ``paper`` and about 100 KB as the
-    waveform that wav2vec 2.0 and HuBERT read. When the kept crops outgrow ``most_mib``, all are dropped: memory stays
-    bounded, and what is asked for again is computed again.
+    and for shuffled frames once more. A crop takes 92 KB at ``paper``, a clip of 5 s 50 KB at ``best``, and a crop
+    about 100 KB as the waveform that wav2vec 2.0 and HuBERT read. When the kept crops outgrow ``most_mib``, all are
+    dropped: memory stays bounded, and what is asked for again is computed again.
 
     Args:
         encoder: its ``front_end`` is used, on the device of its weights.

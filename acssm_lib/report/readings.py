@@ -33,7 +33,7 @@ def read_runs(folder):
     for path in sorted(folder.glob("**/metrics.json")):
         name = visible(path.relative_to(folder))
         try:
-            run = read_record(path)
+            run = in_todays_words(read_record(path))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             problems.append(visible(f"{name}: left out, {reason}"))

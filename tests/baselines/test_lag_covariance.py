@@ -12,7 +12,7 @@ from acssm_lib.model.base import summary
 from acssm_lib.presets import preset
 from acssm_lib.pretraining.spectrogram_views import SpectrogramViews
 
-CONFIG = preset("quick-best", n_frozen_episodes=10, n_episodes=2, frozen_shots="5")
+CONFIG = preset("quick", n_frozen_episodes=10, n_episodes=2, frozen_shots="5")
 
 
 def test_mean_of_products_by_hand():

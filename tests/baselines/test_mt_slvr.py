@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from published import small
 
 from acssm_lib.baselines import mt_slvr
 from acssm_lib.baselines.mt_slvr import MTSLVRObjective, SplitResNet, augmentation_labels
@@ -60,7 +61,7 @@ def test_embedding_of_a_waveform_at_its_own_rate_too(settings):
 
 
 def test_each_task_has_adapters_of_its_own_and_both_train_the_shared_convolutions():
-    encoder = build(preset("quick", n_mels=16))
+    encoder = build(small(n_mels=16))
     shared = {name for name, _ in encoder.named_parameters() if name.startswith(("stem", "shared")) or ".conv." in name}
     own = [{name for name, _ in encoder.named_parameters() if name not in shared and f".{task}." in name.replace(
         "split.", "")} for task in range(2)]
@@ -73,7 +74,7 @@ def test_each_task_has_adapters_of_its_own_and_both_train_the_shared_convolution
 
 
 def test_the_tasks_part_after_the_first_stage():
-    encoder = build(preset("quick", n_mels=16)).eval()
+    encoder = build(small(n_mels=16)).eval()
     x = encoder.shared(encoder.stem(noise(2, 3, 16, 24)))
     assert not torch.allclose(encoder.split[0](x, 0), encoder.split[0](x, 1), atol=1e-3)
     before = encoder(noise(2, 3, 16, 24)).squeeze(2).split(encoder.d_task, dim=1)
@@ -134,6 +135,24 @@ def test_the_loss_is_contrast_plus_prediction_and_reaches_every_parameter(bank, 
     assert loss.item() == pytest.approx((contrast + prediction).item(), rel=1e-4)
 
 
+def test_in_the_recipe_of_best_it_keeps_its_augmentations_and_takes_views_temperature_head_and_deviation(bank, tiny):
+    tiny = replace(tiny, views="spectrogram", n_views=3, features="log-mel", pooling="mean-std", temperature=0.1)
+    encoder = build(tiny)
+    assert encoder.last[0].in_features == 2 * tiny.widths[-1]
+    with seeded(1):
+        objective = MTSLVRObjective(encoder, tiny)
+    chosen, generator = torch.arange(6), torch.Generator().manual_seed(0)
+    waveform, labels = objective.views(bank, chosen, generator)
+    assert len(waveform) == 18 and torch.equal(labels[:6], labels[12:])
+    contrasted = encoder.embed(waveform)[:, :encoder.d_task]
+    with torch.no_grad():
+        whole = objective(encoder, bank, chosen, torch.Generator().manual_seed(0))
+        guess = torch.nn.functional.binary_cross_entropy_with_logits(
+            objective.prediction(encoder.embed(waveform)[:, encoder.d_task:]), labels)
+    assert whole.item() - guess.item() == pytest.approx(
+        multi_view_nt_xent(objective.contrast(contrasted), 3, 0.1).item(), abs=1e-3)
+
+
 def test_augmentations_of_one_batch_can_be_learned(bank, tiny):
     encoder = build(replace(tiny, widths=(8, 16)))
     with seeded(1):
@@ -169,8 +188,8 @@ def test_pretraining_repeats_and_its_encoder_classifies_and_loads_back(bank, tin
 
 def test_wrong_widths_and_shapes_are_named():
     with pytest.raises(ValueError, match="no stage may be narrower"):
-        SplitResNet(preset("quick", widths=(16, 8), blocks=(1, 1)))
+        SplitResNet(small(widths=(16, 8), blocks=(1, 1)))
     with pytest.raises(ValueError, match="one number for each stage"):
-        SplitResNet(preset("quick", widths=(4, 8), blocks=(1, 1, 1)))
+        SplitResNet(small(widths=(4, 8), blocks=(1, 1, 1)))
     with pytest.raises(ValueError, match="batch, channels, mel, frames"):
-        build(preset("quick"))(torch.zeros(3, 32, 60))
+        build(small())(torch.zeros(3, 32, 60))

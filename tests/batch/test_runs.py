@@ -48,6 +48,16 @@ def test_other_preset_and_other_data_are_refused_by_name(tmp_path):
     assert is_finished(Run("esc50", "E1", "mel-stats", 0, data="./one/"), tmp_path)
 
 
+def test_a_run_of_preset_quick_best_is_one_of_quick_now(tmp_path):
+    run = Run("esc50", "E1", "mel-stats", 0, data="one")
+    folder = leave_run(run, tmp_path)
+    for name in ("config.json", "metrics.json"):
+        stored = json.loads((folder / name).read_text(encoding="utf-8"))
+        stored |= {"preset": "quick-best", "settings": run.config()["settings"] | {"name": "quick-best"}}
+        (folder / name).write_text(json.dumps(stored), encoding="utf-8")
+    assert is_finished(run, tmp_path)
+
+
 def test_a_relative_path_of_an_old_record_began_where_that_batch_was_started(tmp_path, monkeypatch):
     for place in ("here", "there"):
         (tmp_path / place / "recordings").mkdir(parents=True)
@@ -72,7 +82,7 @@ def test_a_run_is_given_whole_paths_wherever_it_was_planned(tmp_path, monkeypatc
 def test_a_setting_that_came_later_stood_at_its_default_in_a_finished_run(tmp_path):
     run = Run("synthetic-frogs", "good", "mel-stats", 0)
     folder, config = leave_run(run, tmp_path), run.config()
-    del config["settings"]["n_members"], config["settings"]["views"]
+    del config["settings"]["n_members"], config["settings"]["symmetric"]
     (folder / "config.json").write_text(json.dumps(config))
     assert is_finished(run, tmp_path)
     with pytest.raises(RunConflict, match="with n_members=1, you asked for n_members=2;"):

@@ -14,8 +14,7 @@ from acssm_lib.batch.runner import Failure
 from acssm_lib.batch.runs import Run, RunConflict
 from acssm_lib.cli import reproduce
 from acssm_lib.cli.main import main
-from acssm_lib.experiment.methods import METHODS, objective_of
-from acssm_lib.names import EMBEDDER_NAMES, METHOD_NAMES, OWN_PAIRS, PROTOCOLS
+from acssm_lib.names import EMBEDDER_NAMES, METHOD_NAMES, PROTOCOLS
 from acssm_lib.presets import PRESETS
 
 DIGEST = "ab" * 32
@@ -108,6 +107,7 @@ def test_a_setting_of_one_group_stays_there_and_wins_over_the_common_one(library
     (frogs("--groups", "G1,ordre"), "unknown group 'ordre' (did you mean 'order'?)"),
     (frogs("--methods", "mel-stat"), "unknown method 'mel-stat' (did you mean 'mel-stats'?)"),
     (frogs("--preset", "qick"), "did you mean 'quick'?"),
+    (frogs("--preset", "quick-best"), "it is called 'quick' now"),
     (frogs("--set", "n_layer=4"), "did you mean 'n_layers'?"),
     (frogs("--set", "n_layers=many"), "n_layers='many'"),
     (frogs("--set", "n_layers"), "--set n_layers: expected FIELD=VALUE"),
@@ -153,28 +153,11 @@ def test_bad_arguments_are_one_paragraph_and_status_2(library, capsys, words, ex
     assert library.calls == {}
 
 
-def test_best_leaves_out_the_methods_that_bring_their_own_pairs(library):
-    assert main(frogs("--preset", "best")) == 0
+@pytest.mark.parametrize("words", [["--preset", "best"], ["--set", "views=segments"]])
+def test_every_method_without_a_download_runs_with_every_recipe(library, words):
+    assert main(frogs(*words)) == 0
     methods = {run.method for run in library.calls["reproduce"]["runs"]}
-    assert methods == set(METHOD_NAMES) - set(EMBEDDER_NAMES) - set(OWN_PAIRS) and "acoustic-ssm1" in methods
-    assert main(frogs("--set", "views=segments")) == 0
-    assert {run.method for run in library.calls["reproduce"]["runs"]} == methods
-
-
-@pytest.mark.parametrize("words", [["--preset", "best"], ["--preset", "quick-best"], ["--set", "views=segments"],
-                                   ["--set", "order:views=segments"]])
-@pytest.mark.parametrize("method", OWN_PAIRS)
-def test_asked_for_by_name_they_are_refused_with_the_reason(library, capsys, words, method):
-    assert main(frogs("--methods", f"acoustic-ssm1,{method}", *words)) == 2
-    assert f"{method}: brings its own pairs, and the preset's views replace them" in capsys.readouterr().err
-    assert library.calls == {}
-
-
-@pytest.mark.parametrize("method", OWN_PAIRS)
-def test_a_page_run_by_hand_refuses_them_too(method):
-    with pytest.raises(ValueError, match=f"{method} brings its own pairs, and views='spectrogram' of preset best"):
-        objective_of(method, PRESETS["best"])
-    assert objective_of(method, PRESETS["paper"]) is METHODS[method].objective
+    assert methods == set(METHOD_NAMES) - set(EMBEDDER_NAMES)
 
 
 def test_the_device_reaches_every_run_and_is_looked_for_first(library, capsys, monkeypatch):

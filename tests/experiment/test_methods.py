@@ -1,11 +1,18 @@
 """A method, an embedder or a readout is named in ``names`` and made elsewhere: a place that lacks it is named here."""
 
+import dataclasses
+
+import pytest
+
+from acssm_lib.baselines.mt_slvr import MTSLVRObjective
 from acssm_lib.baselines.weights import WEIGHTS
 from acssm_lib.experiment.measure import HEARING
-from acssm_lib.experiment.methods import METHODS
-from acssm_lib.names import EMBEDDER_NAMES, METHOD_NAMES, OWN_PAIRS, READOUTS
+from acssm_lib.experiment.methods import METHODS, objective_of
+from acssm_lib.names import EMBEDDER_NAMES, METHOD_NAMES, READOUTS
+from acssm_lib.presets import PRESETS
+from acssm_lib.pretraining.augmented_views import AugmentedViews, NoisyViews
 from acssm_lib.pretraining.contrastive import SegmentPairs
-from acssm_lib.pretraining.spectrogram_views import SegmentViews
+from acssm_lib.pretraining.spectrogram_views import SegmentViews, SpectrogramViews
 
 
 def lacking(names, place):
@@ -26,12 +33,17 @@ def test_every_embedder_has_weights_to_download():
     assert not lacking(files - plain, "_EMBEDDERS of acssm_lib/names.py")
 
 
-def test_every_method_whose_views_no_setting_replaces_is_known():
-    """``views`` stands in for ``SegmentPairs`` alone; whoever brings pairs is left out of a preset with other views."""
-    replaced = SegmentPairs, SegmentViews, None
-    own = {name for name, method in METHODS.items() if method.objective not in replaced}
-    assert not lacking(own - set(OWN_PAIRS), "OWN_PAIRS of acssm_lib/names.py")
-    assert set(OWN_PAIRS) <= own
+@pytest.mark.parametrize("views", ["segments", "spectrogram"])
+def test_with_other_views_every_method_keeps_its_idea_and_none_is_left_with_a_bilinear_pair(views):
+    config = dataclasses.replace(PRESETS["best"], views=views)
+    found = {name: objective_of(name, config) for name, method in METHODS.items() if method.pretrained}
+    same = SegmentViews if views == "segments" else SpectrogramViews
+    assert {found[name] for name in ("acoustic-ssm1", "adapted-cnn", "matched-cnn", "kernel-zeroed")} == {same}
+    assert (found["acoustic-ssm2"], found["acoustic-ssm2-noise"]) == (AugmentedViews, NoisyViews)
+    assert found["mt-slvr"] is MTSLVRObjective and found["mn04-adapted"] is SegmentViews
+    assert not [name for name, objective in found.items() if issubclass(objective, SegmentPairs)]
+    for name, method in METHODS.items():
+        assert not method.pretrained or objective_of(name, PRESETS["paper"]) is method.objective
 
 
 def test_every_readout_has_its_title_and_its_class():

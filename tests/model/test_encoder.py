@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from published import small
 from torch.nn import functional as F
 
 from acssm_lib.baselines.controls import KernelZeroed
@@ -87,7 +88,7 @@ def test_shuffled_frames_change_the_ssm_but_not_the_cnn(tiny):
 
 @pytest.mark.parametrize("prenorm", [False, True])
 def test_embedding_shape_and_gradients_everywhere(tiny, prenorm):
-    encoder = AcousticSSM(preset("quick", n_mels=16, widths=(4, 8), blocks=(1, 1), d_state=4, prenorm=prenorm))
+    encoder = AcousticSSM(small(n_mels=16, widths=(4, 8), blocks=(1, 1), d_state=4, prenorm=prenorm))
     embedding = encoder.embed(torch.randn(3, tiny.n_samples, generator=torch.Generator().manual_seed(0)))
     assert embedding.shape == (3, 8)
     embedding.square().sum().backward()

@@ -1,10 +1,10 @@
 import pytest
 import torch
+from published import small
 
 from acssm_lib.model.encoder import AcousticSSM, AdaptedCNN
 from acssm_lib.model.s4d import S4D
 from acssm_lib.model.streaming import Recurrence, crop_embeddings, running_mean, spectrogram_blocks, stream
-from acssm_lib.presets import preset
 
 SMALL = {"n_mels": 16, "widths": (4, 8), "blocks": (1, 1), "d_state": 4}
 
@@ -32,7 +32,7 @@ def test_recurrence_equals_step_and_convolution():
 @pytest.mark.parametrize("samples", [513, 1024, 5120, 20_001])
 @pytest.mark.parametrize("frames", [1, 5, 64])
 def test_streamed_spectrogram_is_that_of_the_whole(samples, frames):
-    front_end = AdaptedCNN(preset("quick", **SMALL)).front_end
+    front_end = AdaptedCNN(small(**SMALL)).front_end
     waveform = noise(samples)
     whole = front_end(waveform)
     for blocks in (waveform.split(700), [waveform], waveform[:600].split(1) + (waveform[600:],)):
@@ -43,7 +43,7 @@ def test_streamed_spectrogram_is_that_of_the_whole(samples, frames):
 
 @pytest.mark.parametrize("n_fft, hop_length", [(1024, 1024), (1000, 130), (512, 800)])
 def test_streamed_spectrogram_at_other_hops(n_fft, hop_length):
-    front_end = AdaptedCNN(preset("quick", n_fft=n_fft, hop_length=hop_length, **SMALL)).front_end
+    front_end = AdaptedCNN(small(n_fft=n_fft, hop_length=hop_length, **SMALL)).front_end
     waveform = noise(9000)
     parts = torch.cat(list(spectrogram_blocks(front_end, waveform.split(333), 2)), dim=3)
     torch.testing.assert_close(parts, front_end(waveform), atol=2e-4, rtol=0)
@@ -52,7 +52,7 @@ def test_streamed_spectrogram_at_other_hops(n_fft, hop_length):
 @pytest.mark.parametrize("model, prenorm", [(AcousticSSM, False), (AcousticSSM, True), (AdaptedCNN, False)])
 def test_streamed_features_are_those_of_the_whole(model, prenorm):
     torch.manual_seed(0)
-    encoder = model(preset("quick", prenorm=prenorm, **SMALL)).eval()
+    encoder = model(small(prenorm=prenorm, **SMALL)).eval()
     waveform = noise(25_000)
     encoder.standardisation.fit(encoder.front_end, [waveform])
     with torch.no_grad():
@@ -63,7 +63,7 @@ def test_streamed_features_are_those_of_the_whole(model, prenorm):
 
 
 def test_features_come_while_the_recording_goes_on_and_little_is_kept():
-    encoder = AcousticSSM(preset("quick", **SMALL)).eval()
+    encoder = AcousticSSM(small(**SMALL)).eval()
     given = []
 
     def recorder():
@@ -86,7 +86,7 @@ def test_running_mean_is_the_embedding_of_the_last_frames():
 
 def test_crop_embeddings_are_those_of_the_crops():
     torch.manual_seed(0)
-    encoder, waveform = AcousticSSM(preset("quick", **SMALL)).eval(), noise(30_000)
+    encoder, waveform = AcousticSSM(small(**SMALL)).eval(), noise(30_000)
     with torch.no_grad():
         features = encoder.by_frame(encoder.front_end(waveform))
         crops = [encoder.sequence(features[..., start:start + 20]).mean(2)[0] for start in (0, 10, 20, 30)]
@@ -95,7 +95,7 @@ def test_crop_embeddings_are_those_of_the_crops():
 
 
 def test_wrong_use_is_named():
-    encoder = AcousticSSM(preset("quick", **SMALL))
+    encoder = AcousticSSM(small(**SMALL))
     with pytest.raises(ValueError, match="encoder.eval"):
         next(crop_embeddings(encoder, [noise(5000)], 20, 10))
     with pytest.raises(ValueError, match="encoder.eval"):
