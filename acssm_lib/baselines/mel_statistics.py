@@ -7,6 +7,14 @@ from acssm_lib.fewshot.readout import logistic_regression
 from acssm_lib.model.features import SpectrogramStack
 
 
+def band_statistics(log_mel):
+    """Mean, deviation and mean absolute frame difference of each band: (batch, n_mels, frames) -> (batch, 3 n_mels).
+
+    Taught in: 05_few_shot_finetuning.
+    """
+    return torch.cat([log_mel.mean(2), log_mel.std(2), log_mel.diff(dim=2).abs().mean(2)], dim=1)
+
+
 class MelStatistics:
     """What people try first, as a learner for ``evaluate``: statistics of log-mel bands over the whole clip.
 
@@ -29,9 +37,7 @@ class MelStatistics:
 
     def _one(self, index):
         if index not in self.cache:
-            log_mel = self.front_end(self.clips.waveform(index))[0, 0]  # (n_mels, frames)
-            difference = log_mel.diff(dim=1).abs().mean(1)
-            self.cache[index] = torch.cat([log_mel.mean(1), log_mel.std(1), difference]).numpy()
+            self.cache[index] = band_statistics(self.front_end(self.clips.waveform(index))[:, 0])[0].numpy()
         return self.cache[index]
 
     def fit(self, indices, labels, seed, checkpoint=None):

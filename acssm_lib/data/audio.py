@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torchaudio
 
-from acssm_lib.data.reading.channels import choose
+from acssm_lib.data.reading.channels import Choice, choose
 from acssm_lib.data.reading.decoding import Recording
 from acssm_lib.data.reading.levels import MAX_PEAK, gain_of, measure
 from acssm_lib.files import DataError
@@ -70,14 +70,14 @@ def resample(waveform, from_rate, to_rate):
     Taught in: 01_audio_preprocessing.
     Source: Smith, "Digital audio resampling", windowed-sinc interpolation.
     """
-    return torchaudio.functional.resample(waveform, *_ratio(from_rate, to_rate), **_RESAMPLER)
+    return torchaudio.functional.resample(waveform, *ratio(from_rate, to_rate), **_RESAMPLER)
 
 
-def _ratio(from_rate, to_rate):
-    """Two rates in small numbers."""
+def ratio(from_rate, to_rate):
+    """Two rates in small numbers: those that ``resample`` uses."""
     low, high = sorted((int(from_rate), int(to_rate)))
-    ratio = Fraction(low, high).limit_denominator(2000)
-    return ratio.as_integer_ratio() if from_rate == low else ratio.as_integer_ratio()[::-1]
+    small = Fraction(low, high).limit_denominator(2000).as_integer_ratio()
+    return small if from_rate == low else small[::-1]
 
 
 def trim_ends(samples, level=0):
@@ -160,6 +160,47 @@ def prepare_and_tell(path, sample_rate=20_000, trim_level=0, channel="auto", lis
     Returns:
         Prepared.
     """
+    recording, heard = hear(path, channel, listener)
+    whole = np.concatenate(list(pieces(recording, heard, sample_rate)))
+    samples = _trimmed(whole, path, sample_rate, trim_level)
+    return Prepared(samples, heard.notes, recording.sample_rate, recording.n_channels, recording.subtype,
+                    heard.count / recording.sample_rate, heard.mean, heard.peak)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What has to be known of a whole recording before any part of it is prepared; plain numbers, so it can be kept.
+
+    Attributes:
+        count: samples of each channel.
+        channel: index of the one that is heard, None for the mean of all.
+        first, last: samples between which something sounds; None and -1 in digital silence.
+        offset, gain: what is taken away between them, and the factor after that.
+        mean, peak: of the recording, full scale is 1, before both.
+        notes: sentences about what was mended or is doubtful.
+    """
+
+    count: int
+    channel: int | None
+    first: int | None
+    last: int
+    offset: float
+    gain: float
+    mean: float
+    peak: float
+    notes: tuple = ()
+
+
+def hear(path, channel="auto", listener=None):
+    """Decode a recording of any length once or twice, in constant memory, and say how it is to be heard.
+
+    Args:
+        channel, listener: see ``read``, ``prepare_and_tell``.
+    Returns:
+        (Recording, Heard)
+    Raises:
+        DataError: as ``read``, and for a recording that is too short or of another unit.
+    """
     recording = _open(path)
     choice = choose(recording, channel)
     about = measure(recording, choice, listener)
@@ -175,14 +216,9 @@ def prepare_and_tell(path, sample_rate=20_000, trim_level=0, channel="auto", lis
     gain, notes = gain_of(recording, peak)
     if offset:
         notes = (f"its offset of {offset:+.3f} of full scale was taken away", *notes)
-    whole = np.concatenate(list(_counts(recording, choice, about, offset, gain, sample_rate)))
-    return Prepared(_trimmed(whole, path, sample_rate, trim_level), (*_told(choice), *recording.notes, *notes),
-                    recording.sample_rate, recording.n_channels, recording.subtype, duration_s, about.offset,
-                    about.peak)
-
-
-def _told(choice):
-    return (choice.note,) if choice.note else ()
+    told = (choice.note,) if choice.note else ()
+    return recording, Heard(about.count, choice.channel, about.first, about.last, offset, gain, about.offset,
+                            about.peak, (*told, *recording.notes, *notes))
 
 
 def _trimmed(whole, path, sample_rate, trim_level):
@@ -231,45 +267,55 @@ def _not_finite(path, bad, count):
             "recording again")
 
 
-def _counts(recording, choice, about, offset, gain, sample_rate):
-    """Yields the waveform as int16 arrays at ``sample_rate``: in one piece, or a long one in several."""
+def pieces(recording, heard, sample_rate):
+    """Yields a recording as int16 arrays at ``sample_rate``: in one piece, or a long one in several."""
     place, held = 0, []
     for block in recording.blocks():
-        held.append(_levelled(choice.mono(block), place, about, offset, gain))
+        held.append(levelled(block, place, heard))
         place += len(block)
         if place > _AT_ONCE and sum(map(len, held)) > _PIECE:
             break
     else:
-        yield _rounded(resample(torch.from_numpy(np.concatenate(held)), recording.sample_rate, sample_rate))
+        yield rounded(resample(torch.from_numpy(np.concatenate(held)), recording.sample_rate, sample_rate))
         return
-    yield from _piecewise(recording, choice, about, offset, gain, sample_rate)
+    yield from _piecewise(recording, heard, sample_rate)
 
 
-def _piecewise(recording, choice, about, offset, gain, sample_rate):
-    """As ``_counts``, in pieces that are resampled with as much before and behind them as the filter reaches."""
-    old, new = _ratio(recording.sample_rate, sample_rate)
-    margin = old * (2 * _RESAMPLER["lowpass_filter_width"] // min(old, new) + 2)
+def _piecewise(recording, heard, sample_rate):
+    """As ``pieces``, resampled with as much before and behind them as the filter reaches."""
+    old, new = ratio(recording.sample_rate, sample_rate)
+    margin = reach(old, new)
     step = old * max(1, _PIECE // old)
     held, place, before = np.zeros(0, np.float32), 0, 0  # ``before``: samples of the piece before, at the start of held
     for block in recording.blocks():
-        held = np.concatenate([held, _levelled(choice.mono(block), place, about, offset, gain)])
+        held = np.concatenate([held, levelled(block, place, heard)])
         place += len(block)
         while len(held) >= before + step + margin:
             made = resample(torch.from_numpy(held[:before + step + margin]), recording.sample_rate, sample_rate)
-            yield _rounded(made[before // old * new:(before + step) // old * new])
+            yield rounded(made[before // old * new:(before + step) // old * new])
             held, before = held[before + step - margin:], margin
     made = resample(torch.from_numpy(held), recording.sample_rate, sample_rate)
-    yield _rounded(made[before // old * new:])
+    yield rounded(made[before // old * new:])
 
 
-def _levelled(block, place, about, offset, gain):
-    """A block that begins at sample ``place``, without its offset and with its gain; silent ends stay silent."""
-    if offset:
-        inside = slice(max(about.first - place, 0), max(about.last + 1 - place, 0))
+def reach(old, new):
+    """Samples before and behind a piece that the filter of ``resample`` needs, a multiple of ``old``."""
+    return old * (2 * _RESAMPLER["lowpass_filter_width"] // min(old, new) + 2)
+
+
+def levelled(block, place, heard):
+    """A block (frames, channels) that begins at sample ``place`` as one channel, without its offset and with its gain.
+
+    Silent ends stay silent.
+    """
+    block = Choice(heard.channel).mono(block)
+    if heard.offset:
+        inside = slice(max(heard.first - place, 0), max(heard.last + 1 - place, 0))
         block = block.copy()
-        block[inside] -= np.float32(offset)
-    return block if gain == 1.0 else block * np.float32(gain)
+        block[inside] -= np.float32(heard.offset)
+    return block if heard.gain == 1.0 else block * np.float32(heard.gain)
 
 
-def _rounded(waveform):
+def rounded(waveform):
+    """Float32 of full scale 1 to int16."""
     return torch.round(waveform * 32768).clamp(-32768, 32767).to(torch.int16).numpy()

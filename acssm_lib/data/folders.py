@@ -58,10 +58,10 @@ def scan_folder(root):
         raise DataError(f"{root}: cannot be opened ({error.strerror or error})") from None
     shown = [entry for entry in entries if not _passed_over(entry.name)]
     scan.passed_over = len(entries) - len(shown)
-    folders = {entry: _below(entry, root, scan) for entry in shown if entry.is_dir()}
+    folders = {entry: audio_below(entry, root, scan) for entry in shown if entry.is_dir()}
     classes = {entry: found for entry, found in folders.items() if not is_unlabelled(entry.name)}
     for entry, found in folders.items():
-        _tell_unused(entry, found, entry in classes, scan)
+        tell_unused(entry, found, entry in classes, scan)
     if len(classes) < 2:
         scan.problems.append(Problem(f"{name}/", f"class folders in it: {len(classes)}; expected two or more; "
                                      + _LAYOUT.format(root=name)))
@@ -91,10 +91,10 @@ def _passed_over(name):
     return name.startswith(".") or name.casefold() in _LEFTOVERS
 
 
-def _below(folder, root, scan):
+def audio_below(folder, root, scan):
     """Everything below a folder, links followed as long as they do not lead back."""
     found, dead = _Found(), []
-    todo = [(folder, (os.path.realpath(root),))]
+    todo = [(folder, () if folder == root else (os.path.realpath(root),))]
     while todo:
         place, above = todo.pop()
         below = place.relative_to(root).as_posix()
@@ -143,7 +143,7 @@ def _sort(path, below, direct, found):
         found.unused[kind, ending].append(below)
 
 
-def _tell_unused(folder, found, is_class, scan):
+def tell_unused(folder, found, is_class, scan):
     """A problem for every kind of file that is not used, and for a folder of which nothing is."""
     for key, names in found.unused.items():
         if key == "sources":

@@ -24,6 +24,7 @@ PHONE_SUFFIXES = (".m4a", ".m4b", ".mp4", ".3gp", ".3ga", ".aac", ".amr", ".awb"
 PHONES = 'pip install "acoustic-ssm[phones]"'
 _EXACT = {"PCM_16", "PCM_S8", "PCM_U8", "ULAW", "ALAW", "MS_ADPCM", "IMA_ADPCM", "GSM610"}  # fit into 16 bits
 _DEEP = {"PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_20", "ALAC_24", "ALAC_32"}
+_PLAIN = {"PCM_16", "PCM_S8", "PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"}
 _IN_MEMORY = 1 << 25  # bytes of a file that are read at once
 _MAGIC = (  # (place, bytes, name) of recordings by their first bytes
     (8, b"WAVE", "WAV"), (8, b"AIF", "AIFF"), (0, b"fLaC", "FLAC"), (0, b"OggS", "Ogg"), (0, b"ID3", "MP3"),
@@ -119,6 +120,29 @@ class Recording:
             note = f"its header announces {self.samples:,} samples, and {decoded:,} are there; all are used"
             self.notes = tuple(dict.fromkeys((*self.notes, note)))
         self._kept = kept
+
+    def part(self, start, stop):
+        """Samples from ``start`` to ``stop``, as far as there are any: float32 (frames, channels).
+
+        Where samples lie one after another in the file only these are read; elsewhere it is decoded up to ``stop``.
+        """
+        if self._plain and self._kept is None:
+            with soundfile.SoundFile(self.path) as stream:
+                stream.seek(min(max(start, 0), stream.frames))
+                return stream.read(max(0, stop - max(start, 0)), dtype="float32", always_2d=True)
+        found, place = [np.zeros((0, self.n_channels), np.float32)], 0
+        for block in self.blocks():
+            found.append(block[max(start - place, 0):max(stop - place, 0)])
+            place += len(block)
+            if place >= stop:
+                break
+        return np.concatenate(found)
+
+    @property
+    def _plain(self):
+        """Whether libsndfile may be trusted to find a sample by its number: a WAV, RF64 or AIFF of plain samples."""
+        return (self._decode == self._by_soundfile and self._contents.samples == -1 and self.subtype in _PLAIN
+                and self._contents.parts == ((b"", 0, os.path.getsize(self.path)),))
 
     def _by_soundfile(self):
         with open(self.path, "rb") as file:

@@ -1,0 +1,8 @@
+"""From a recorder's card to a table of species: long recordings, labels by listening, honest counts.
+
+The paper's promise for someone's own recordings: unlabelled sound in plenty, few labels, an encoder trained on the
+very site. One folder per survey holds it all; nothing here writes to the recordings.
+
+In reading order: ``folder``, ``clock``, ``card``, ``windows``, ``encoders``, ``journal``, ``index``, ``indexing``,
+``heads``, ``share``, ``predict``, ``exports``, ``demo_card``.
+"""
