@@ -1,0 +1,265 @@
+"""What people answered, in ``labels.csv``: the one file of a survey that cannot be made again.
+
+It is only ever appended to, and every answer is on the disk before the next question is asked. One answer is one row
+per class that was asked, written at once: ``yes`` for what was heard, ``no`` for the others ("none of these": ``no``
+throughout), or ``unsure``. Rows of one answer share file, window and ``at``. Undo is one more row. What a power cut
+left of a last line is passed over and counted.
+"""
+
+import csv
+import io
+import math
+import os
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from acssm_lib.files import DataError
+
+YES, NO, UNSURE, OPEN = 1, 0, 2, -1  # in arrays of targets; OPEN: never asked
+_CODES = {"yes": YES, "no": NO, "unsure": UNSURE}
+_SPECIAL = "undo"
+REVIEW = "review"  # first word of ``asked_because`` of a blind review, which never trains
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One row of the file.
+
+    Attributes:
+        file: path of the recording below the folder of recordings, with "/".
+        start_s, end_s: of the window or mark, s from the start of the recording.
+        low_hz, high_hz: of the band that was shown or marked, Hz; None where nobody said.
+        label: name of the class (column ``class``).
+        answer: "yes", "no", "unsure" or "undo".
+        by, at: who, and when (UTC, ISO 8601).
+        asked_because: order that brought the window up: "similar", "margin", "spread", "random", "example",
+            "review ..." (see ``review``).
+        score: of the class when it was asked; None where there was none.
+    """
+
+    file: str
+    start_s: float
+    end_s: float
+    low_hz: float | None
+    high_hz: float | None
+    label: str
+    answer: str
+    by: str
+    at: str
+    asked_because: str
+    score: float | None
+
+    @property
+    def window(self):
+        """What is asked about: (file, start, end); times to the millisecond, as they are written."""
+        return self.file, round(self.start_s, 3), round(self.end_s, 3)
+
+
+COLUMNS = tuple("class" if field.name == "label" else field.name for field in fields(Answer))
+
+
+class Labels:
+    """The answers of one survey.
+
+    Args:
+        path: of ``labels.csv``; made with its header at the first answer.
+    Attributes:
+        damaged: numbers of lines (from 1) that are not whole rows, as a power cut leaves them.
+    Raises:
+        DataError: the file is not one of these, or a row holds a word or number that cannot be; the message names
+            the line.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self._standing, self.damaged = [], []  # list of answers, each a list of rows
+        for number, row in enumerate(self._rows(), 2):
+            answer = _parse(row, self.path, number)
+            if answer is None:
+                self.damaged.append(number)
+            else:
+                self._take([answer])
+
+    def _rows(self):
+        """Rows behind the header; read line by line, so that a torn quote does not swallow the lines behind it."""
+        if not self.path.exists() or not self.path.stat().st_size:
+            return []
+        text = self.path.read_bytes().decode("utf-8-sig", errors="replace")
+        lines = text.split("\n")
+        if not lines[-1]:
+            lines.pop()  # the end of the last line
+        header = next(csv.reader([lines[0].rstrip("\r")]), [])
+        if tuple(header) != COLUMNS:
+            raise DataError(f"{self.path}: its first line is {lines[0][:80]!r}, expected {','.join(COLUMNS)}; "
+                            "a spreadsheet may have saved it with other separators")
+        return [next(csv.reader([line.rstrip("\r")]), []) for line in lines[1:]]
+
+    def _take(self, rows):
+        """Put rows that were read or written where they belong."""
+        first = rows[0]
+        if first.answer == _SPECIAL:
+            for place in range(len(self._standing) - 1, -1, -1):
+                if self._standing[place][0].window == first.window:
+                    del self._standing[place]
+                    return
+            return
+        last = self._standing[-1][0] if self._standing else None
+        if last is not None and (last.window, last.at, last.by) == (first.window, first.at, first.by):
+            self._standing[-1].extend(rows)
+        else:
+            self._standing.append(list(rows))
+
+    def __len__(self):
+        """Number of answers that stand: windows answered, not rows."""
+        return len(self._standing)
+
+    def rows(self):
+        """Every row that stands, in the order of answering; of two answers to one question the later counts."""
+        latest = {}
+        for answer in self._standing:
+            for row in answer:
+                latest.pop((row.window, row.label), None)
+                latest[row.window, row.label] = row
+        return list(latest.values())
+
+    def add(self, window, answers, by, asked_because, scores=None, band=(None, None)):
+        """Write one answer to the disk.
+
+        Args:
+            window: (file, start_s, end_s).
+            answers: class -> "yes", "no" or "unsure", for every class that was asked.
+            by: who listened.
+            asked_because: what brought the window up; of a review one per class: class -> text.
+            scores: class -> score; may lack classes.
+            band: (low, high) in Hz, None where unknown.
+        Returns:
+            the rows, now on the disk.
+        Raises:
+            ValueError: no class, or a word that is no answer; OSError: the disk is full, or the file is not ours.
+        """
+        wrong = [word for word in answers.values() if word not in _CODES]
+        if wrong or not answers:
+            raise ValueError(f"expected yes, no or unsure for at least one class, got {answers}")
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        last = self._standing[-1][0] if self._standing else None
+        if last is not None and last.at >= at:  # two answers within a millisecond, or a clock set back
+            at = datetime.now(UTC).isoformat(timespec="microseconds")
+        file, start_s, end_s = window
+        rows = [Answer(file, float(start_s), float(end_s), *band, label, answer, by, at, asked_because,
+                       (scores or {}).get(label)) for label, answer in answers.items()]
+        self._write(rows)
+        return rows
+
+    def undo(self, by):
+        """Take back the last answer of this listener that stands; the rows stay in the file, and one is added.
+
+        Returns:
+            rows taken back, [] where there is nothing left.
+        """
+        for answer in reversed(self._standing):
+            first = answer[0]
+            if first.by == by:
+                at = datetime.now(UTC).isoformat(timespec="milliseconds")
+                self._write([Answer(*first.window, None, None, "", _SPECIAL, by, at, first.asked_because, None)])
+                return answer
+        return []
+
+    def _write(self, rows):
+        """One write call and one sync for all rows of an answer; a torn line before it gets its end first."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        new = not self.path.exists() or not self.path.stat().st_size
+        if new:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            writer.writerow(COLUMNS)
+        else:
+            with open(self.path, "rb") as file:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    buffer.write("\n")
+        for row in rows:
+            writer.writerow(_written(row))
+        place = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            content = buffer.getvalue().encode("utf-8")
+            while content:
+                content = content[os.write(place, content):]
+            os.fsync(place)
+        finally:
+            os.close(place)
+        self._take(rows)
+
+
+def _written(row):
+    """A row as words; line ends within a name would tear the file."""
+    values = [row.file, f"{row.start_s:.3f}", f"{row.end_s:.3f}",
+              *("" if hz is None else f"{hz:g}" for hz in (row.low_hz, row.high_hz)),
+              row.label, row.answer, row.by, row.at, row.asked_because, "" if row.score is None else f"{row.score:.6g}"]
+    for column, value in zip(COLUMNS, values):
+        if "\n" in value or "\r" in value:
+            raise DataError(f"{value!r}: a {column} with a line end in it cannot be written to labels.csv; rename it")
+    return values
+
+
+def _parse(row, path, number):
+    """A row as an ``Answer``; None for what a power cut left, an error for what somebody wrote wrongly."""
+    if len(row) != len(COLUMNS):
+        return None
+    values = dict(zip(COLUMNS, row))
+    try:
+        low_hz, high_hz = (float(values[name]) if values[name] else None for name in ("low_hz", "high_hz"))
+        start_s, end_s = float(values["start_s"]), float(values["end_s"])
+    except ValueError as error:
+        raise DataError(f"{path}, line {number}: {error}; expected seconds and Hz as numbers") from None
+    if not (math.isfinite(start_s) and math.isfinite(end_s) and 0 <= start_s < end_s):
+        raise DataError(f"{path}, line {number}: the mark goes from {values['start_s']} to {values['end_s']} s")
+    if values["answer"] not in (*_CODES, _SPECIAL):
+        raise DataError(f"{path}, line {number}: answer {values['answer']!r}, expected yes, no, unsure or undo")
+    try:
+        score = float(values["score"])
+    except ValueError:  # empty, or the last field that a power cut tore
+        score = None
+    return Answer(values["file"], start_s, end_s, low_hz, high_hz, values["class"], values["answer"], values["by"],
+                  values["at"], values["asked_because"], score)
+
+
+def targets(rows, classes, names, file_of, start_s, window_s):
+    """Answers as an array over the windows of an index.
+
+    A row about a window of the index is that window's. A mark of another length, made by hand, speaks of windows
+    that hold at least half of it or are filled to at least half by it; "no" only of windows that lie wholly in it.
+
+    Args:
+        rows: of ``Labels.rows()``.
+        classes: names, the columns.
+        names: of the recordings, one per file of the index.
+        file_of: (windows,), whole numbers into ``names``, ascending.
+        start_s: (windows,), s, ascending within a file.
+        window_s: length of a window, s.
+    Returns:
+        int8, (windows, classes): YES, NO, UNSURE or OPEN.
+    """
+    file_of, start_s = np.asarray(file_of), np.asarray(start_s)
+    found = np.full((len(file_of), len(classes)), OPEN, dtype=np.int8)
+    columns, places = {name: k for k, name in enumerate(classes)}, {name: k for k, name in enumerate(names)}
+    for row in rows:
+        if row.label in columns and row.file in places:
+            first, last = np.searchsorted(file_of, [places[row.file], places[row.file] + 1])
+            chosen = first + windows_of(row, start_s[first:last], window_s)
+            found[chosen, columns[row.label]] = _CODES[row.answer]
+    return found
+
+
+def windows_of(row, start_s, window_s):
+    """Places of the windows of one recording (their starts, s, ascending) that a row speaks of; see ``targets``."""
+    low, high = np.searchsorted(start_s, [row.start_s - window_s, row.end_s])
+    near = np.arange(low, high)
+    exact = near[np.abs(start_s[near] - row.start_s) < 2e-3]
+    if len(exact) and abs(row.end_s - row.start_s - window_s) < 2e-3:
+        return exact
+    shared = np.minimum(start_s[near] + window_s, row.end_s) - np.maximum(start_s[near], row.start_s)
+    needed = window_s - 1e-6 if row.answer == "no" else 0.5 * min(window_s, row.end_s - row.start_s)
+    return near[shared >= needed]
