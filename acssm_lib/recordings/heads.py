@@ -2,7 +2,9 @@
 
 "No" and "none of these" are negatives of every class they were said of, so that background is trained, not hoped for.
 Before there are many of them, a draw of windows that nobody has heard stands in with a small weight: calls are rare, so
-that few of these negatives are wrong. It is what makes five examples useful (benchmarks/survey_asking.py). A score is the head's sigmoid: it orders windows, and is no probability; what a score is worth, ``review`` finds out.
+that few of these negatives are wrong. It is what makes five examples useful (benchmarks/survey_asking.py).
+
+A score is the head's sigmoid: it orders windows, and is no probability; what it is worth, ``review`` finds out.
 Answers of a review are never trained on.
 """
 

@@ -35,7 +35,8 @@ def test_several_classes_none_of_these_and_unsure(labels):
     labels.add(other, {"frog": "no", "owl": "no"}, "Ada", "spread")
     labels.add((WINDOW[0], 4.5, 7.5), {"frog": "unsure", "owl": "unsure"}, "Ada", "spread")
     assert len(labels) == 3
-    found = targets(Labels(labels.path).rows(), ["owl", "frog", "toad"], [WINDOW[0]], np.zeros(6), 1.5 * np.arange(6), 3)
+    found = targets(Labels(labels.path).rows(), ["owl", "frog", "toad"], [WINDOW[0]], np.zeros(6), 1.5 * np.arange(6),
+                    3.0)
     assert found.tolist() == [[OPEN] * 3, [YES, YES, OPEN], [NO, NO, OPEN], [UNSURE, UNSURE, OPEN], [OPEN] * 3,
                               [OPEN] * 3]
 
