@@ -15,6 +15,11 @@ from pathlib import Path
 
 import torch
 
+from acssm_lib.course.recipes import PUBLISHED_SMALL
+from acssm_lib.presets import preset
+
+SMALL = preset("paper", **PUBLISHED_SMALL)  # the published recipe in a small network
+
 
 @dataclass(frozen=True)
 class Row:

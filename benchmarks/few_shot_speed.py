@@ -1,10 +1,10 @@
 """Fine-tuning of one episode, and frozen readouts of 5 to 50 classes: ``python benchmarks/few_shot_speed.py``.
 
-The episode is one support draw of the synthetic frogs with preset ``quick``: 25 labelled clips, 40 crops of each, five
-epochs; then every query is asked twice, in time and with shuffled frames. The plain side cuts a crop, makes its
-spectrograms and sends it through the whole network wherever a crop is needed, in every epoch and for each question
-anew. The readout is logistic regression on generated clips of 512 coordinates, five labels per class, asked twice as
-well; it is scikit-learn's, so it has no plain side, only the time that a draw may take.
+The episode is one support draw of the synthetic frogs with the published recipe in a small network: 25 labelled clips,
+40 crops of each, five epochs; then every query is asked twice, in time and with shuffled frames. The plain side cuts a
+crop, makes its spectrograms and sends it through the whole network wherever a crop is needed, in every epoch and for
+each question anew. The readout is logistic regression on generated clips of 512 coordinates, five labels per class,
+asked twice as well; it is scikit-learn's, so it has no plain side, only the time that a draw may take.
 """
 
 import argparse
@@ -77,7 +77,7 @@ class PlainFineTuning:
 
 def episode_learners():
     """Both learners, and a function that runs the episode with one of them: -> (seconds, accuracy)."""
-    config = preset("quick")
+    config = common.SMALL
     data = load_group(load("synthetic-frogs", None, preset=config), "natural", config, 0, progress=False)
     encoder = build_encoder("acoustic-ssm1", data.clips, np.arange(len(data.labels)), config, 0).eval()
     episode = sample_episode(data.labels, 5, config.n_shot, 0)
@@ -101,7 +101,7 @@ def finetuning():
     ours_s = (before[0] + after[0]) / 2
     remark = (f"{plain_s / ours_s:.1f} times faster; from random weights, "
               f"right answers {plain_accuracy:.3f} plain, {after[1]:.3f} ours")
-    return common.within("fine-tuning of one episode, quick", plain_s, ours_s, 5, "s", remark)
+    return common.within("fine-tuning of one episode, small", plain_s, ours_s, 5, "s", remark)
 
 
 def readout_draws(n_way, n_draws, clips_per_class=40, d=512):

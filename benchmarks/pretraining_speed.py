@@ -3,7 +3,7 @@
 One step is what ``contrastive.pretrain`` does: draw two views of each clip of a batch, front end, CNN, S4D
 layers, head and loss, backward pass, optimiser. Plain is `plain.py` in float32. Both take turns, at the paper's widths.
 
-    --parts         also where the time of a step goes, at `quick` and `paper`
+    --parts         also where the time of a step goes, of a small network and of `paper`
     --profile       also the dearest operations of our step
     --wall-clock    only views/s of ours at the full batch, and how long the `paper` preset takes for one group
     --device cuda   --wall-clock on a GPU; its timed steps fail if one of them waits for the GPU
@@ -16,7 +16,7 @@ import time
 
 import plain
 import torch
-from common import Row, alternate, finish
+from common import SMALL, Row, alternate, finish
 from torch import nn
 from torch.nn import functional as F
 
@@ -239,7 +239,7 @@ def main():
     args = parser.parse_args()
     device, config = pick_device(args.device), preset("paper", precision=args.precision)
     if args.parts:
-        show_parts(args.batch, args.repeats, device, (preset("quick"), config))
+        show_parts(args.batch, args.repeats, device, (SMALL, config))
     if args.profile:
         show_profile(config, args.batch)
     if device.type != "cpu" or args.wall_clock:

@@ -17,29 +17,32 @@ from pathlib import Path
 
 import torch
 from bank_speed import open_cost
-from common import alternate, in_own_process, machine
+from common import SMALL, alternate, in_own_process, machine
 from matplotlib import pyplot as plt
 from matplotlib.ticker import NullLocator
 
 from acssm_lib.data.clips import Clips
 from acssm_lib.model.encoder import AcousticSSM
-from acssm_lib.presets import PRESETS, preset
+from acssm_lib.presets import PRESETS
 from acssm_lib.pretraining.contrastive import SegmentPairs, pretrain
 
 SECONDS = (1.5, 5, 15, 60, 180, 600)  # length of a recording
 CLIPS = (100, 1_000, 10_000, 100_000)
 BATCHES = (2, 4, 8, 16, 32, 64)  # clips; two views each
-WIDTHS = (1, 2, 4, 8)  # times those of quick; 8 are the paper's
+WIDTHS = (1, 2, 4, 8)  # times those of a small network; 8 are the paper's
 JOBS = (1, 2, 4)
+CONFIGS = {"small": SMALL, "paper": PRESETS["paper"]}
 
 
 _EMBED = """
 import json, statistics, sys, time
 import torch
-from common import peak_memory_mib
+from common import SMALL, peak_memory_mib
+from acssm_lib.model.encoder import AcousticSSM
+from acssm_lib.presets import PRESETS
 name, seconds = sys.argv[1], float(sys.argv[2])
 torch.manual_seed(0)
-encoder = AcousticSSM(preset(name)).eval()
+encoder = AcousticSSM({"small": SMALL, "paper": PRESETS["paper"]}[name]).eval()
 waveform = 0.1 * torch.randn(1, int(seconds * encoder.front_end.sample_rate))
 with torch.no_grad():
     encoder.embed(waveform[:, :30_225])
@@ -76,8 +79,8 @@ def views_per_second(config, batch):
 
 
 def widened(times):
-    """``quick`` with its widths multiplied."""
-    return preset("quick", widths=[times * width for width in PRESETS["quick"].widths])
+    """The small network with its widths multiplied."""
+    return dataclasses.replace(SMALL, widths=tuple(times * width for width in SMALL.widths))
 
 
 def runs_per_hour(jobs, runs=4):
@@ -100,10 +103,10 @@ def measure():
 
     return {
         "seconds": SECONDS, "clips": CLIPS, "batches": BATCHES, "widths": WIDTHS, "jobs": JOBS,
-        "clip_length": {name: said(f"clip length, {name}", clip_length(name)) for name in ("quick", "paper")},
+        "clip_length": {name: said(f"clip length, {name}", clip_length(name)) for name in CONFIGS},
         "bank": said("clips in the bank", [open_cost(clips, 0.5) for clips in CLIPS]),
-        "batch": {name: said(f"batch, {name}", [views_per_second(PRESETS[name], batch) for batch in BATCHES
-                                                if name == "quick" or batch <= 32]) for name in ("quick", "paper")},
+        "batch": {name: said(f"batch, {name}", [views_per_second(CONFIGS[name], batch) for batch in BATCHES
+                                                if name == "small" or batch <= 32]) for name in CONFIGS},
         "width": said("widths", [views_per_second(widened(times), 16) for times in WIDTHS]),
         "runs": said("runs at a time", [runs_per_hour(jobs) for jobs in JOBS])}
 
@@ -115,7 +118,7 @@ def draw(measured, path):
     for name, points in measured["clip_length"].items():
         for ax, key in ((time_ax, "seconds"), (memory_ax, "mib")):
             ax.loglog(measured["seconds"], [max(point[key], 1e-3) for point in points], "o-", label=name)
-    first = measured["clip_length"]["quick"][1]["seconds"] / measured["seconds"][1]
+    first = measured["clip_length"]["small"][1]["seconds"] / measured["seconds"][1]
     time_ax.loglog(measured["seconds"], [first * seconds for seconds in measured["seconds"]], color="0.6", lw=0.8,
                    label="proportional")
     time_ax.set(title="embedding one recording", xlabel="recording (s)", ylabel="time (s)")
@@ -127,7 +130,7 @@ def draw(measured, path):
         batch_ax.loglog(measured["batches"][:len(views)], views, "o-", label=name)
     batch_ax.set(title="pre-training", xlabel="clips in a batch", ylabel="views per s")
     width_ax.loglog(measured["widths"], measured["width"], "o-")
-    width_ax.set(title="pre-training, 16 clips in a batch", xlabel="widths (times those of quick)",
+    width_ax.set(title="pre-training, 16 clips in a batch", xlabel="widths (times those of small)",
                  ylabel="views per s")
     runs_ax.plot(measured["jobs"], measured["runs"], "o-")
     runs_ax.set(title="acssm reproduce, short runs", xlabel="runs at a time", ylabel="runs per hour", ylim=(0, None),

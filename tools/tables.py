@@ -227,10 +227,10 @@ def measured(stored):
 def scaling_length():
     """Cost of embedding one recording at once, against its length."""
     stored = json.loads((FIGURES / "scaling.json").read_text(encoding="utf-8"))
-    rows = [[f"{seconds:g} s", *(text for name in ("quick", "paper") for text in (
+    rows = [[f"{seconds:g} s", *(text for name in ("small", "paper") for text in (
         f"{1000 * stored['clip_length'][name][place]['seconds']:,.0f} ms",
         f"{stored['clip_length'][name][place]['mib']:,.0f} MiB"))] for place, seconds in enumerate(stored["seconds"])]
-    return [*measured(stored), "", *markdown(["recording", "quick, time", "memory", "paper, time", "memory"], rows)]
+    return [*measured(stored), "", *markdown(["recording", "small, time", "memory", "paper, time", "memory"], rows)]
 
 
 def scaling_bank():

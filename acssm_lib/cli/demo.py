@@ -1,6 +1,6 @@
 """``acssm demo``: SYNTHETIC phrases by individuals, five methods, a table, three sentences and a page.
 
-Everything that makes the demo what it is stands in ``SETTINGS``, ``METHODS``, ``REPRODUCE`` and ``INTRO``.
+What makes the demo what it is stands in ``METHODS``, ``REPRODUCE``, ``INTRO`` and ``course.recipes.PHRASES``.
 """
 
 import textwrap
@@ -8,15 +8,11 @@ from pathlib import Path
 
 from acssm_lib.cli.arguments import Parser, add_command, name_list, seed_list
 from acssm_lib.cli.reproduce import add_reproduce
+from acssm_lib.course.recipes import PHRASES
 
-# Chosen on other data seeds than the demo's: figures/research_log_phrases.csv, benchmarks/phrases_search.py. Against
-# preset quick: a smaller network for more steps in the same time, products of memory and frame in place of mean
-# and deviation, wider changes of pitch, tempo and colour, since individuals differ in them, and no masks, which cut
-# syllables out of a phrase. Fine-tuning is longer and less timid, for every method alike.
-SETTINGS = (
-    "pooling=products", "widths=8,16,32,32", "n_layers=1", "mel_shift=4", "max_stretch=1.4", "equaliser_db=8",
-    "masked_span=0", "pretrain_lr=0.003", "pretrain_warmup=0.1", "pretrain_epochs=20", "finetune_epochs=8",
-    "finetune_crops=20", "finetune_encoder_lr=0.003", "finetune_ssm_lr=0.003")
+# As `--set` takes them.
+SETTINGS = tuple(f"{field}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+                 for field, value in PHRASES.items())
 # Quick runs come first, so that there is news soon, then the longest, so that no core waits for the last one.
 METHODS = "mel-stats,lag-covariance,acoustic-ssm1,adapted-cnn,supervised"
 REPRODUCE = ("--dataset", "synthetic-phrases", "--preset", "quick", "--jobs", "2", "--set", *SETTINGS)

@@ -2,6 +2,6 @@
 
 What a reader turns, hears and answers.
 
-In reading order: ``checks``, ``listen``, ``quiz``, ``panel``, ``scatter``, ``explore_spectrogram``,
+In reading order: ``checks``, ``recipes``, ``listen``, ``quiz``, ``panel``, ``scatter``, ``explore_spectrogram``,
 ``explore_kernel``, ``explore_embedding``, ``neighbours``.
 """
