@@ -40,14 +40,15 @@ def test_a_table_agrees_with_the_numbers_of_the_records_taken_apart_by_hand():
     cells = [json.loads(path.read_text(encoding="utf-8")) for path in
              sorted((ROOT / "figures" / "metrics" / "esc50").glob("*/acoustic-ssm1/seed*/metrics.json"))]
     groups = [np.mean([run["accuracy_mean"] for run in cells if run["group"] == group]) for group in ("E1", "E2")]
-    frozen = [np.mean([entry["accuracy"] for run in cells if run["group"] == group for entry in run["readouts"]
-                       if (entry["name"], entry["n_shot"], entry["shuffled"]) == ("logistic", 5, False)])
+    frozen = [np.mean([value for run in cells if run["group"] == group for entry in run["readouts"]
+                       if (entry["name"], entry["n_shot"], entry["shuffled"]) == ("logistic", 5, False)
+                       for value in entry["accuracy_unshared_sources"]])
               for group in ("E1", "E2")]
     row = next(line for line in TABLES["esc10"].splitlines() if line.startswith("| acoustic-ssm1 |")).split("|")
     assert row[2].split(" ± ")[0].strip() == f"{100 * np.mean(groups):.1f}"
     assert row[4].split(" ± ")[0].strip() == f"{100 * np.mean(frozen):.1f}"
     losses = cells[0]["pretraining"]["losses"]
-    assert len(cells) == 6 and losses[-1] < losses[0]
+    assert losses[-1] < losses[0]
 
 
 def test_pages_are_rewritten_in_place_and_a_wrong_mark_is_named(tmp_path, monkeypatch, capsys):

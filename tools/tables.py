@@ -7,6 +7,7 @@ Whoever measures again stores the records below ``figures/`` and runs this; ``--
 import argparse
 import csv
 import dataclasses
+import functools
 import json
 import math
 import re
@@ -121,16 +122,33 @@ def frogs_loss():
     return markdown(["group", "method", "steps", "loss, first step", "mean of the last ten", "loss of a guess"], rows)
 
 
-def averages(runs):
-    """Over groups and seeds: fine-tuned and frozen, all queries and unshared ones, and with shuffled frames."""
-    tables = {name: average_table(runs, name).set_index("method") for name in ("finetuned", "logistic")}
+def full(runs):
+    """Over groups and seeds: fine-tuned and frozen, in time and with shuffled frames, and what was run."""
+    tables = {name: average_table(runs, name).set_index("method") for name in ("finetuned", "logistic", "clusters")}
     rows = []
     for method in methods_of(runs):
-        tuned, frozen = ([cell(table, method, kind) for kind in ("accuracy", "unshared")] for table in tables.values())
-        rows.append([method, tuned[0] + (" (logistic)" if method == "mel-stats" else ""), tuned[1], *frozen,
-                     cell(tables["finetuned"], method + SHUFFLED, "accuracy")])
-    return markdown(["method", "fine-tuned", "unshared", "frozen, logistic", "unshared", "fine-tuned, frames shuffled"],
-                    rows)
+        tuned = [cell(tables["finetuned"], method + frames, kind) for frames, kind in (
+            ("", "accuracy"), ("", "unshared"), (SHUFFLED, "unshared"))] if method not in STATISTICS else ["–"] * 3
+        frozen = [cell(tables[name], method + frames, "unshared") for name, frames in (
+            ("logistic", ""), ("clusters", ""), ("logistic", SHUFFLED))]
+        rows.append([method, *tuned[:2], *frozen[:2], tuned[2], frozen[2]])
+    return [what_ran(runs), "", *markdown(
+        ["method", "fine-tuned, all queries", "fine-tuned", "frozen, logistic", "frozen, clusters",
+         "fine-tuned, frames shuffled", "frozen, frames shuffled"], rows)]
+
+
+def what_ran(runs):
+    """A sentence on preset, seeds, methods that lack some of them, draws and time."""
+    seeds = {method: sorted({run["seed"] for run in runs if run["method"] == method}) for method in methods_of(runs)}
+    most = max(seeds.values(), key=len)
+    fewer = "; ".join(f"{method} {', '.join(map(str, own))} alone" for method, own in seeds.items() if own != most)
+    draws = {len(entry["seeds"]) for run in runs for entry in run["readouts"]
+             if (entry["name"], entry["n_shot"]) == ("logistic", run["n_shot"])}
+    tuned = {len(run["episodes"]) for run in runs if run["method"] not in STATISTICS}
+    minutes = max(run["pretraining"]["seconds"] for run in runs) / 60
+    return (f"Preset {runs[0]['preset']}, training seed{'s' * (len(most) > 1)} {', '.join(map(str, most))}"
+            f"{f' ({fewer})' if fewer else ''}; of each group and seed {max(tuned)} support draws fine-tuned and "
+            f"{max(draws)} frozen; a pre-training took up to {math.ceil(minutes)} minutes of one core.")
 
 
 def differences(runs, readouts=("finetuned", "logistic"), unshared=False):
@@ -166,6 +184,12 @@ def by_group(runs, readouts, kind="unshared"):
 
 def real(run):
     return run["dataset"] == "esc50"
+
+
+def digits(name, table=full):
+    """A table of the spoken digits, with the labels from "one" speaker or "spread" over five."""
+    folder = f"metrics/spoken-digits/{name}"
+    return table(records(folder)) if (FIGURES / folder).exists() else ["Not measured yet."]
 
 
 def best():
@@ -271,9 +295,11 @@ TABLES = {
     "methods": methods, "settings": settings,
     "demo": demo, "demo-differences": demo_differences,
     "frogs": frogs, "frogs-differences": frogs_differences, "frogs-loss": frogs_loss,
-    "esc10": lambda: averages(records("metrics/esc50")),
+    "esc10": lambda: full(records("metrics/esc50")),
     "esc10-differences": lambda: differences(records("metrics/esc50")),
     "esc10-inductive": lambda: by_group(records("metrics/inductive"), ("logistic",), "accuracy"),
+    **{f"digits-{name}": functools.partial(digits, name) for name in ("spread", "one")},
+    **{f"digits-{name}-differences": functools.partial(digits, name, differences) for name in ("spread", "one")},
     "best": best, "best-steps": best_steps, "best-ablation": ablation,
     "best-differences": lambda: differences(records("metrics-best", real), ("logistic", "clusters"), unshared=True),
     "best-groups": lambda: by_group(records("metrics-best", real), ("logistic", "clusters")),
