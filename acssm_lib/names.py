@@ -7,6 +7,10 @@ READOUTS = {
     "logistic": "Frozen, logistic regression",
     "nearest-mean": "Frozen, nearest class mean",
     "clusters": "Frozen, clusters that start at the labels and hear the unlabelled clips",
+    "transport": "Frozen, the same clusters with classes half-way to equal sizes",
+    "balanced-transport": "Frozen, the same clusters, told that all classes are equally frequent",
+    "em-lda": "Frozen, discriminant analysis that hears the unlabelled clips",
+    "propagation": "Frozen, labels propagated along a graph of neighbours",
 }
 # Every method with its colour in figures, in the order of tables and of `acssm reproduce`; ``methods.METHODS`` says
 # what each is. Colour-blind-safe: Okabe and Ito, filled up with Paul Tol's muted set.

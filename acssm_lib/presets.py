@@ -43,7 +43,8 @@ class Preset:
     # Encoder
     widths: tuple[int, ...] = (64, 128, 256, 512)  # channels of the CNN stages, the last is d_model; P
     blocks: tuple[int, ...] = (2, 2, 2, 2)  # residual blocks per stage; P
-    n_layers: int = 6  # S4D layers; P (the code says 8 or 6)
+    sequence: str = "s4d"  # layers along time: "s4d" (P), or "mamba", a selective state space; O
+    n_layers: int = 6  # of them; P (the code says 8 or 6)
     d_state: int = 64  # real states per channel; C
     dt_min: float = 0.001  # step sizes start log-uniformly in [dt_min, dt_max]; C
     dt_max: float = 0.1
@@ -149,6 +150,7 @@ _FORMER = {"finetune_redraw": False}  # fields of earlier versions, and the valu
 _CHOICES = {
     "channel": ("auto", "mix", "left", "right"),
     "precision": ("auto", "float32", "bfloat16"),
+    "sequence": ("s4d", "mamba"),
     "stft_window": ("rectangular", "hann"),
     "standardise": ("none", "scale", "band"),
     "pool": ("unlabelled", "group", "all", "everything"),

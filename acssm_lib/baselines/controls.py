@@ -34,7 +34,7 @@ def _matched_widths(config):
     n_channels = front_end(config).n_channels
     with torch.device("meta"):  # counted without memory, time or random numbers
         wanted = size(config.widths[-1]) + count_parameters(
-            StateSpaceStack(config.widths[-1], config.n_layers, config.d_state))
+            StateSpaceStack(config.widths[-1], config.n_layers, config.d_state, kind=config.sequence))
         wider = range(config.widths[-1], 8 * config.widths[-1])
         first = wider[bisect_left(wider, wanted, key=size)]
         return widths(min(first, first - 1, key=lambda last: abs(size(last) - wanted)))
@@ -46,6 +46,8 @@ class KernelZeroed(AcousticSSM):
     Skip connection, GELU and gated linear units stay, frame by frame. What it lacks against ``AcousticSSM`` is memory,
     not layers.
 
+    Raises:
+        ValueError: ``config.sequence`` is "mamba", which has no kernel.
     Taught in: 06_ablation_comparison.
     Source: method section 11, rule 11.
     """
@@ -53,6 +55,9 @@ class KernelZeroed(AcousticSSM):
     remembers = False
 
     def sequence_layers(self, config):
+        if config.sequence != "s4d":
+            raise ValueError(f"sequence={config.sequence} has no kernel to set to zero; kernel-zeroed is for s4d, "
+                             "leave it out")
         stack = super().sequence_layers(config)
         for layer in stack.layers:
             nn.init.zeros_(layer.kernel.C).requires_grad_(False)

@@ -1,20 +1,25 @@
 """What a run measures: an encoder fine-tuned and frozen, in time and shuffled, over many draws; and its record."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from acssm_lib.baselines.mel_statistics import MelStatistics
+from acssm_lib.fewshot.em_lda import SoftLDA
 from acssm_lib.fewshot.embedding import CropFeatures, embed
 from acssm_lib.fewshot.episodes import most_shots
 from acssm_lib.fewshot.evaluation import evaluate
 from acssm_lib.fewshot.finetuning import FineTuning
+from acssm_lib.fewshot.propagation import LabelPropagation
 from acssm_lib.fewshot.readout import LogisticReadout, NearestMean
 from acssm_lib.fewshot.transduction import SeededClusters
 from acssm_lib.training import count_parameters
 
 # Readouts made from (embedding, heard), asked at the run's own number of shots; their titles stand in names.READOUTS
-HEARING = {"nearest-mean": NearestMean, "clusters": SeededClusters}
+HEARING = {"nearest-mean": NearestMean, "clusters": SeededClusters, "transport": partial(SeededClusters, balance=0.5),
+           "balanced-transport": partial(SeededClusters, balance=1.0), "em-lda": SoftLDA,
+           "propagation": LabelPropagation}
 CURVE_DRAWS = 100  # support draws at the other shots of the curve, at most
 
 

@@ -36,7 +36,9 @@ class SeededClusters:
 
     Each class begins as the mean of its labelled clips. Every unlabelled clip joins the classes in shares, by the
     angle to their means; the means move to where their members are; and again. Labelled clips stay where they belong.
-    How many clips a class has is not assumed.
+    With ``balance`` 0, how many clips a class has is not assumed. Otherwise the shares are those of an optimal
+    transport (Sinkhorn): the classes' totals over the unlabelled clips are pushed towards equal ones, half-way with
+    0.5, quite with 1, which is right only where it is known that classes are equally frequent.
 
     Args:
         embedding: of every clip of the bank, (clips, width), in its order.
@@ -45,21 +47,24 @@ class SeededClusters:
         d: coordinates, see ``compressed``.
         sharpness: how much the better angle counts; shares are softmax(sharpness * cosine).
         rounds: of joining and moving.
+        balance: 0 to 1, see above.
     Taught in: 05_few_shot_finetuning.
-    Source: soft k-means as in Ren et al. 2018, semi-supervised prototypical networks, without the training.
+    Source: soft k-means as in Ren et al. 2018, semi-supervised prototypical networks, without the training; transport
+        as in Hu et al. 2021, PT-MAP, who know the totals; Cuturi 2013 for its iteration.
     """
 
-    def __init__(self, embedding, heard=None, d=20, sharpness=20.0, rounds=15):
+    def __init__(self, embedding, heard=None, d=20, sharpness=20.0, rounds=15, balance=0.0):
         self.heard = np.arange(len(embedding)) if heard is None else np.asarray(heard)
         self.points = compressed(np.asarray(embedding), self.heard, d)
-        self.sharpness, self.rounds = sharpness, rounds
+        self.sharpness, self.rounds, self.balance = sharpness, rounds, balance
 
     def fit(self, indices, labels, seed, checkpoint=None):
         """Learn from the labelled clips ``indices``, classes 0 ... n_way - 1, and from all that may be heard."""
         known = np.eye(max(labels) + 1)[labels]  # (labelled, n_way)
         others = self.points[np.setdiff1d(self.heard, indices)]
-        self.means = _directions(known, self.points[indices])
+        self.means, self.weights = _directions(known, self.points[indices]), np.ones(max(labels) + 1)
         for _ in range(self.rounds):
+            self._transport(others)
             shares = np.concatenate([known, self._shares(others)])
             self.means = _directions(shares, np.concatenate([self.points[indices], others]))
         return self
@@ -69,9 +74,22 @@ class SeededClusters:
         return self._shares(self.points[indices])
 
     def _shares(self, points):
-        closeness = self.sharpness * points @ self.means.T
-        closeness = np.exp(closeness - closeness.max(1, keepdims=True))
+        closeness = self.weights * self._closeness(points)
         return closeness / closeness.sum(1, keepdims=True)
+
+    def _closeness(self, points):
+        angles = self.sharpness * points @ self.means.T
+        return np.exp(angles - angles.max(1, keepdims=True))
+
+    def _transport(self, points, rounds=8):
+        """Weigh the classes so that the shares of the clips have the totals that are wanted (Sinkhorn)."""
+        if not self.balance or not len(points):
+            return
+        closeness = self._closeness(points)
+        plain = (closeness / closeness.sum(1, keepdims=True)).sum(0)
+        wanted = (1 - self.balance) * plain + self.balance * len(points) / len(plain)
+        for _ in range(rounds):  # begins where the last round of the clusters ended
+            self.weights = wanted / (closeness / (closeness @ self.weights)[:, None]).sum(0)
 
 
 def _directions(shares, points):

@@ -2,6 +2,6 @@
 
 Waveform to spectrograms, a CNN along frequency, S4D layers along time, and one vector per clip.
 
-In reading order: ``base``, ``features``, ``standardisation``, ``resnet``, ``s4d``, ``convolution``, ``products``,
-``encoder``, ``streaming``, ``ensemble``.
+In reading order: ``base``, ``features``, ``standardisation``, ``resnet``, ``s4d``, ``convolution``, ``mamba``,
+``products``, ``encoder``, ``streaming``, ``ensemble``.
 """

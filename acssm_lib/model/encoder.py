@@ -4,6 +4,7 @@ from torch import nn
 
 from acssm_lib.model.base import Encoder
 from acssm_lib.model.features import front_end
+from acssm_lib.model.mamba import Mamba
 from acssm_lib.model.products import TimeProducts
 from acssm_lib.model.resnet import FrequencyResNet
 from acssm_lib.model.s4d import S4D
@@ -13,7 +14,7 @@ from acssm_lib.training import reduced_precision
 
 
 class StateSpaceStack(nn.Module):
-    """S4D layers with residual connection and LayerNorm over the channels.
+    """S4D layers, or Mamba's in their place, with residual connection and LayerNorm over the channels.
 
     Post-norm (the published order) is x = LayerNorm(x + dropout(S4D(x))); pre-norm normalises the input of S4D.
 
@@ -23,10 +24,10 @@ class StateSpaceStack(nn.Module):
     Source: paper section II; order and dropout from the authors' code.
     """
 
-    def __init__(self, d_model, n_layers, d_state, dropout=0.0, prenorm=False, dt_min=0.001, dt_max=0.1):
+    def __init__(self, d_model, n_layers, d_state, dropout=0.0, prenorm=False, dt_min=0.001, dt_max=0.1, kind="s4d"):
         super().__init__()
-        self.prenorm = prenorm
-        self.layers = nn.ModuleList(S4D(d_model, d_state, dropout, dt_min, dt_max) for _ in range(n_layers))
+        self.prenorm, layer = prenorm, {"s4d": S4D, "mamba": Mamba}[kind]
+        self.layers = nn.ModuleList(layer(d_model, d_state, dropout, dt_min, dt_max) for _ in range(n_layers))
         self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in range(n_layers))
         self.dropout = nn.Dropout1d(dropout)
 
@@ -75,7 +76,7 @@ class AcousticSSM(Encoder):
     def sequence_layers(self, config):
         """The layers that link the frames."""
         return StateSpaceStack(self.d_model, config.n_layers, config.d_state, config.dropout, config.prenorm,
-                               config.dt_min, config.dt_max)
+                               config.dt_min, config.dt_max, config.sequence)
 
     def forward(self, spectrograms):
         with reduced_precision(self.precision if self.training else "float32", spectrograms.device):
@@ -90,8 +91,8 @@ class AcousticSSM(Encoder):
         return self.products(features) if self.pooling == "products" else super().pooled(features)
 
     def special_parameters(self):
-        """Step sizes and poles of every S4D layer and of the products; see ``parameter_groups``."""
-        return [parameter for module in self.modules() if isinstance(module, (S4D, TimeProducts))
+        """Step sizes and poles of every state space, those of the products too; see ``parameter_groups``."""
+        return [parameter for module in self.modules() if isinstance(module, (S4D, Mamba, TimeProducts))
                 for parameter in module.special_parameters()]
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from acssm_lib.model.convolution import causal_convolution, powers, with_skip
 from acssm_lib.model.encoder import StateSpaceStack
+from acssm_lib.model.s4d import S4D
 
 
 class Recurrence:
@@ -51,6 +52,22 @@ class Recurrence:
         heard = torch.view_as_complex(heard.unflatten(2, (-1, 2)).contiguous())  # (batch, d_model, d_state / 2)
         self.state = self.forget[..., n] * self.state + heard
         return self.layer.mix(y)
+
+
+class Stepping:
+    """A layer that has only its ``step``, such as ``Mamba``, frame by frame; called like a ``Recurrence``."""
+
+    def __init__(self, layer):
+        self.layer, self.state = layer, None
+
+    @torch.no_grad()
+    def __call__(self, u):
+        answers = []
+        for u_t in u.unbind(2):
+            self.state = self.layer.initial_state(len(u)) if self.state is None else self.state
+            y_t, self.state = self.layer.step(u_t, self.state)
+            answers.append(y_t)
+        return torch.stack(answers, dim=2)
 
 
 def _parts(z, conjugate=False):
@@ -111,7 +128,8 @@ def stream(encoder, blocks, frames=32):
     if frames < 1:
         raise ValueError(f"frames={frames}: at least one frame is needed per step")
     sequence = encoder.sequence
-    layers = [Recurrence(layer, frames) for layer in sequence.layers] if isinstance(sequence, StateSpaceStack) else None
+    layers = [Recurrence(layer, frames) if isinstance(layer, S4D) else Stepping(layer)
+              for layer in sequence.layers] if isinstance(sequence, StateSpaceStack) else None
     for spectrograms in spectrogram_blocks(encoder.front_end, blocks, frames):
         features = encoder.by_frame(spectrograms)
         yield (sequence(features, layers) if layers else sequence(features))[0]

@@ -70,3 +70,33 @@ def test_a_labelled_clip_counts_once_with_its_label():
     alone, again = (SeededClusters(points, support, rounds=rounds).fit(support, labels[support], 0).predict(QUERY)
                     for rounds in (0, 15))
     assert np.allclose(alone, again, atol=1e-12)  # nothing was heard but the labelled clips
+
+
+def uneven(n=12):
+    """Two large heaps and one of ``n`` clips; support: one clip of each."""
+    kept = np.concatenate([np.arange(40), np.arange(40, 40 + n), np.arange(80, 120)])
+    return heaps(spread=1.6)[kept], LABELS[kept], np.array([0, 40, 40 + n])
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
+def test_transport_gives_every_class_the_total_that_is_wanted(balance):
+    points, labels, support = uneven()
+    made = SeededClusters(points, balance=balance).fit(support, labels[support], 0)
+    others = made.points[np.setdiff1d(np.arange(len(labels)), support)]
+    made._transport(others, rounds=300)
+    found, made.weights = made._shares(others).sum(0), np.ones(3)
+    plain = made._shares(others).sum(0)
+    assert found == pytest.approx((1 - balance) * plain + balance * len(others) / 3, rel=1e-2)
+
+
+def test_equal_classes_are_told_better_when_their_sizes_may_be_used():
+    plain, half, full = (np.mean([accuracy(SeededClusters(heaps(spread=2.4, seed=seed), balance=balance))
+                                  for seed in range(12)]) for balance in (0.0, 0.5, 1.0))
+    assert full > plain + 0.01 and half > plain
+
+
+def test_without_clips_to_hear_there_is_nothing_to_balance():
+    points, support = heaps(spread=2.0), np.arange(0, 120, 10)
+    plain, moved = (SeededClusters(points, support, balance=balance).fit(support, LABELS[support], 0).predict(QUERY)
+                    for balance in (0.0, 1.0))
+    assert np.array_equal(plain, moved)
