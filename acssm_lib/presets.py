@@ -70,6 +70,7 @@ class Preset:
     # Views in place of the pair of acoustic-ssm1, contrasted by cosine: see spectrogram_views; all O
     views: str = "pair"  # two segments (P), "segments": n_views of them, or "spectrogram": changed on the spectrogram
     n_views: int = 4  # of each clip and step
+    negatives: str = "all"  # or "other-sources", "same-source": clips that a view is told from, see multi_view_nt_xent
     mel_shift: float = 4.0  # bands, largest shift up or down
     gain_db: float = 20.0  # largest gain, up or down
     equaliser_db: float = 6.0  # standard deviation of a smooth curve over the bands
@@ -160,6 +161,7 @@ _CHOICES = {
     "features": ("stack", "log-mel"),
     "pooling": ("mean", "mean-std", "products"),
     "views": ("pair", "segments", "spectrogram"),
+    "negatives": ("all", "other-sources", "same-source"),
     "finetune_optimiser": ("sgd", "adamw"),
 }
 
@@ -225,6 +227,9 @@ def _contradictions(made):
     yield made.d_state % 2, f"d_state={made.d_state} is odd; states come in conjugate pairs"
     yield (made.n_samples <= made.n_fft // 2,
            f"n_samples={made.n_samples} with n_fft={made.n_fft}: a crop needs more than half an n_fft of samples")
+    yield (made.negatives != "all" and made.views == "pair",
+           f"negatives={made.negatives} with views=pair: equation 4 takes every other clip; set views=segments or "
+           "spectrogram")
     yield (made.views == "spectrogram" and made.features != "log-mel",
            f"views=spectrogram with features={made.features}: they are drawn on the log-mel spectrogram; set "
            "features=log-mel, or views=pair or segments")

@@ -3,9 +3,11 @@
 import hashlib
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from filelock import FileLock
 
 from acssm_lib.baselines.weights import find
@@ -15,6 +17,7 @@ from acssm_lib.files import DamagedFile, default_cache_dir, sweep
 from acssm_lib.model.ensemble import together
 from acssm_lib.names import EMBEDDER_NAMES
 from acssm_lib.pretraining.contrastive import Pretraining, pretrain
+from acssm_lib.pretraining.spectrogram_views import SegmentViews
 from acssm_lib.training import computing_precision, load_state, pick_device, save_state
 
 
@@ -60,7 +63,7 @@ def _pretrained_member(method, data, config, seed, pool, device, progress, folde
         if kept is None:
             sweep(path.parent, name)  # half a checkpoint of a training that was killed while it wrote
             checkpoint = path.with_suffix(".ckpt")
-            done = pretrain(model, data.clips, pool, config, seed, objective=objective_of(method, config),
+            done = pretrain(model, data.clips, pool, config, seed, objective=_objective(method, data, config),
                             checkpoint=checkpoint, device=device, progress=progress)
             kept = {"weights": {key: value.cpu() for key, value in model.state_dict().items()},
                     "losses": done.losses, "seconds": done.seconds}
@@ -68,6 +71,29 @@ def _pretrained_member(method, data, config, seed, pool, device, progress, folde
             checkpoint.unlink(missing_ok=True)
     model.load_state_dict(kept["weights"])
     return model, Pretraining(len(pool), len(kept["losses"]), kept["seconds"], kept["losses"])
+
+
+def _objective(method, data, config):
+    """The method's objective, which knows the sources of the clips if its negatives depend on them.
+
+    Raises:
+        ValueError: nobody knows the sources, or the method brings an objective that does not ask for them.
+    """
+    objective = objective_of(method, config)
+    if config.negatives == "all":
+        return objective
+    if not issubclass(objective, SegmentViews):
+        raise ValueError(f"negatives={config.negatives}: {method} brings its own negatives; leave it out")
+    if not any(data.sources):
+        raise ValueError(f"negatives={config.negatives} needs the source of each clip; put sources.csv beside the "
+                         "class folders, or set negatives=all")
+    return partial(objective, sources=torch.from_numpy(_source_numbers(data.sources)))
+
+
+def _source_numbers(sources):
+    """int64, (clips,): equal for clips of one source, -1 where it is unknown."""
+    numbers = {source: number for number, source in enumerate(dict.fromkeys(sources)) if source is not None}
+    return np.array([numbers.get(source, -1) for source in sources])
 
 
 def _kept(path):
@@ -94,6 +120,8 @@ def _fingerprint(method, data, pool, config, seed, device, weights):
     settings["precision"] = computing_precision(config.precision, pick_device(device))
     key = hashlib.sha256(json.dumps([_VERSION, method, settings, int(seed), pool.tolist()], sort_keys=True).encode())
     key.update(data.clips.digests().tobytes())
+    if config.negatives != "all":
+        key.update(_source_numbers(data.sources).tobytes())
     if method in EMBEDDER_NAMES:
         key.update(find(method, weights).read_bytes())
     return key.hexdigest()[:32]

@@ -22,17 +22,23 @@ from acssm_lib.pretraining.spectrogram_changes import coloured, drawn_frames, ma
 _AT_ONCE = 2**20  # samples that are turned into frames at once, 52 s: an hour of sound needs no more room than that
 
 
-def multi_view_nt_xent(views, n_views, temperature):
+def multi_view_nt_xent(views, n_views, temperature, sources=None, negatives="all"):
     """Cross-entropy of finding a view's partners among all other views, by cosine similarity.
 
     With two views this is SimCLR's loss; with more, every partner in turn is the right answer and the others stand
     among the wrong ones.
 
+    Two clips of one source (night, recorder, individual) may well hold the same call: "other-sources" lets them be no
+    negatives of each other. Where a source is easier to tell than what is sought, it is a shortcut: "same-source" has
+    no other negatives than clips of the same source, among which knowing the source helps nothing.
+
     Args:
         views: (n_views * batch, d); row i and row i + batch come from one recording.
         temperature: divides the similarities.
+        sources: int64, (batch,), a number for each source, negative where unknown: a source of its own. None: all are.
+        negatives: "all", "other-sources" or "same-source".
     Returns:
-        scalar; ln(n_views * batch - 1) when all embeddings are equal.
+        scalar; ln(n_views * batch - 1) when all embeddings are equal and all others are negatives.
     Raises:
         ValueError: fewer than two views, rows that do not divide into them, or fewer than two recordings.
     Taught in: 04_contrastive_pretraining.
@@ -44,6 +50,11 @@ def multi_view_nt_xent(views, n_views, temperature):
     logits = (views @ views.T / temperature).fill_diagonal_(float("-inf"))  # no view finds itself
     recording = torch.arange(len(views) // n_views, device=views.device).repeat(n_views)
     partners = (recording[:, None] == recording).fill_diagonal_(False)
+    if sources is not None and negatives != "all":
+        source = sources.to(views.device).repeat(n_views)
+        together = (source[:, None] == source) & (source >= 0)
+        left_out = together if negatives == "other-sources" else ~together
+        logits = logits.masked_fill(left_out & ~partners, float("-inf"))
     return -F.log_softmax(logits, dim=1)[partners].mean()
 
 
@@ -55,12 +66,13 @@ class SegmentViews(nn.Module):
     Args:
         encoder: only the length of its embeddings is used here.
         config: a ``Preset``.
+        sources: of every clip of the bank, int64 (clips,), see ``multi_view_nt_xent``; for ``config.negatives``.
     Taught in: 06_ablation_comparison.
     """
 
-    def __init__(self, encoder, config):
+    def __init__(self, encoder, config, sources=None):
         super().__init__()
-        self.config = config
+        self.config, self.sources = config, sources
         self.head = projection_head(embedding_width(encoder), config.d_projection, config.projection)
 
     def embed(self, encoder, clips, chosen, generator):
@@ -71,7 +83,8 @@ class SegmentViews(nn.Module):
 
     def forward(self, encoder, clips, chosen, generator):
         views = self.head(self.embed(encoder, clips, chosen, generator))
-        return multi_view_nt_xent(views, self.config.n_views, self.config.temperature)
+        sources = None if self.sources is None else self.sources[chosen.cpu()]
+        return multi_view_nt_xent(views, self.config.n_views, self.config.temperature, sources, self.config.negatives)
 
 
 class SpectrogramViews(SegmentViews):
@@ -82,14 +95,14 @@ class SpectrogramViews(SegmentViews):
 
     Args:
         encoder: one whose front end gives a single channel in dB, ``LogMel``.
-        config: a ``Preset``.
+        config, sources: as for ``SegmentViews``.
     Raises:
         ValueError: an encoder with another front end.
     Taught in: 04_contrastive_pretraining.
     """
 
-    def __init__(self, encoder, config):
-        super().__init__(encoder, config)
+    def __init__(self, encoder, config, sources=None):
+        super().__init__(encoder, config, sources)
         if not isinstance(encoder.front_end, LogMel):
             raise ValueError("views='spectrogram' needs features='log-mel': a gain in dB means nothing to a phase")
         self.heard = None  # (frames of all clips, n_mels)

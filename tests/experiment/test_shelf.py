@@ -40,6 +40,20 @@ def test_several_draws_cannot_each_be_withheld():
         pretraining_pool(load_group(FROGS, "order", config, 0, progress=False), config, 0)
 
 
+def test_negatives_by_source_ask_for_sources_and_make_another_encoder():
+    config = preset("quick", n_shot=2, negatives="other-sources")
+    data = load_group(FROGS, "order", config, 0, progress=False)
+    objective = shelf._objective("acoustic-ssm1", data, config)
+    numbers = objective.keywords["sources"].tolist()
+    assert len(set(numbers)) == len(set(data.sources)) and -1 not in numbers
+    assert [numbers[i] == numbers[0] for i in range(30)] == [source == data.sources[0] for source in data.sources]
+    with pytest.raises(ValueError, match="negatives=other-sources needs the source"):
+        shelf._objective("acoustic-ssm1", dataclasses.replace(data, sources=[None] * 30), config)
+    keys = {_fingerprint("acoustic-ssm1", dataclasses.replace(data, sources=sources), np.arange(30), config, 0, "cpu",
+                         None) for sources in (data.sources, data.sources[::-1], [None] * 30)}
+    assert len(keys) == 3
+
+
 def test_a_group_opened_again_is_mapped_and_equal_to_its_generated_waveforms(monkeypatch):
     config = preset("quick", n_shot=2)
     first = load_group(FROGS, "order", config, 0, progress=False)

@@ -106,6 +106,37 @@ def test_too_few_views_or_recordings_are_refused(rows, n_views):
         multi_view_nt_xent(torch.randn(rows, 4), n_views, 0.1)
 
 
+@pytest.mark.parametrize("negatives, wrong", [
+    ("all", {0: [1, 2, 3], 1: [0, 2, 3], 2: [0, 1, 3], 3: [0, 1, 2]}),
+    ("other-sources", {0: [2, 3], 1: [2, 3], 2: [0, 1, 3], 3: [0, 1, 2]}),  # clips 0 and 1 are of one source
+    ("same-source", {0: [1], 1: [0], 2: [], 3: []}),  # clips 2 and 3 are of unknown ones
+])
+def test_which_clips_a_view_is_told_from(negatives, wrong):
+    views, temperature, sources = torch.randn(12, 5, generator=seed(), dtype=torch.float64), 0.3, [7, 7, -1, -1]
+    unit = views / views.norm(dim=1, keepdim=True)
+    loss = []
+    for view in range(12):
+        for partner in {view % 4 + 4 * number for number in range(3)} - {view}:
+            others = [row for row in range(12) if row != view and row % 4 in [view % 4, *wrong[view % 4]]]
+            scores = [float(unit[view] @ unit[row] / temperature) for row in others]
+            loss.append(math.log(sum(map(math.exp, scores))) - float(unit[view] @ unit[partner] / temperature))
+    found = multi_view_nt_xent(views, 3, temperature, torch.tensor(sources), negatives)
+    assert float(found) == pytest.approx(sum(loss) / len(loss), rel=1e-12)
+
+
+def test_negatives_of_a_source_reach_the_training_and_its_gradient(config, clips):
+    sources, losses = torch.tensor([0, 0, 0, 0, 1, 1, 1, -1]), {}
+    for negatives in ("all", "other-sources", "same-source"):
+        encoder = encoder_of(dataclasses.replace(config, negatives=negatives))
+        with seeded(1):
+            objective = SpectrogramViews(encoder, dataclasses.replace(config, negatives=negatives), sources)
+        loss = objective(encoder, clips, torch.tensor([0, 1, 4, 7]), seed())
+        loss.backward()
+        losses[negatives] = float(loss)
+        assert all(torch.isfinite(parameter.grad).all() for parameter in objective.parameters())
+    assert losses["all"] > losses["other-sources"] and losses["all"] > losses["same-source"]
+
+
 def test_views_of_a_batch_differ_and_come_from_their_clips(config, clips):
     encoder = encoder_of(config)
     objective = SpectrogramViews(encoder, config)
