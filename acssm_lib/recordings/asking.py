@@ -20,7 +20,7 @@ _CLUSTERS = 24
 _AT_MOST = 20_000  # windows that the clusters are found from
 
 
-def order(kind, n, embeddings, wanted, scores, site_nights, mean, scale, column=None, seed=0):
+def order(kind, n, embeddings, wanted, scores, site_nights, mean, scale, column=None, seed=0, kinds=None):
     """The next windows to ask about, best first.
 
     Args:
@@ -33,6 +33,7 @@ def order(kind, n, embeddings, wanted, scores, site_nights, mean, scale, column=
         mean, scale: (d,), of ``heads.moments``.
         column: of the class asked for; a window is open where it has no answer. None: all classes, and a window is
             open where any has none; "margin" and "similar" then serve the classes in turn.
+        kinds: of ``clusters``, for "spread"; None: found now.
     Returns:
         int64, up to n windows.
     Raises:
@@ -46,7 +47,8 @@ def order(kind, n, embeddings, wanted, scores, site_nights, mean, scale, column=
     if kind == "random":
         return generator.permutation(open_)[:n]
     if kind == "spread":
-        return _spread(n, embeddings, open_, site_nights, (wanted != OPEN).any(1), mean, scale, generator)
+        kinds = clusters(embeddings, mean, scale, seed) if kinds is None else kinds
+        return _spread(n, open_, site_nights, (wanted != OPEN).any(1), kinds, generator)
     if kind == "similar":
         columns = [k for k in columns if (wanted[:, k] == YES).any()]
         if not columns:
@@ -81,32 +83,46 @@ def _likeness(embeddings, windows, yes, mean, scale):
                            for k in range(0, len(windows), 65_536)] or [np.zeros(0, np.float32)])
 
 
-def _spread(n, embeddings, open_, site_nights, known, mean, scale, generator):
-    """Round after round over clusters, each time at the site and night that has had the fewest questions."""
+def clusters(embeddings, mean, scale, seed=0):
+    """Kinds of sounds, for "spread": the cluster of every window, and its squared distance from the middle.
+
+    Found from a draw of windows where there are many (k-means).
+    """
     from sklearn.cluster import MiniBatchKMeans  # here: the other orders do without
 
-    if not len(open_):
-        return open_
-    pool = np.sort(generator.choice(open_, min(_AT_MOST, len(open_)), replace=False))
-    values = (np.asarray(embeddings[pool], dtype=np.float32) - mean) / scale
-    k = min(_CLUSTERS, len(pool))
-    model = MiniBatchKMeans(k, random_state=int(generator.integers(2 ** 31)), n_init=3).fit(values)
-    away = ((values - model.cluster_centers_[model.labels_]) ** 2).sum(1)
-    nights = site_nights[pool]
-    asked = {int(night): int(count) for night, count in zip(*np.unique(site_nights[known], return_counts=True))}
-    # One queue per cluster and site-night, the most typical window first.
-    queues = {}
-    for place in np.argsort(-away, kind="stable"):
-        queues.setdefault((int(model.labels_[place]), int(nights[place])), []).append(place)
-    chosen, turns = [], generator.permutation(k).tolist()
-    while len(chosen) < min(n, len(pool)):
-        for cluster in turns:
-            here = [night for (one, night), queue in queues.items() if one == cluster and queue]
-            if here:
-                night = min(here, key=lambda night: (asked.get(night, 0), night))
-                asked[night] = asked.get(night, 0) + 1
-                chosen.append(queues[cluster, night].pop())
-    return pool[np.array(chosen[:n], dtype=np.int64)]
+    n = len(embeddings)
+    drawn = np.sort(np.random.default_rng(seed).choice(n, min(_AT_MOST, n), replace=False))
+    model = MiniBatchKMeans(min(_CLUSTERS, n), random_state=seed, n_init=1)
+    model.fit((np.asarray(embeddings[drawn], dtype=np.float32) - mean) / scale)
+    labels, away = np.zeros(n, dtype=np.int32), np.zeros(n, dtype=np.float32)
+    for k in range(0, n, 65_536):
+        values = (np.asarray(embeddings[k:k + 65_536], dtype=np.float32) - mean) / scale
+        labels[k:k + 65_536] = model.predict(values)
+        away[k:k + 65_536] = ((values - model.cluster_centers_[labels[k:k + 65_536]]) ** 2).sum(1)
+    return labels, away
+
+
+def _spread(n, open_, site_nights, known, kinds, generator):
+    """Each time the cluster that has had the fewest questions, in it the site and night that has, and its middle."""
+    labels, away = kinds
+    asked = np.bincount(labels[known], minlength=labels.max() + 1).astype(float)
+    asked += 0.5 * generator.random(len(asked))  # who comes first where all have had as many
+    of_night = np.bincount(site_nights[known], minlength=site_nights.max() + 1)
+    queues = {}  # cluster -> site-night -> windows, the most typical last
+    for window in open_[np.argsort(-away[open_], kind="stable")].tolist():
+        queues.setdefault(int(labels[window]), {}).setdefault(int(site_nights[window]), []).append(window)
+    chosen = []
+    while queues and len(chosen) < n:
+        cluster = min(queues, key=lambda one: asked[one])
+        night = min(queues[cluster], key=lambda one: (of_night[one], one))
+        chosen.append(queues[cluster][night].pop())
+        asked[cluster] += 1
+        of_night[night] += 1
+        if not queues[cluster][night]:
+            del queues[cluster][night]
+        if not queues[cluster]:
+            del queues[cluster]
+    return np.array(chosen, dtype=np.int64)
 
 
 def forecast(answers, moved, n=10, level=0.9, memory=20):

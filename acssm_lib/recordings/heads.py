@@ -15,7 +15,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from acssm_lib.files import DataError
-from acssm_lib.recordings.labels import NO, OPEN, REVIEW, YES, Labels, targets
+from acssm_lib.recordings.labels import NO, OPEN, REVIEW, YES, Labels, Places, targets
 
 LEAST_YES, LEAST_NO, LEAST_NIGHTS = 5, 5, 3  # below that nothing is said about a class
 FOLDS = 5  # at most; whole site-nights each
@@ -33,8 +33,8 @@ class Heads:
         weight, bias: (c, d) and (c,), in standardised coordinates; a class without a head has zeros.
         mean, scale: (d,), of the embeddings of the survey.
         thresholds: class -> score from which a window counts as a detection; 0.5 until a review has chosen one.
-        evidence: class -> dict of plain values: what the head was trained on, how it did, where its threshold is from.
-        bands: class -> (low_hz, high_hz) of its calls as marked by hand; a class without has the survey's band.
+        evidence: class -> dict of plain values: what the head was trained on and how it did (of ``judge``), where its
+            threshold is from (``threshold``, words), and ``band``, [low, high] in Hz of its calls as marked by hand.
     """
 
     classes: list[str]
@@ -44,7 +44,6 @@ class Heads:
     scale: np.ndarray
     thresholds: dict = field(default_factory=dict)
     evidence: dict = field(default_factory=dict)
-    bands: dict = field(default_factory=dict)
 
     def scores(self, embeddings):
         """(windows, d) -> float32 (windows, classes), 0 to 1."""
@@ -193,8 +192,7 @@ def answers(survey, index, reviews=False):
         int8, (windows, classes), as ``labels.targets``; classes: those of the survey.
     """
     rows = [row for row in Labels(survey.labels_csv).rows() if row.asked_because.startswith(REVIEW) == reviews]
-    return targets(rows, survey.settings.classes, [file.name for file in index.files], index.file_of, index.start_s,
-                   index.window_s)
+    return targets(rows, survey.settings.classes, Places.of_index(index))
 
 
 def train(survey, index, seed=0):
@@ -220,7 +218,7 @@ def train(survey, index, seed=0):
     for name in heads.classes:
         bands = [(row.low_hz, row.high_hz) for row in marks if row.label == name]
         if bands:
-            heads.bands[name] = (min(low for low, _ in bands), max(high for _, high in bands))
+            heads.evidence[name]["band"] = [min(low for low, _ in bands), max(high for _, high in bands)]
     return heads
 
 

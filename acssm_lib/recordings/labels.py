@@ -125,6 +125,10 @@ class Labels:
                 latest[row.window, row.label] = row
         return list(latest.values())
 
+    def history(self):
+        """(asked_because, was any class heard) of every answer that stands, in time."""
+        return [(rows[0].asked_because, any(row.answer == "yes" for row in rows)) for rows in self._standing]
+
     def add(self, window, answers, by, asked_because, scores=None, band=(None, None)):
         """Write one answer to the disk.
 
@@ -132,7 +136,7 @@ class Labels:
             window: (file, start_s, end_s).
             answers: class -> "yes", "no" or "unsure", for every class that was asked.
             by: who listened.
-            asked_because: what brought the window up; of a review one per class: class -> text.
+            asked_because: what brought the window up.
             scores: class -> score; may lack classes.
             band: (low, high) in Hz, None where unknown.
         Returns:
@@ -226,40 +230,56 @@ def _parse(row, path, number):
                   values["at"], values["asked_because"], score)
 
 
-def targets(rows, classes, names, file_of, start_s, window_s):
-    """Answers as an array over the windows of an index.
+class Places:
+    """Which windows of an index a row speaks of.
 
     A row about a window of the index is that window's. A mark of another length, made by hand, speaks of windows
     that hold at least half of it or are filled to at least half by it; "no" only of windows that lie wholly in it.
 
     Args:
-        rows: of ``Labels.rows()``.
-        classes: names, the columns.
         names: of the recordings, one per file of the index.
         file_of: (windows,), whole numbers into ``names``, ascending.
         start_s: (windows,), s, ascending within a file.
         window_s: length of a window, s.
+    """
+
+    def __init__(self, names, file_of, start_s, window_s):
+        self.files = {name: place for place, name in enumerate(names)}
+        self.file_of, self.start_s, self.window_s = np.asarray(file_of), np.asarray(start_s), window_s
+
+    @classmethod
+    def of_index(cls, index):
+        """Of an ``index.Index``."""
+        return cls([file.name for file in index.files], index.file_of, index.start_s, index.window_s)
+
+    def of(self, row):
+        """Windows (k,), ascending; none where the recording is not in the index."""
+        if row.file not in self.files:
+            return np.zeros(0, dtype=np.int64)
+        first, last = np.searchsorted(self.file_of, [self.files[row.file], self.files[row.file] + 1])
+        starts = self.start_s[first:last]
+        near = np.arange(*np.searchsorted(starts, [row.start_s - self.window_s, row.end_s]))
+        exact = near[np.abs(starts[near] - row.start_s) < 2e-3]
+        if len(exact) and abs(row.end_s - row.start_s - self.window_s) < 2e-3:
+            return first + exact
+        shared = np.minimum(starts[near] + self.window_s, row.end_s) - np.maximum(starts[near], row.start_s)
+        needed = self.window_s - 1e-6 if row.answer == "no" else 0.5 * min(self.window_s, row.end_s - row.start_s)
+        return first + near[shared >= needed]
+
+
+def targets(rows, classes, places):
+    """Answers as an array over the windows of an index.
+
+    Args:
+        rows: of ``Labels.rows()``.
+        classes: names, the columns.
+        places: ``Places``.
     Returns:
         int8, (windows, classes): YES, NO, UNSURE or OPEN.
     """
-    file_of, start_s = np.asarray(file_of), np.asarray(start_s)
-    found = np.full((len(file_of), len(classes)), OPEN, dtype=np.int8)
-    columns, places = {name: k for k, name in enumerate(classes)}, {name: k for k, name in enumerate(names)}
+    found = np.full((len(places.file_of), len(classes)), OPEN, dtype=np.int8)
+    columns = {name: k for k, name in enumerate(classes)}
     for row in rows:
-        if row.label in columns and row.file in places:
-            first, last = np.searchsorted(file_of, [places[row.file], places[row.file] + 1])
-            chosen = first + windows_of(row, start_s[first:last], window_s)
-            found[chosen, columns[row.label]] = _CODES[row.answer]
+        if row.label in columns:
+            found[places.of(row), columns[row.label]] = _CODES[row.answer]
     return found
-
-
-def windows_of(row, start_s, window_s):
-    """Places of the windows of one recording (their starts, s, ascending) that a row speaks of; see ``targets``."""
-    low, high = np.searchsorted(start_s, [row.start_s - window_s, row.end_s])
-    near = np.arange(low, high)
-    exact = near[np.abs(start_s[near] - row.start_s) < 2e-3]
-    if len(exact) and abs(row.end_s - row.start_s - window_s) < 2e-3:
-        return exact
-    shared = np.minimum(start_s[near] + window_s, row.end_s) - np.maximum(start_s[near], row.start_s)
-    needed = window_s - 1e-6 if row.answer == "no" else 0.5 * min(window_s, row.end_s - row.start_s)
-    return near[shared >= needed]

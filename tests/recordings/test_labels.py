@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from acssm_lib.files import DataError
-from acssm_lib.recordings.labels import COLUMNS, NO, OPEN, UNSURE, YES, Labels, targets
+from acssm_lib.recordings.labels import COLUMNS, NO, OPEN, UNSURE, YES, Labels, Places, targets
 
 WINDOW = ("A/20240514_040000.WAV", 1.5, 4.5)
 
@@ -35,8 +35,8 @@ def test_several_classes_none_of_these_and_unsure(labels):
     labels.add(other, {"frog": "no", "owl": "no"}, "Ada", "spread")
     labels.add((WINDOW[0], 4.5, 7.5), {"frog": "unsure", "owl": "unsure"}, "Ada", "spread")
     assert len(labels) == 3
-    found = targets(Labels(labels.path).rows(), ["owl", "frog", "toad"], [WINDOW[0]], np.zeros(6), 1.5 * np.arange(6),
-                    3.0)
+    places = Places([WINDOW[0]], np.zeros(6), 1.5 * np.arange(6), 3.0)
+    found = targets(Labels(labels.path).rows(), ["owl", "frog", "toad"], places)
     assert found.tolist() == [[OPEN] * 3, [YES, YES, OPEN], [NO, NO, OPEN], [UNSURE, UNSURE, OPEN], [OPEN] * 3,
                               [OPEN] * 3]
 
@@ -105,7 +105,7 @@ def test_a_mark_by_hand_speaks_of_the_windows_it_fills(tmp_path):
     labels.add(("b.wav", 0.0, 6.0), {"frog": "no"}, "Ada", "example")
     labels.add(("gone.wav", 0.0, 6.0), {"frog": "yes"}, "Ada", "example")
     file_of, start_s = np.repeat([0, 1], 5), np.tile(1.5 * np.arange(5), 2)
-    found = targets(labels.rows(), ["frog"], ["a.wav", "b.wav"], file_of, start_s, 3.0)[:, 0]
+    found = targets(labels.rows(), ["frog"], Places(["a.wav", "b.wav"], file_of, start_s, 3.0))[:, 0]
     assert found.tolist() == [OPEN, YES, YES, OPEN, OPEN, NO, NO, NO, OPEN, OPEN]
 
 
