@@ -22,7 +22,8 @@ def made_index(seed=0, windows=900, nights=6):
         duration_s=1.5 * count + 1.5) for k, count in enumerate(counts)]
     noise = torch.randn(6_000, generator=torch.Generator().manual_seed(0)) / 10
     index = SimpleNamespace(
-        files=files, file_of=made.site_nights.astype(np.int32), start_s=start_s, window_s=3.0, skipped=[("x.wav", "cut")],
+        files=files, file_of=made.site_nights.astype(np.int32), start_s=start_s, window_s=3.0,
+        skipped=[("x.wav", "cut")],
         embeddings=made.embeddings, site_nights=made.site_nights.astype(np.int32), waveform=lambda i: noise)
     return index, made.truth
 
