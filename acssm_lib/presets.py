@@ -117,6 +117,11 @@ class Preset:
         return {key: list(value) if isinstance(value, tuple) else value
                 for key, value in dataclasses.asdict(self).items()}
 
+    def of_pretraining(self):
+        """Those values that a pre-training depends on, as ``as_dict``: two runs that share them share an encoder."""
+        return {key: value for key, value in self.as_dict().items()
+                if key not in _NOT_PRETRAINING and not key.startswith(("finetun", "head_"))}
+
     def differences(self, other=None):
         """Fields that differ from ``other`` (the ``paper`` preset by default): name -> (other's, ours)."""
         other = other or PRESETS["paper"]
@@ -127,6 +132,10 @@ class Preset:
     def __str__(self):
         return "\n".join(f"{key:<22} {value}" for key, value in self.as_dict().items())
 
+
+# What a pre-training does not depend on, besides everything about fine-tuning and its head.
+_NOT_PRETRAINING = ("name", "pool", "protocol", "pool_size", "n_shot", "n_episodes", "n_frozen_episodes",
+                    "frozen_shots", "support_sources", "logistic_C", "test_crops", "test_views", "n_members")
 
 PRESETS = {
     "paper": Preset(),

@@ -218,12 +218,13 @@ def _restore(path, identity, modules, optimiser, generator):
 
 
 def _unlike(kept, wanted):
-    """Names of what two identities differ in; a setting that came after the checkpoint stood at its default."""
+    """Names of what two identities differ in, of settings only those that are asked for now; one that came after the
+    checkpoint stood at its default."""
     kept, wanted = ({} if identity is None else dict(identity) for identity in (kept, wanted))
     if "settings" in kept and "settings" in wanted:
-        wanted |= wanted.pop("settings")
-        kept |= {key: value for key, value in Preset().as_dict().items() if key in wanted} | in_todays_words(
-            kept.pop("settings"))
+        settings = wanted.pop("settings")
+        stood = Preset().as_dict() | in_todays_words(kept.pop("settings"))
+        wanted, kept = wanted | settings, kept | {key: value for key, value in stood.items() if key in settings}
     return [key for key in {**wanted, **kept} if kept.get(key) != wanted.get(key)]
 
 

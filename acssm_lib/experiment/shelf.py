@@ -107,16 +107,12 @@ def _kept(path):
         return None
 
 
-# What a pre-training does not depend on, besides everything about fine-tuning and its head.
-_NOT_PRETRAINING = ("name", "pool", "protocol", "pool_size", "n_shot", "n_episodes", "n_frozen_episodes",
-                    "frozen_shots", "support_sources", "logistic_C", "test_crops", "test_views", "n_members")
 _VERSION = 3  # raise it when a pre-training of the same settings gives other weights, so that kept ones are not found
 
 
 def _fingerprint(method, data, pool, config, seed, device, weights):
     """Hash of everything a pre-training depends on."""
-    settings = {key: value for key, value in config.as_dict().items()
-                if key not in _NOT_PRETRAINING and not key.startswith(("finetun", "head_"))}
+    settings = config.of_pretraining()
     settings["precision"] = computing_precision(config.precision, pick_device(device))
     key = hashlib.sha256(json.dumps([_VERSION, method, settings, int(seed), pool.tolist()], sort_keys=True).encode())
     key.update(data.clips.digests().tobytes())

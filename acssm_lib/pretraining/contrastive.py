@@ -209,7 +209,7 @@ def pretrain(encoder: Encoder, clips, pool, config: Preset, seed: int, *, object
         lambda step: cosine_factor(step, n_steps, steps_per_epoch, round(config.pretrain_warmup * n_steps)),
         n_steps, generator, seed, checkpoint=checkpoint, save_every_s=save_every_s, progress=progress,
         identity={"task": "pretrain", "encoder": type(encoder).__name__, "objective": type(objective).__name__,
-                  "seed": seed, "pool": pool.tolist(), "settings": config.as_dict(),
+                  "seed": seed, "pool": pool.tolist(), "settings": config.of_pretraining(),
                   "clips": hashlib.sha256(clips.digests()[pool].tobytes()).hexdigest() if checkpoint else None},
         label="pre-training")
     encoder.eval()

@@ -164,6 +164,13 @@ def test_a_checkpoint_of_other_settings_is_refused(bank, tiny, tmp_path):
         pretrain(build(tiny), recorded_again, range(12), tiny, seed=0, checkpoint=file, progress=False)
 
 
+def test_a_checkpoint_serves_runs_that_differ_in_what_comes_after_pre_training(bank, tiny, tmp_path):
+    file = tmp_path / "pretraining.ckpt"
+    first = pretrain(build(tiny), bank, range(12), tiny, seed=0, checkpoint=file, progress=False)
+    later = replace(tiny, n_episodes=7, n_frozen_episodes=9, finetune_lr=0.5, test_views=3)
+    assert pretrain(build(tiny), bank, range(12), later, seed=0, checkpoint=file, progress=False).losses == first.losses
+
+
 @pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "other code"])
 def test_a_damaged_checkpoint_and_one_of_other_code_are_named_and_not_used(bank, tiny, tmp_path, capsys, monkeypatch,
                                                                            damage):
