@@ -1,8 +1,9 @@
 """Kill -9 at random moments, start again, compare with the unbroken result: ``python -m tools.kill_nine``.
 
-A tiny pre-training, and a tiny batch of two runs (encoder shelf, fine-tuning, records), each killed 20 times with all
-of its processes, at moments drawn from a seed. What the last start leaves has to equal the unbroken result bit for bit:
-weights and losses, and of the records everything but seconds.
+A tiny pre-training, a tiny batch of two runs (encoder shelf, fine-tuning, records), and the index and the detections
+of a tiny survey, each killed 20 times with all of its processes, at moments drawn from a seed. What the last start
+leaves has to equal the unbroken result bit for bit: weights and losses, of the records everything but seconds, of the
+survey embeddings, journal, detections and tables.
 
 Not in CI: takes minutes.
 """
@@ -61,6 +62,51 @@ def batch(folder):
     return command, result
 
 
+def index(folder):
+    """The same for ``acssm survey index``, its pre-training included."""
+    from acssm_lib.recordings.journal import read
+
+    _card(folder / "survey")
+    command = [sys.executable, "-m", "acssm_lib", "survey", "index", str(folder / "survey"), "--windows", "100",
+               "--device", "cpu", "--set", *SETTINGS[:6], "pretrain_epochs=3", "pretrain_batch=16", "n_members=1"]
+
+    def result():
+        head, lines, _ = read(folder / "survey/index")
+        lines = [{key: value for key, value in line.items() if key != "mtime_ns"} for line in lines]
+        return [head, lines, *((folder / "survey/index" / name).read_bytes() for name in ("embeddings.f32", "files.csv",
+                                                                                         "skipped.csv"))]
+    return command, result
+
+
+def predict(folder):
+    """The same for ``acssm predict`` on recordings it has never heard: heads of random numbers, every table."""
+    import numpy as np
+
+    from acssm_lib.recordings.heads import Heads
+    from acssm_lib.recordings.indexing import index_survey
+    from acssm_lib.recordings.share import write_recogniser
+
+    survey = _card(folder / "survey")
+    found = index_survey(survey, "mel-stats", tell=lambda line: None)
+    values, generator = np.array(found.embeddings), np.random.default_rng(0)
+    weight = generator.standard_normal((3, values.shape[1])).astype(np.float32)
+    write_recogniser(folder / "a.acssm", Heads(list(survey.settings.classes), weight, np.zeros(3, np.float32),
+                                               values.mean(0), values.std(0) + 1e-6), survey)
+    command = [sys.executable, "-m", "acssm_lib", "predict", "--model", str(folder / "a.acssm"), str(survey.folder),
+               "--out", str(folder / "out"), "--format", "raven,audacity,kaleidoscope,csv"]
+
+    def result():
+        return {str(path.relative_to(folder)): path.read_bytes().replace(bytes(folder), b"")
+                for path in sorted(folder.glob("out/**/*.[ct][sx][vt]"))}
+    return command, result
+
+
+def _card(folder):
+    from acssm_lib.recordings.demo_card import write_demo_card
+
+    return write_demo_card(folder, duration_s=12.0)
+
+
 def _without_seconds(value):
     if isinstance(value, dict):
         return {key: _without_seconds(one) for key, one in value.items() if "seconds" not in key}
@@ -114,9 +160,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--task", choices=["pretraining", "batch"], action="append")
+    tasks = {"pretraining": pretraining, "batch": batch, "index": index, "predict": predict}
+    parser.add_argument("--task", choices=list(tasks), action="append")
     args = parser.parse_args()
-    tasks = {"pretraining": pretraining, "batch": batch}
     same = [survives(tasks[name], args.kills, args.seed) for name in args.task or tasks]
     return 0 if all(same) else 1
 

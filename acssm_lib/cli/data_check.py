@@ -1,21 +1,17 @@
 """``acssm data check``: what will be used of a data folder, what not, and what is doubtful, worst first."""
 
 import hashlib
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 
 from acssm_lib.data.audio import preparation_key, prepare_and_tell
 from acssm_lib.data.bank import DiskBank
 from acssm_lib.data.faults import Facts, Listener, long_clips, recorder_tells_class, too_high
 from acssm_lib.data.folders import scan_folder
-from acssm_lib.data.layouts import Problem, is_esc50, scan_esc50, too_few_clips
+from acssm_lib.data.layouts import Problem, is_esc50, many, of_note, problem_lines, scan_esc50, too_few_clips
 from acssm_lib.data.likeness import alike, landmarks
 from acssm_lib.files import DataError
 from acssm_lib.text import visible
-
-_ORDER = ("error", "warning", "note")
-_ONE_BY_ONE = 5  # lines of one kind; more are one line
 
 
 class Findings(list):
@@ -91,8 +87,7 @@ class _Look:
                                  Problem(_below(clip), f"{message}; it has no label, and is left out", "warning"))
             return None
         sample_rate = self._settings[0]
-        self.problems += [Problem(_below(clip), note, "note" if _MENDED.match(note) else "warning")
-                          for note in prepared.notes]
+        self.problems += [of_note(_below(clip), note) for note in prepared.notes]
         high = too_high(_below(clip), listener.above(sample_rate / 2), sample_rate)
         self.problems += [high] if high else []
         self.marks[place] = landmarks(prepared.samples, sample_rate)
@@ -104,9 +99,6 @@ class _Look:
                 del self.marks[place]
                 self.marks[place] = landmarks(prepared.samples[:0], sample_rate)
         return prepared.samples
-
-
-_MENDED = re.compile(r"its offset|it reaches|it is very quiet|\d+ Ogg streams|its header announces .* all are used")
 
 
 def _below(clip):
@@ -142,37 +134,20 @@ def _shared(groups):
 
 def format_report(found):
     """The problems as text, worst first, one a line, and a verdict that says what a run will use."""
-    groups = defaultdict(list)
-    for problem in found:
-        kind = re.sub(r"[\d.,+-]+", "#", problem.message)[:60]
-        groups[problem.severity, kind].append(problem)
-    lines = []
-    for (severity, _), alike_ones in sorted(groups.items(), key=lambda item: _ORDER.index(item[0][0])):
-        if len(alike_ones) > _ONE_BY_ONE:
-            first = alike_ones[0]
-            others = len(alike_ones) - 1
-            lines.append(f"{severity:<8} {visible(first.path)} and {others} more: {visible(first.message)}")
-        else:
-            lines += [f"{severity:<8} {problem}" for problem in alike_ones]
     counts = Counter(problem.severity for problem in found)
-    totals = [_many(counts[severity], severity) for severity in _ORDER if counts[severity] or severity != "note"]
-    return "\n".join([*lines, ", ".join(totals) if found else "no problems found", "", *_verdict(found, counts)])
+    return "\n".join([*problem_lines(found), "", *_verdict(found, counts)])
 
 
 def _verdict(found, counts):
     classes = ", ".join(f"{visible(name)} {count}" for name, count in found.counts.items())
-    lines = [f"Will be used: {_many(sum(found.counts.values()), 'clip')} of {len(found.counts)} classes ({classes})" +
+    lines = [f"Will be used: {many(sum(found.counts.values()), 'clip')} of {len(found.counts)} classes ({classes})" +
              (f", and {found.n_unlabelled} without a label." if found.n_unlabelled else ".")] if found.counts else []
     if found.left_out or found.passed_over:
-        lines.append(f"Will not be used: {_many(found.left_out, 'clip')} with a fault"
-                     + (f"; {_many(found.passed_over, 'hidden file')} and leftovers of other systems passed over."
+        lines.append(f"Will not be used: {many(found.left_out, 'clip')} with a fault"
+                     + (f"; {many(found.passed_over, 'hidden file')} and leftovers of other systems passed over."
                         if found.passed_over else "."))
     if counts["warning"]:
-        lines.append(f"Doubtful: {_many(counts['warning'], 'warning')} above; a run goes on, and its numbers may "
+        lines.append(f"Doubtful: {many(counts['warning'], 'warning')} above; a run goes on, and its numbers may "
                      "mislead.")
-    return [*lines, f"Verdict: no run can start before {_many(counts['error'], 'error')} above have been mended."
+    return [*lines, f"Verdict: no run can start before {many(counts['error'], 'error')} above have been mended."
             if counts["error"] else "Verdict: a run can start."]
-
-
-def _many(count, word):
-    return f"{count} {word}{'s' * (count != 1)}"

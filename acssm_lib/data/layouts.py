@@ -5,6 +5,8 @@ every clip as a run would, and lists everything. Here is what a scan finds, and 
 that of one folder per class.
 """
 
+import re
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +32,39 @@ class Problem:
 
     def __str__(self):
         return "\n".join(map(visible, f"{visible(self.path)}: {self.message}".split("\n")))
+
+
+def of_note(path, note):
+    """What the reading of a file said as a Problem: a note where it was mended, a warning where it is doubtful."""
+    return Problem(path, note, "note" if _MENDED.match(note) else "warning")
+
+
+_MENDED = re.compile(r"its offset|it reaches|it is very quiet|\d+ Ogg streams|its header announces .* all are used")
+_ORDER = ("error", "warning", "note")
+_ONE_BY_ONE = 5  # lines of one kind; more are one line
+
+
+def problem_lines(problems):
+    """Problems as lines of text, worst first, and a last line that counts them."""
+    groups = defaultdict(list)
+    for problem in problems:
+        kind = re.sub(r"[\d.,+-]+", "#", problem.message)[:60]
+        groups[problem.severity, kind].append(problem)
+    lines = []
+    for (severity, _), alike in sorted(groups.items(), key=lambda item: _ORDER.index(item[0][0])):
+        if len(alike) > _ONE_BY_ONE:
+            first = alike[0]
+            lines.append(f"{severity:<8} {visible(first.path)} and {len(alike) - 1} more: {visible(first.message)}")
+        else:
+            lines += [f"{severity:<8} {problem}" for problem in alike]
+    counts = Counter(problem.severity for problem in problems)
+    totals = [many(counts[severity], severity) for severity in _ORDER if counts[severity] or severity != "note"]
+    return [*lines, ", ".join(totals) if problems else "no problems found"]
+
+
+def many(count, word):
+    """ "1 error", "2 errors" """
+    return f"{count} {word}{'s' * (count != 1)}"
 
 
 @dataclass(frozen=True)

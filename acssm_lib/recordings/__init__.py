@@ -3,7 +3,7 @@
 The paper's promise for someone's own recordings: unlabelled sound in plenty, few labels, an encoder trained on the
 very site. One folder per survey holds it all; nothing here writes to the recordings.
 
-In reading order: ``folder``, ``clock``, ``card``, ``windows``, ``encoders``, ``journal``, ``index``, ``indexing``,
-``labels``, ``asking``, ``listening``, ``heads``, ``share``, ``predict``, ``exports``, ``review``, ``species``,
-``demo_card``, ``walk``.
+In reading order: ``folder``, ``clock``, ``card``, ``look``, ``windows``, ``encoders``, ``journal``, ``index``,
+``indexing``, ``labels``, ``asking``, ``listening``, ``heads``, ``share``, ``predict``, ``exports``, ``review``,
+``species``, ``demo_card``, ``walk``.
 """

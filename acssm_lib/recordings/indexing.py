@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from acssm_lib.data.audio import rounded
 from acssm_lib.data.clips import Clips
+from acssm_lib.data.reading.decoding import Recording
 from acssm_lib.files import DataError, write_text
 from acssm_lib.recordings import journal
 from acssm_lib.recordings.card import files_of
@@ -86,7 +87,7 @@ def _encoder(survey, files, method, preset_name, overrides, n_pool, seed, device
                                  "again (labels stay)")
         return WindowEncoder.from_state(state, path, device)
     method = method or "acoustic-ssm1"
-    config = survey_preset(preset_name or "quick-best", survey.settings, overrides)
+    config = survey_preset(preset_name or "quick", survey.settings, overrides)
     clips, done = None, None
     if needs_pool(method, config):
         tell(f"drawing up to {n_pool:,} windows from all sites and nights for the encoder")
@@ -142,18 +143,20 @@ def _drawn(file, settings, n, generator):
             for start in chosen]
 
 
-def embed_files(folder, recordings, files, settings, encoder, tell=print):
+def embed_files(folder, recordings, files, settings, encoder, tell=print, needed_hz=0.0):
     """Every window of every recording through an encoder, into the journal of an index; goes on where one was stopped.
 
     Args:
         files: list of CardFile. encoder: WindowEncoder.
+        needed_hz: a recording that holds no sound up to here is refused.
     """
-    head = {"format": FORMAT, "windows": settings.of_windows(), "encoder": encoder.digest, "width": encoder.width}
+    head = {"format": FORMAT, "windows": settings.of_windows(), "encoder": encoder.digest, "width": encoder.width,
+            "needed_hz": needed_hz}
     with journal.Journal(folder, head, encoder.width) as kept:
         todo = _todo(files, kept.lines, tell)
         left = _TimeLeft(todo, len(files), tell)
         for file in todo:
-            line, embeddings = _embedded(file, settings, encoder)
+            line, embeddings = _embedded(file, settings, encoder, needed_hz)
             if "skipped" in line and not recordings.is_dir():
                 raise DataError(f"{recordings}: the recordings are gone (a disk that was taken out?); put it back, and "
                                 "the same command goes on")
@@ -201,11 +204,15 @@ def ends(path):
         return ""
 
 
-def _embedded(file, settings, encoder):
+def _embedded(file, settings, encoder, needed_hz):
     """(line of the journal, embeddings); of a recording that cannot be used the line says why."""
     line = {"name": file.name, "size": file.size, "mtime_ns": file.mtime_ns, "ends": ends(file.path),
             "site": file.site, "night": file.moment.night, "recorded_at": file.moment.text, "clock": file.moment.origin}
     try:
+        held_hz = Recording(file.path).sample_rate / 2
+        if held_hz < 0.99 * needed_hz:
+            raise DataError(f"{file.path}: holds sound up to {held_hz / 1000:g} kHz, and this recogniser was trained "
+                            f"on sound up to {needed_hz / 1000:g} kHz; its scores would mean nothing here")
         recording, source = Source.of(file.path, settings)
         parts = [encoder(batch) for batch in windows(recording, source)]
         embeddings = np.concatenate(parts)

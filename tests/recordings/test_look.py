@@ -1,0 +1,52 @@
+"""What is on a card: the demo's faults are all named, nothing is changed, and only a card without sound is an error."""
+
+import csv
+import hashlib
+
+import pytest
+
+from acssm_lib.cli.main import main
+from acssm_lib.files import DataError
+from acssm_lib.recordings.demo_card import write_demo_card
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    return write_demo_card(tmp_path_factory.mktemp("demo") / "survey", seed=3, duration_s=6.0)
+
+
+def digest(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_demo_card_is_looked_at(demo, capsys):
+    before = digest(demo.recordings)
+    assert main(["survey", "look", str(demo.folder)]) == 0
+    said = capsys.readouterr().out
+    lines = said.splitlines()
+    assert lines[0].startswith("error") and "truncated" in lines[0]  # the worst first
+    assert sum("its clock says 1970-01-01" in line for line in lines) == 4
+    assert "its channels are opposed" in said and "at 384 kHz mono" in said and "2024-05-14" in said
+    assert "Can be used: 25 recordings" in said and "Cannot: 1 files" in said
+    assert (demo.folder / "look.png").stat().st_size > 5_000 and digest(demo.recordings) == before
+
+
+def test_the_truth_names_files_that_are_there(demo):
+    with open(demo.folder / "truth.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["class"] for row in rows} <= set(demo.settings.classes) and len(rows) > 5
+    assert all((demo.recordings / row["file"]).is_file() and float(row["end_s"]) <= 6.0 for row in rows)
+
+
+def test_the_same_seed_is_the_same_card(demo, tmp_path):
+    again = write_demo_card(tmp_path / "survey", seed=3, duration_s=6.0)
+    assert digest(again.recordings) == digest(demo.recordings)
+    with pytest.raises(DataError, match="is there already"):
+        write_demo_card(tmp_path / "survey")
+
+
+def test_a_card_without_sound_is_an_error(tmp_path, capsys):
+    (tmp_path / "a.wav").write_bytes(b"")
+    assert main(["survey", "look", str(tmp_path)]) == 1
+    assert "a.wav: empty" in capsys.readouterr().out
+    assert main(["survey", "look", str(tmp_path / "gone")]) == 1
