@@ -94,7 +94,7 @@ def checked(words):
             return
         args = _parser().parse_args(arguments)
         assignments = dict(word.rpartition(":")[2].split("=", 1) for word in getattr(args, "set", ()))
-        if hasattr(args, "preset"):
+        if getattr(args, "preset", None):
             preset(args.preset, **assignments)
         for method in getattr(args, "methods", None) or ():
             require("method", method, METHOD_NAMES)

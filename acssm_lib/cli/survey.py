@@ -1,6 +1,5 @@
 """``acssm survey look | index | predict | share | demo`` and ``acssm predict``: from a card to detections and back."""
 
-import argparse
 from pathlib import Path
 
 from acssm_lib.cli.arguments import BadArguments, Parser, add_command, device_name, one_of, positive
@@ -29,7 +28,7 @@ def add_survey(commands):
     index.add_argument("--encoder", type=one_of("encoder", METHOD_NAMES), metavar="NAME",
                        help="any method of acssm reproduce, as mel-stats or mn04 (default: acoustic-ssm1)")
     index.add_argument("--preset", metavar="NAME", help="of the encoder and its pre-training (default: quick)")
-    index.add_argument("--set", action="extend", nargs="+", default=[], metavar="FIELD=VALUE", type=_pair,
+    index.add_argument("--set", action="extend", nargs="+", default=[], metavar="FIELD=VALUE",
                        help="change fields of the preset")
     index.add_argument("--windows", type=positive, default=None, metavar="N",
                        help="of the pre-training, at most (default: 2000)")
@@ -77,7 +76,7 @@ def _formats(text):
 def _pair(text):
     key, equals, value = text.partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError(f"expected FIELD=VALUE, got {text!r}")
+        raise BadArguments(f"--set {text!r}: expected FIELD=VALUE")
     return key, value
 
 
@@ -112,10 +111,10 @@ def _index(args):
         Survey.create(args.survey, args.recordings)
     survey = Survey.open(args.survey)
     if args.recordings is not None and args.recordings.resolve() != survey.recordings.resolve():
-        raise BadArguments(f"--recordings {args.recordings}: {args.survey / 'survey.toml'} names {survey.recordings}; "
-                           "edit that line, or leave the option out")
-    index = index_survey(survey, args.encoder, args.preset, args.set, n_pool=args.windows or POOL, seed=args.seed,
-                         device=args.device, tell=_tell)
+        raise BadArguments(f"--recordings {args.recordings}: {args.survey / 'survey.toml'} names "
+                           f"{survey.recordings}; edit that line, or leave the option out")
+    index = index_survey(survey, args.encoder, args.preset, map(_pair, args.set), n_pool=args.windows or POOL,
+                         seed=args.seed, device=args.device, tell=_tell)
     hours = sum(file.duration_s for file in index.files) / 3600
     print(f"{survey.index_folder}: {len(index):,} windows of {len(index.files):,} recordings, {hours:.2f} h"
           + (f"; {len(index.skipped):,} files skipped, see {survey.index_folder / 'skipped.csv'}"

@@ -11,7 +11,7 @@ from datetime import timedelta
 import numpy as np
 
 from acssm_lib.data.faults import Listener, too_high
-from acssm_lib.data.layouts import Problem, of_note, problem_lines
+from acssm_lib.data.layouts import Problem, many, of_note, problem_lines
 from acssm_lib.files import DataError
 from acssm_lib.recordings.card import files_of
 from acssm_lib.recordings.windows import Source
@@ -133,7 +133,7 @@ def as_text(found):
             if (count := sum(file.moment.origin == origin for file, *_ in found.files))))
     bad = sum(problem.severity == "error" for problem in found.problems)
     total = sum(hours.values())
-    lines += ["", f"Can be used: {len(found.files):,} recordings, {total:.2f} hours. Cannot: {bad:,} files."
+    lines += ["", f"Can be used: {len(found.files):,} recordings, {total:.2f} hours. Cannot: {many(bad, 'file')}."
               + (f" Passed over: {found.passed_over:,} hidden files and leftovers." if found.passed_over else "")]
     return "\n".join(lines)
 

@@ -27,7 +27,7 @@ def test_the_demo_card_is_looked_at(demo, capsys):
     assert lines[0].startswith("error") and "truncated" in lines[0]  # the worst first
     assert sum("its clock says 1970-01-01" in line for line in lines) == 4
     assert "its channels are opposed" in said and "at 384 kHz mono" in said and "2024-05-14" in said
-    assert "Can be used: 25 recordings" in said and "Cannot: 1 files" in said
+    assert "Can be used: 25 recordings" in said and "Cannot: 1 file." in said
     assert (demo.folder / "look.png").stat().st_size > 5_000 and digest(demo.recordings) == before
 
 

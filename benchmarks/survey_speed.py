@@ -1,0 +1,79 @@
+"""Hours of sound per hour of machine, and the largest memory, of `acssm survey index`: see docs/speed.md.
+
+One SYNTHETIC hour at 48 kHz (six WAV files of ten minutes: noise with tones) is indexed with an encoder that is
+pre-trained on it, in a process of its own. The time of ten hours is extrapolated: pre-training once, embedding ten
+times. `--hours 10` measures them. Processor seconds stand beside those on the wall, since other work on the machine
+lengthens only the latter.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from benchmarks.common import in_own_process, machine
+
+RATE, FILE_S = 48_000, 600
+_INDEX = """
+import json, sys, time, torch
+from pathlib import Path
+from acssm_lib.recordings import indexing
+from acssm_lib.recordings.folder import Survey
+from benchmarks.common import peak_memory_mib
+
+torch.set_num_threads(int(sys.argv[2]))
+survey, spans, begun = Survey.open(sys.argv[1]), {}, (time.monotonic(), time.process_time())
+embed = indexing.embed_files
+def timed(*args):
+    spans["encoder"] = [time.monotonic() - begun[0], time.process_time() - begun[1]]
+    embed(*args)
+indexing.embed_files = timed
+index = indexing.index_survey(survey, sys.argv[3], device="cpu", tell=lambda line: None)
+spans["all"] = [time.monotonic() - begun[0], time.process_time() - begun[1]]
+print(json.dumps({**spans, "windows": len(index), "peak_mib": peak_memory_mib()}))
+"""
+
+
+def write_hours(folder, hours, seed=0):
+    """WAV files of ten minutes, 16 bit, block by block."""
+    generator = np.random.default_rng(seed)
+    for number in range(round(hours * 3600 / FILE_S)):
+        place = folder / f"site{number % 2}" / f"2024051{number // 144}_{number // 6 % 24:02d}{number % 6}000.wav"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with soundfile.SoundFile(place, "w", RATE, 1, "PCM_16") as file:
+            for second in range(0, FILE_S, 10):
+                seconds = second + np.arange(10 * RATE) / RATE
+                tone = np.sin(2 * np.pi * (1_000 + 40 * (number + second) % 5_000) * seconds) * (seconds % 3 < 0.5)
+                file.write((0.02 * generator.standard_normal(len(seconds)) + 0.1 * tone).astype(np.float32))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--hours", type=float, default=1.0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--encoder", default="acoustic-ssm1")
+    parser.add_argument("--json", type=Path, help="file for the numbers")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        write_hours(Path(name, "recordings"), args.hours)
+        started = time.monotonic()
+        took = in_own_process(_INDEX, name, args.threads, args.encoder)
+    found = {"hours": args.hours, "encoder": args.encoder, **took, "machine": machine()}
+    rest = [whole - first for whole, first in zip(took["all"], took["encoder"])]
+    for what, k in (("wall", 0), ("processor", 1)):
+        ten = took["encoder"][k] + rest[k] * 10 / args.hours
+        found[f"ten_hours_min_{what}"] = ten / 60
+        print(f"{what:<10} {took['encoder'][k]:7.0f} s for the encoder, {rest[k]:7.0f} s for {took['windows']:,} "
+              f"windows: {3600 * args.hours / max(rest[k], 1e-9):,.0f} h of sound per hour; "
+              f"ten hours in {ten / 60:.0f} min{'' if args.hours == 10 else ' (extrapolated)'}")
+    print(f"largest memory {took['peak_mib']:,.0f} MiB; {time.monotonic() - started:.0f} s in all; {found['machine']}")
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
