@@ -63,7 +63,7 @@ def test_name_and_header_together(tmp_path):
 
 
 def test_a_clock_that_was_never_set_is_no_time(tmp_path):
-    reset = moment_of(moth(tmp_path / "19700101_000012.WAV", ""))
+    reset = moment_of(moth(tmp_path / "19700101_000012.WAV", "none"))
     assert (reset.text, reset.night, reset.origin) == ("", "", "none") and "1970" in reset.note
 
 

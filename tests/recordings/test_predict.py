@@ -57,7 +57,7 @@ def survey(tmp_path_factory):
 def test_calls_are_found_once_with_time_and_box(survey):
     said = []
     found = predict_survey(survey, ("raven", "csv"), tell=said.append)
-    assert [(one.name, one.start_s, one.end_s) for one in found] == [("tone", 0.75, 1.5), ("tone", 3.75, 5.0)]
+    assert [(one.name, one.start_s, one.end_s) for one in found] == [("tone", 0.75, 1.75), ("tone", 3.75, 5.0)]
     with open(survey.detections_csv, encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["file"] == "pond/20240514_235958.wav" and rows[0]["night"] == "2024-05-14"
