@@ -66,11 +66,10 @@ def detect(index, heads, settings):
         list of Detection.
     """
     found = []
-    for k, name in enumerate(heads.classes):
-        if not np.any(heads.weight[k]):
-            continue
+    for k, (over, scores) in _over_threshold(index, heads).items():
+        name = heads.classes[k]
         low, high = heads.evidence.get(name, {}).get("band") or (settings.low_hz, settings.top_hz)
-        for place, begin, end, score in _bouts(index, heads, k, heads.thresholds.get(name, 0.5)):
+        for place, begin, end, score in _bouts(index, over, scores):
             file = index.files[place]
             if low < file.nyquist_hz:
                 found.append((place, Detection(file, begin, min(end, file.duration_s), float(low),
@@ -78,15 +77,21 @@ def detect(index, heads, settings):
     return [one for _, one, _ in sorted(found, key=lambda entry: (entry[0], entry[1].start_s, entry[2]))]
 
 
-def _bouts(index, heads, k, threshold):
-    """Yields (place of the file, start s, end s, best score) of windows over a threshold, neighbours together."""
-    over, scores = [], []
+def _over_threshold(index, heads):
+    """Place of a class with a head -> (windows over its threshold, their scores); embeddings are read once, in parts."""
+    trained = [k for k in range(len(heads.classes)) if np.any(heads.weight[k])]
+    found = {k: ([np.zeros(0, int)], [np.zeros(0)]) for k in trained}
     for first in range(0, len(index), _AT_ONCE):
-        some = heads.scores(index.embeddings[first:first + _AT_ONCE])[:, k]
-        hits = np.flatnonzero(some >= threshold)
-        over.append(hits + first)
-        scores.append(some[hits])
-    over, scores = np.concatenate(over), np.concatenate(scores)
+        scores = heads.scores(index.embeddings[first:first + _AT_ONCE])
+        for k in trained:
+            hits = np.flatnonzero(scores[:, k] >= heads.thresholds.get(heads.classes[k], 0.5))
+            found[k][0].append(hits + first)
+            found[k][1].append(scores[hits, k])
+    return {k: (np.concatenate(over), np.concatenate(scores)) for k, (over, scores) in found.items()}
+
+
+def _bouts(index, over, scores):
+    """Yields (place of the file, start s, end s, best score) of windows over a threshold, neighbours together."""
     if not len(over):
         return
     files, starts = index.file_of[over], index.start_s[over]

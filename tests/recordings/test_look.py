@@ -2,12 +2,17 @@
 
 import csv
 import hashlib
+import os
 
 import pytest
+from made_folders import FIELD_FAULTS, field_fault
 
 from acssm_lib.cli.main import main
 from acssm_lib.files import DataError
 from acssm_lib.recordings.demo_card import write_demo_card
+from acssm_lib.recordings.folder import Survey, SurveySettings
+from acssm_lib.recordings.indexing import index_survey
+from acssm_lib.recordings.look import as_text, look
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +55,15 @@ def test_a_card_without_sound_is_an_error(tmp_path, capsys):
     assert main(["survey", "look", str(tmp_path)]) == 1
     assert "a.wav: empty" in capsys.readouterr().out
     assert main(["survey", "look", str(tmp_path / "gone")]) == 1
+
+
+@pytest.mark.skipif(os.environ.get("ACSSM_SLOW") != "1", reason="a minute; ACSSM_SLOW=1 runs it")
+@pytest.mark.parametrize("name", [name for name in FIELD_FAULTS if name != "absent"])
+def test_no_fault_of_the_field_stops_a_look_or_an_index(tmp_path, name):
+    fault = field_fault(name, tmp_path)
+    found = look(fault["root"], SurveySettings(), tell=lambda line: None)
+    assert found.files or any(problem.severity == "error" for problem in found.problems) or as_text(found)
+    if found.files:
+        survey = Survey.create(tmp_path / "survey", fault["root"])
+        index = index_survey(survey, "mel-stats", tell=lambda line: None)
+        assert len(index.files) == len(found.files)
