@@ -78,7 +78,7 @@ def detect(index, heads, settings):
 
 
 def _over_threshold(index, heads):
-    """Place of a class with a head -> (windows over its threshold, their scores); embeddings are read once, in parts."""
+    """Place of a class with a head -> (windows over its threshold, their scores); embeddings are read once."""
     trained = [k for k in range(len(heads.classes)) if np.any(heads.weight[k])]
     found = {k: ([np.zeros(0, int)], [np.zeros(0)]) for k in trained}
     for first in range(0, len(index), _AT_ONCE):
