@@ -1,5 +1,6 @@
 """From windows to embeddings: any method of the project, kept with the index and in a shared recogniser."""
 
+import functools
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -88,7 +89,9 @@ class WindowEncoder:
         return made
 
 
+@functools.lru_cache(maxsize=1)
 def _statistics(config):
+    """The front end of mel-stats; kept from batch to batch."""
     return MelStatistics(None, config).front_end
 
 
