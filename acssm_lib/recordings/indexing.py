@@ -209,7 +209,7 @@ def _embedded(file, settings, encoder, needed_hz):
     line = {"name": file.name, "size": file.size, "mtime_ns": file.mtime_ns, "ends": ends(file.path),
             "site": file.site, "night": file.moment.night, "recorded_at": file.moment.text, "clock": file.moment.origin}
     try:
-        held_hz = Recording(file.path).sample_rate / 2
+        held_hz = Recording(file.path).sample_rate / 2 if needed_hz else 0.0
         if held_hz < 0.99 * needed_hz:
             raise DataError(f"{file.path}: holds sound up to {held_hz / 1000:g} kHz, and this recogniser was trained "
                             f"on sound up to {needed_hz / 1000:g} kHz; its scores would mean nothing here")
