@@ -1,9 +1,9 @@
 """Hours of sound per hour of machine, and the largest memory, of `acssm survey index`: see docs/speed.md.
 
 One SYNTHETIC hour at 48 kHz (six WAV files of ten minutes: noise with tones) is indexed with an encoder that is
-pre-trained on it, in a process of its own. The time of ten hours is extrapolated: pre-training once, on 2,000 windows,
-embedding ten times. `--hours 10` measures them. Processor seconds stand beside those on the wall, since other work on the machine
-lengthens only the latter.
+pre-trained on it, in a process of its own. The time of ten hours is extrapolated: pre-training once, on 2,000 windows
+and for all epochs, embedding ten times. `--hours 10` measures them. Processor seconds stand beside those on the wall,
+since other work on the machine lengthens only the latter.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from acssm_lib.presets import preset
 from benchmarks.common import in_own_process, machine
 
 RATE, FILE_S = 48_000, 600
@@ -32,7 +33,8 @@ def timed(*args):
     spans["encoder"] = [time.monotonic() - begun[0], time.process_time() - begun[1]]
     embed(*args)
 indexing.embed_files = timed
-index = indexing.index_survey(survey, sys.argv[3], device="cpu", tell=lambda line: None)
+overrides = {"pretrain_epochs": int(sys.argv[4])} if sys.argv[4] != "None" else {}
+index = indexing.index_survey(survey, sys.argv[3], overrides=overrides, device="cpu", tell=lambda line: None)
 spans["all"] = [time.monotonic() - begun[0], time.process_time() - begun[1]]
 print(json.dumps({**spans, "windows": len(index), "peak_mib": peak_memory_mib()}))
 """
@@ -56,16 +58,18 @@ def main():
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--encoder", default="acoustic-ssm1")
+    parser.add_argument("--epochs", type=int, help="of the pre-training; fewer than all are extrapolated")
     parser.add_argument("--json", type=Path, help="file for the numbers")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         write_hours(Path(name, "recordings"), args.hours)
         started = time.monotonic()
-        took = in_own_process(_INDEX, name, args.threads, args.encoder)
+        took = in_own_process(_INDEX, name, args.threads, args.encoder, args.epochs)
     found = {"hours": args.hours, "encoder": args.encoder, **took, "machine": machine()}
     rest = [whole - first for whole, first in zip(took["all"], took["encoder"])]
     for what, k in (("wall", 0), ("processor", 1)):
         pool = max(1.0, 2_000 / (3600 * args.hours / 3))  # a ten-hour card fills the pool of windows
+        pool *= preset("quick").pretrain_epochs / args.epochs if args.epochs else 1
         ten = took["encoder"][k] * pool + rest[k] * 10 / args.hours
         found[f"ten_hours_min_{what}"] = ten / 60
         print(f"{what:<10} {took['encoder'][k]:7.0f} s for the encoder, {rest[k]:7.0f} s for {took['windows']:,} "
