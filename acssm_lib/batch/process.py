@@ -112,9 +112,10 @@ def child_environment(jobs=1, threads=None):
     environment.pop("MPLBACKEND", None)  # the kernel chooses the inline backend only where none is set
     # No module of the working directory stands for one of Python's; this package is found wherever that is.
     environment["PYTHONSAFEPATH"] = "1"
-    if _ROOT not in site.getsitepackages() + [site.getusersitepackages()]:
-        environment["PYTHONPATH"] = os.pathsep.join([_ROOT, *filter(None, [environment.get("PYTHONPATH")])])
-    return environment
+    own = [] if _ROOT in site.getsitepackages() + [site.getusersitepackages()] else [_ROOT]
+    given = environment.pop("PYTHONPATH", "").split(os.pathsep)
+    path = own + [str(Path(entry).absolute()) for entry in given if entry]  # the process may start in another folder
+    return environment | ({"PYTHONPATH": os.pathsep.join(path)} if path else {})
 
 
 def _reason(status, errors):

@@ -19,6 +19,7 @@ from acssm_lib.batch.progress import show_progress
 from acssm_lib.batch.run_one import PART
 from acssm_lib.batch.runs import Run, accuracy, finished_or_why
 from acssm_lib.files import settle
+from acssm_lib.text import visible
 
 _ARRIVAL_S = 60  # s until files written on another machine show here
 
@@ -101,8 +102,8 @@ def reproduce(runs, out, jobs=1, notebook=None, scheduler=None, cluster=None, cl
     failures = [batch.failures[run.name] for run in runs if run.name in batch.failures]
     if failures:
         lines = [f"{len(failures)} of {len(runs)} runs failed:"]
-        lines += [f"  {failure.run.name}: {failure.reason}" + (f" ({failure.notebook})" if failure.notebook else "")
-                  for failure in failures]
+        lines += [visible(f"  {failure.run.name}: {failure.reason}" +
+                          (f" ({failure.notebook})" if failure.notebook else "")) for failure in failures]
         print("\n".join(lines), file=sys.stderr, flush=True)
     return failures
 

@@ -9,6 +9,7 @@ import numpy as np
 from acssm_lib.data.layouts import Problem
 
 _FRAME = 1024  # samples of a spectrum
+_WINDOW = np.hanning(_FRAME).astype(np.float32)
 _SPECTRA = 1024  # kept of a recording, at most
 _LOWEST_HZ = 100  # wind and handling lie below
 _STANDS_OUT = 40.0  # times the background, in power: white noise gets there once in 10,000 times
@@ -21,18 +22,19 @@ class Listener:
 
     def __init__(self):
         self._kept, self._every, self._seen, self._rest, self._rate = [], 1, 0, np.zeros(0, np.float32), 0
+        self._lowest, self._of = None, None  # background, and frames seen when it was measured
 
     def __call__(self, block, sample_rate):
         self._rate = sample_rate
         block = np.concatenate([self._rest, block])
         n_frames = len(block) // _FRAME
-        for frame in block[:n_frames * _FRAME].reshape(n_frames, _FRAME):
-            if self._seen % self._every == 0 and np.isfinite(frame).all():
-                frame = (frame - frame.mean()) * np.hanning(_FRAME)
-                self._kept.append(np.abs(np.fft.rfft(frame)).astype(np.float32) ** 2)
-                if len(self._kept) == 2 * _SPECTRA:
-                    self._kept, self._every = self._kept[::2], 2 * self._every
-            self._seen += 1
+        frames = block[:n_frames * _FRAME].reshape(n_frames, _FRAME)[-self._seen % self._every::self._every]
+        frames = frames[np.isfinite(frames).all(1)]
+        spectra = np.fft.rfft((frames - frames.mean(1, keepdims=True)) * _WINDOW)
+        self._kept.extend(np.square(spectra.real) + np.square(spectra.imag))
+        self._seen += n_frames
+        while len(self._kept) >= 2 * _SPECTRA:
+            self._kept, self._every = self._kept[::2], 2 * self._every
         self._rest = block[n_frames * _FRAME:]
 
     def above(self, limit_hz):
@@ -44,7 +46,7 @@ class Listener:
             return 0.0, 0.0
         power = np.stack(self._kept)[:, self._hz() > _LOWEST_HZ]
         high = self._hz()[self._hz() > _LOWEST_HZ] > limit_hz
-        floor = np.quantile(power, 0.2, axis=0)
+        floor = self._floor()[self._hz() > _LOWEST_HZ]
         out = np.where(power > _STANDS_OUT * floor, power, 0)
         out *= out.sum() > 0.05 * power.sum()
         return tuple(float(x[:, high].sum() / x.sum()) if x.sum() > 0 else 0.0 for x in (power, out))
@@ -54,12 +56,19 @@ class Listener:
         unknown."""
         if len(self._kept) < 8:
             return None
-        floor = np.quantile(np.stack(self._kept), 0.2, axis=0)
-        floor = np.convolve(floor, np.ones(9) / 9, "same")[4:-4]
+        floor = np.convolve(self._floor(), np.ones(9) / 9, "same")[4:-4]
         if not floor.max() > 0:
             return None
         there = np.flatnonzero(floor > 1e-3 * np.median(floor[floor > 1e-6 * floor.max()]))
         return float(self._hz()[4:-4][there[-1]])
+
+    def _floor(self):
+        """Power that each line of the spectrum has in the quietest fifth of the time."""
+        if self._of != self._seen:
+            power = np.stack(self._kept, 1)  # (lines, frames): along a row a partition is fast
+            fifth = power.shape[1] // 5
+            self._lowest, self._of = np.partition(power, fifth, axis=1)[:, fifth], self._seen
+        return self._lowest
 
     def _hz(self):
         return np.fft.rfftfreq(_FRAME, 1 / self._rate)

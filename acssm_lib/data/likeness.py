@@ -7,14 +7,17 @@ be the same among thousands of clips; the phases of the two clips, laid over one
 from collections import defaultdict
 
 import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import maximum_filter
 
 _FRAME, _HOP = 1024, 128  # samples; short steps, since two copies rarely begin at the same one
+_WINDOW = np.hanning(_FRAME).astype(np.float32)
 _TICK = 4  # steps that count as one moment
 _LONGEST_S = 60  # of a clip that is looked at
 _PEAKS, _REGIONS = 40, 8  # a second, over so many parts of the spectrum
 _FAN_OUT, _REACH = 6, 240  # following peaks that a peak is paired with, and steps to them
 _COMMON = 40  # clips that share a pair of peaks: from here on it says nothing
+_PATIENCE = 8  # partners of a clip that turn out to be others, after which it waits to be looked for
 _VOTES = 5  # pairs of peaks that two clips share at one shift
 _SAME = 0.3  # of 1, how well the phases agree; of two recordings of one tone 0.15
 _LEAST_S = 0.3  # of overlap
@@ -27,8 +30,9 @@ def landmarks(samples, sample_rate):
     if n_frames < 4:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME)[::_HOP]
-    level = np.log(np.abs(np.fft.rfft(frames * np.hanning(_FRAME).astype(np.float32))[:, 4:]) ** 2 + 1.0)
-    level -= np.median(level, axis=0)
+    lines = rfft(frames * _WINDOW)[:, 4:]
+    level = np.log(np.square(lines.real) + np.square(lines.imag) + 1.0)
+    level -= np.median(np.ascontiguousarray(level.T), axis=1)  # along a row a median is fast
     peaks = np.argwhere((level == maximum_filter(level, (25, 15))) & (level > 1.0))
     per_region = max(4, int(_PEAKS / _REGIONS * len(samples) / sample_rate))
     peaks = peaks[np.argsort(-level[tuple(peaks.T)], kind="stable")]
@@ -47,6 +51,9 @@ def landmarks(samples, sample_rate):
 def alike(marks, clips, sample_rate):
     """Groups of clips that share sound.
 
+    The work grows with the number of clips, not of pairs: a clip whose most likely partners were all others is not
+    compared with the less likely ones, unless they still look for a partner.
+
     Args:
         marks: list of what ``landmarks`` returned, one for each clip of ``clips``.
         clips: ``Clips``.
@@ -62,10 +69,14 @@ def alike(marks, clips, sample_rate):
             i = leader[i]
         return i
 
+    others = np.zeros(len(marks), int)  # partners of each clip that were others
     for a, b, shift in _candidates(marks):
-        pair = lead(a) != lead(b) and (clips.waveform(a).numpy(), clips.waveform(b).numpy())
-        if pair and _same(*pair, shift * _HOP * _TICK, sample_rate):
+        if lead(a) == lead(b) or min(others[a], others[b]) >= _PATIENCE:
+            continue
+        if _same(clips.waveform(a).numpy(), clips.waveform(b).numpy(), shift * _HOP * _TICK, sample_rate):
             leader[max(lead(a), lead(b))] = min(lead(a), lead(b))
+        else:
+            others[[a, b]] += 1
     groups = defaultdict(list)
     for i in range(len(marks)):
         groups[lead(i)].append(i)
@@ -101,11 +112,12 @@ def _same(a, b, shift, sample_rate):
     n = min(len(a), len(b), 4 * sample_rate)
     if n < _LEAST_S * sample_rate:
         return False
-    window = np.hanning(n)
-    left, right = np.fft.rfft(a[:n] * window, 2 * n), np.fft.rfft(b[:n] * window, 2 * n)
-    strong = (np.abs(left) > 1e-4 * np.abs(left).max()) & (np.abs(right) > 1e-4 * np.abs(right).max())
+    window, length = np.hanning(n).astype(np.float32), next_fast_len(2 * n, real=True)
+    left, right = rfft(a[:n] * window, length), rfft(b[:n] * window, length)
+    cross = left * right.conj()
+    loud_left, loud_right = np.abs(left), np.abs(right)
+    strong = (loud_left > 1e-4 * loud_left.max()) & (loud_right > 1e-4 * loud_right.max())
     if strong.sum() < 500:
         return False
-    phases = np.where(strong, left * right.conj(), 0)
-    phases[strong] /= np.abs(phases[strong])
-    return np.abs(np.fft.irfft(phases)).max() * n / strong.sum() > _SAME
+    phases = np.where(strong, cross / np.maximum(np.abs(cross), 1e-30), 0)
+    return np.abs(irfft(phases, length)).max() * length / 2 / strong.sum() > _SAME

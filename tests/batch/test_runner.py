@@ -77,6 +77,16 @@ def test_the_user_s_thread_count_holds_for_every_library(monkeypatch, given, exp
     assert {exact[name] for name in process._THREAD_VARIABLES} == {"6"}
 
 
+def test_a_run_imports_what_this_process_does_wherever_it_starts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", "mine", "/else/where"]))
+    path = process.child_environment()["PYTHONPATH"].split(os.pathsep)
+    assert path[-2:] == [str(tmp_path / "mine"), "/else/where"] and set(path[:-2]) <= {process._ROOT}
+    monkeypatch.setattr(process.site, "getsitepackages", lambda: [process._ROOT])
+    monkeypatch.setenv("PYTHONPATH", "")
+    assert "PYTHONPATH" not in process.child_environment()
+
+
 def test_cores_are_shared_between_jobs(monkeypatch):
     for name in process._THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -125,6 +135,14 @@ def test_one_line_per_run_and_the_failures_last(batch):
     assert batch["errors"].splitlines()[0] == "2 of 4 runs failed:"
     assert "no clips in this group" in batch["errors"] and "failed.ipynb" in batch["errors"]
     assert "Traceback" not in batch["errors"]
+
+
+def test_the_list_of_failures_shows_what_would_act_in_a_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runner, "execute", lambda *_: process.Outcome("bad \x1b[2J\nname"))
+    runs = plan("synthetic-frogs", ["one"], ["mel-stats"], [0])
+    assert len(reproduce(runs, tmp_path / "runs", notebook=make_notebook(tmp_path))) == 1
+    errors = capsys.readouterr().err
+    assert "\x1b" not in errors and len(errors.splitlines()) == 2 and r"bad \x1b[2J\nname" in errors
 
 
 def test_finished_run_is_not_run_again(batch, capsys):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from acssm_lib.data import likeness
 from acssm_lib.data.audio import prepare_and_tell
 from acssm_lib.data.clips import Clips
 from acssm_lib.data.faults import Facts, Listener, long_clips, recorder_tells_class, too_high
@@ -109,6 +110,17 @@ def test_a_lossy_copy_at_another_level_is_found(tmp_path):
     soundfile.write(tmp_path / "b.ogg", 0.4 * night, 20_000)
     waveforms = [prepare_and_tell(tmp_path / name).samples / 32768 for name in ("a.wav", "a.mp3", "b.ogg")]
     assert groups_of(*waveforms) == [[0, 2]]
+
+
+def test_the_work_grows_with_the_clips_and_not_with_their_pairs(monkeypatch):
+    compared = []
+    monkeypatch.setattr(likeness, "_candidates",
+                        lambda marks: [(a, b, 0) for a in range(len(marks)) for b in range(a)])
+    monkeypatch.setattr(likeness, "_same", lambda a, b, shift, sample_rate: compared.append(shift))
+    assert alike([None] * 100, Clips([np.zeros(4, np.float32)] * 100), 20_000) == []
+    assert 400 <= len(compared) <= 800
+    monkeypatch.setattr(likeness, "_same", lambda a, b, shift, sample_rate: compared.append(shift) or True)
+    assert alike([None] * 100, Clips([np.zeros(4, np.float32)] * 100), 20_000) == [list(range(100))]
 
 
 def test_short_clips_have_nothing_to_compare():

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from made_folders import FIELD_FAULTS, field_fault
 
 from acssm_lib.data import audio
 from acssm_lib.data.audio import prepare, prepare_and_tell, read
-from acssm_lib.data.reading import decoding
+from acssm_lib.data.reading import containers, decoding, pieces
 from acssm_lib.data.reading.decoding import Recording
 from acssm_lib.files import DataError
 
@@ -38,6 +39,11 @@ def encoded(kind, samples=None, **options):
     body = io.BytesIO()
     soundfile.write(body, call() if samples is None else samples, RATE, format=kind, **options)
     return bytearray(body.getvalue())
+
+
+def saved(path, content):
+    path.write_bytes(content)
+    return path
 
 
 def chunk(name, body, announced=None):
@@ -187,6 +193,52 @@ def test_an_ogg_stream_without_its_last_page_is_read_and_said(tmp_path):
     recording = Recording(tmp_path / "a.ogg")
     assert "its last page is not there" in recording.notes[0]
     assert 150_000 < sum(map(len, recording.blocks())) < 200_000
+
+
+def night_of_ogg():
+    """Pages of one stream without sound in them."""
+    pages = []
+    for number in range(40):
+        ends = 2 * (number == 0) + 4 * (number == 39)
+        page = bytearray(b"OggS" + struct.pack("<BBqIIIB", 0, ends, number, 7, number, 0, 255)
+                         + bytes([255] * 255) + bytes([number]) * 255 * 255)
+        struct.pack_into("<I", page, 22, containers._ogg_checksum(bytes(page)))
+        pages.append(bytes(page))
+    return b"".join(pages)
+
+
+@pytest.mark.parametrize("kind", ["MP3", "OGG"])
+def test_a_night_is_looked_at_in_pieces_that_fit_into_memory(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(pieces, "_PIECE", 1 << 14)
+    frames = mp3(bitrate_mode="CONSTANT", compression_level=0.5)[1]
+    night = b"ID3\3\0\0\0\0\1\0" + bytes(400_000) + 40 * frames if kind == "MP3" else night_of_ogg()
+    path = tmp_path / "night"
+    path.write_bytes(night)
+    with open(path, "rb") as file:
+        tracemalloc.start()
+        found = containers.contents(file, len(night), path)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < len(night) / 4
+    assert len(found.parts) == 1 and found.notes == ()
+    assert found.samples == (-1 if kind == "OGG" else 40 * Recording(saved(tmp_path / "once", frames)).samples)
+
+
+def test_pieces_of_a_file_read_as_its_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(pieces, "_PIECE", 100)
+    content = np.random.default_rng(0).integers(0, 4, 1_000, np.uint8).tobytes() + bytes(350) + b"\1\0"
+    with open(saved(tmp_path / "a", content), "rb") as file:
+        looked_at = pieces.Pieces(file, len(content))
+        assert len(looked_at) == len(content)
+        for start in (0, 99, 37, 950, 1_340, 1_351, 2_000):
+            for length in (1, 4, 99, 100, 101, 500):
+                assert looked_at[start:start + length] == content[start:start + length]
+            for wanted in (b"\1\2\3", b"\0\1\0", b"\7"):
+                assert looked_at.find(wanted, start) == content.find(wanted, start)
+        assert looked_at[1_001] == content[1_001] and looked_at[1_300:] == content[1_300:]
+        assert looked_at.behind_zeros(1_000) == 1_350 and looked_at.behind_zeros(1_351) == 1_352
+        with pytest.raises(IndexError):
+            looked_at[len(content)]
 
 
 def test_a_flipped_byte_in_ogg_or_flac_is_damage(tmp_path):

@@ -1,4 +1,4 @@
 """From bytes to channels: what a file holds, its samples block by block, which channel is heard, how loud.
 
-In reading order: ``containers``, ``mpeg``, ``decoding``, ``channels``, ``levels``.
+In reading order: ``pieces``, ``containers``, ``mpeg``, ``decoding``, ``channels``, ``levels``.
 """

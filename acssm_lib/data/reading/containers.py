@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from acssm_lib.data.reading.mpeg import mpeg_parts
+from acssm_lib.data.reading.pieces import Pieces
 from acssm_lib.files import DataError
 
 _TAIL = 1 << 24  # bytes at the end in which tags are looked for
@@ -54,13 +55,9 @@ def contents(file, size, path):
     if kind == b"fLaC":
         return _flac(file, size)
     if kind == b"OggS":
-        file.seek(0)
-        return _ogg(file.read(), path)
+        return _ogg(Pieces(file, size), path)
     if kind[:3] == b"ID3" or kind[:1] == b"\xff":
-        file.seek(0)
-        content = file.read()
-        parts, samples, slack, notes = mpeg_parts(content, path)
-        return Contents(parts, samples, slack, notes)
+        return Contents(*mpeg_parts(Pieces(file, size), path))
     return Contents(((b"", 0, size),), -1)
 
 
@@ -229,9 +226,10 @@ def _ogg(content, path):
         end = table + n_segments + sum(content[table:table + n_segments])
         if table > len(content) or end > len(content) or table + n_segments > len(content):
             raise DataError(f"{path}: truncated, the Ogg stream breaks off within a page; copy or download it again")
-        flags = content[position + 5]
-        serial, number = struct.unpack_from("<II", content, position + 14)
-        if _ogg_checksum(content[position:end]) != struct.unpack_from("<I", content, position + 22)[0]:
+        page = content[position:end]
+        flags = page[5]
+        serial, number, checksum = struct.unpack_from("<III", page, 14)
+        if _ogg_checksum(page) != checksum:
             raise DataError(f"{path}: damaged, a page of the Ogg stream at byte {position} does not fit its checksum; "
                             "copy or download it again")
         if flags & 2 and began:

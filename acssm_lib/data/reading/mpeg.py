@@ -36,7 +36,7 @@ class _Frame:
 
 
 def mpeg_parts(content, path):
-    """(parts, samples, slack, notes) as ``containers.Contents`` takes them, of the bytes of a file that may be MPEG.
+    """(parts, samples, slack, notes) as ``containers.Contents`` takes them, of the ``Pieces`` of a file.
 
     Raises:
         DataError: the tag in its first frame announces more frames than there are.
@@ -74,9 +74,7 @@ def _after_tags(content, position=0):
     while content[position:position + 3] == b"ID3" and position + 10 <= len(content):
         a, b, c, d = content[position + 6:position + 10]
         position += 10 + (a << 21 | b << 14 | c << 7 | d) + (10 if content[position + 5] & 16 else 0)
-    while content[position:position + 1] == b"\0":
-        position += 1
-    return position
+    return content.behind_zeros(position)
 
 
 def _frame(content, position):
@@ -138,11 +136,11 @@ def _tag(content, begin, first):
     """(place, frames announced) of the tag in the first frame: place None without one, frames None if not said."""
     place = begin + 4 + first.side
     if content[place:place + 4] in (b"Xing", b"Info"):
-        flags, frames = struct.unpack_from(">II", content, place + 4) if place + 12 <= len(content) else (0, 0)
+        flags, frames = struct.unpack(">II", content[place + 4:place + 12]) if place + 12 <= len(content) else (0, 0)
         return place, frames if flags & 1 else None
     place = begin + 36
     if content[place:place + 4] == b"VBRI" and place + 18 <= len(content):
-        return place, struct.unpack_from(">I", content, place + 14)[0]
+        return place, struct.unpack(">I", content[place + 14:place + 18])[0]
     return None, None
 
 
