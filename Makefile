@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both create the environment in .venv the first time.
-.PHONY: demo test test-browser lint lab notebooks student tables docs-tables figures bench scaling grade lock clean
+.PHONY: thesis demo test test-browser lint lab notebooks student tables docs-tables figures bench scaling grade lock clean
 PYTHON ?= python3
 RUNS ?= runs/demo
 # The stamp's name changes with the requirements, so a second call installs nothing and an edited pin installs again.
@@ -82,6 +82,29 @@ tables: $(STAMP)
 	$(call keep,one,metrics/spoken-digits/one)
 	$(call keep,inductive,metrics/inductive)
 keep = mkdir -p figures/$(2) && cd $(TABLES)/$(1) && find . -name metrics.json | tar cf - -T - | tar xf - -C $(CURDIR)/figures/$(2)
+
+# The thesis where it can win and lose: all of the above, then what was tried besides on the digits, and embedders whose
+# files are at hand: make thesis DATA=... DIGITS=... EMBEDDERS=mn04,birdnet. An interrupted one goes on.
+EMBEDDERS ?=
+VARIANTS := pooling=products sequence=mamba negatives=same-source
+thesis: tables
+	for variant in $(VARIANTS); do for rule in spread one; do \
+	    there=$(TABLES)/$$variant/$$rule; mkdir -p $$there; \
+	    [ $$rule = spread ] || cp -R $(TABLES)/$$variant/spread/encoders $$there/; \
+	    .venv/bin/acssm $(AT_BEST) $(SPOKEN) --methods acoustic-ssm1 --seeds 0,1,2 --out $$there \
+	        --set support_sources=$$rule finetuning=false $$variant $(SHORT) || exit 1; \
+	done; done
+	[ -z "$(EMBEDDERS)" ] || for rule in spread one; do \
+	    .venv/bin/acssm $(AT_BEST) $(SPOKEN) --methods $(EMBEDDERS) --out $(TABLES)/$$rule \
+	        --set support_sources=$$rule $(SHORT) || exit 1; done
+	[ -z "$(EMBEDDERS)" ] || .venv/bin/acssm $(AT_BEST) $(ESC10) --methods $(EMBEDDERS) --out $(TABLES)/esc10
+	for variant in $(VARIANTS); do \
+	    mkdir -p figures/metrics/thesis/$${variant#*=} && cp -R $(TABLES)/$$variant/* figures/metrics/thesis/$${variant#*=}; done
+	find figures/metrics/thesis -type f ! -name metrics.json -delete && find figures/metrics/thesis -type d -empty -delete
+	$(call keep,esc10,metrics)
+	$(call keep,spread,metrics/spoken-digits/spread)
+	$(call keep,one,metrics/spoken-digits/one)
+	.venv/bin/python -m tools.tables
 
 # The tables of docs/ again from the committed records; whoever measures anew runs this.
 docs-tables: $(STAMP)

@@ -16,7 +16,8 @@ READOUTS = {
 # what each is. Colour-blind-safe: Okabe and Ito, filled up with Paul Tol's muted set.
 _EMBEDDERS = {  # these need a file of downloaded weights
     "byol-a": "#000000", "byol-a-adapted": "#44AA99", "mn04": "#DDCC77", "mn04-adapted": "#661100", "tera": "#999933",
-    "mockingjay": "#332288", "wav2vec2": "#882255", "hubert": "#D55E00",
+    "mockingjay": "#332288", "wav2vec2": "#882255", "hubert": "#D55E00", "birdnet": "#8A2BE2", "wakeword": "#FF8FA3",
+    "resemblyzer": "#9ACD32",
 }
 METHOD_COLOURS = {
     "mel-stats": "#6E6E6E", "lag-covariance": "#A9A9A9", "supervised": "#E69F00", "adapted-cnn": "#009E73",

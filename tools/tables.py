@@ -192,6 +192,33 @@ def digits(name, table=full):
     return table(records(folder)) if (FIGURES / folder).exists() else ["Not measured yet."]
 
 
+def thesis():
+    """The paper's thesis where it can win and lose: ESC-10, then the digits with labels of five speakers and of one."""
+    places = ("metrics/esc50", "metrics/spoken-digits/spread", "metrics/spoken-digits/one")
+    rows = _thesis_rows(places, lambda method: method)
+    for variant in sorted(path.name for path in (FIGURES / "metrics" / "thesis").glob("*")):
+        where = ("", *(f"metrics/thesis/{variant}/{rule}" for rule in ("spread", "one")))
+        rows += _thesis_rows(where, lambda method, variant=variant: f"{method}, {variant}")
+    if not rows:
+        return ["Not measured yet."]
+    return markdown(["frozen", *(f"{place}, {readout}" for place in ("ESC-10", "five label, sixth asked",
+                                                                     "one labels, five asked")
+                                 for readout in ("logistic", "em-lda"))], rows)
+
+
+def _thesis_rows(places, named):
+    """One row per method of any of the folders of records; a dash where one has not been measured."""
+    tables = []
+    for place in places:
+        runs = [run for run in read_runs(FIGURES / place)[0] if run["preset"] == "best"] if place else []
+        for readout in ("logistic", "em-lda"):
+            known = [run for run in runs if any(one["name"] == readout for one in run["readouts"])]
+            tables.append(average_table(known, readout).set_index("method") if known else None)
+    found = {name for table in tables if table is not None for name in table.index}
+    return [[named(method), *("–" if table is None else cell(table, method, "unshared") for table in tables)]
+            for method in sorted(found, key=lambda name: (method_rank(name.partition(",")[0]), name))]
+
+
 def best():
     """Preset ``best`` on ESC-10, unshared queries, with the time that pre-training took."""
     runs = records("metrics-best", lambda run: real(run) and not run["method"].startswith("mn04"))
@@ -300,7 +327,7 @@ TABLES = {
     "esc10-inductive": lambda: by_group(records("metrics/inductive"), ("logistic",), "accuracy"),
     **{f"digits-{name}": functools.partial(digits, name) for name in ("spread", "one")},
     **{f"digits-{name}-differences": functools.partial(digits, name, differences) for name in ("spread", "one")},
-    "best": best, "best-steps": best_steps, "best-ablation": ablation,
+    "thesis": thesis, "best": best, "best-steps": best_steps, "best-ablation": ablation,
     "best-differences": lambda: differences(records("metrics-best", real), ("logistic", "clusters"), unshared=True),
     "best-groups": lambda: by_group(records("metrics-best", real), ("logistic", "clusters")),
     "best-order": lambda: by_group(records("metrics-best", lambda run: not real(run)), ("logistic",), "accuracy"),

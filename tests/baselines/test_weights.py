@@ -39,6 +39,7 @@ def server(server, monkeypatch):
 @pytest.fixture(autouse=True)
 def empty_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ACSSM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)  # whatever is installed here
 
 
 def test_a_download_is_announced_shown_recorded_and_found(server, tmp_path, capsys):

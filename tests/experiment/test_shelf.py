@@ -50,7 +50,7 @@ def test_negatives_by_source_ask_for_sources_and_make_another_encoder():
     with pytest.raises(ValueError, match="negatives=other-sources needs the source"):
         shelf._objective("acoustic-ssm1", dataclasses.replace(data, sources=[None] * 30), config)
     keys = {_fingerprint("acoustic-ssm1", dataclasses.replace(data, sources=sources), np.arange(30), config, 0, "cpu",
-                         None) for sources in (data.sources, data.sources[::-1], [None] * 30)}
+                         None) for sources in (data.sources, ["one"] * 30, [None] * 30)}
     assert len(keys) == 3
 
 

@@ -132,7 +132,7 @@ def test_negatives_of_a_source_reach_the_training_and_its_gradient(config, clips
             objective = SpectrogramViews(encoder, dataclasses.replace(config, negatives=negatives), sources)
         loss = objective(encoder, clips, torch.tensor([0, 1, 4, 7]), seed())
         loss.backward()
-        losses[negatives] = float(loss)
+        losses[negatives] = loss.item()
         assert all(torch.isfinite(parameter.grad).all() for parameter in objective.parameters())
     assert losses["all"] > losses["other-sources"] and losses["all"] > losses["same-source"]
 
