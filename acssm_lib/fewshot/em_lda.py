@@ -28,6 +28,7 @@ class SoftLDA:
         d: coordinates, see ``compressed``.
         shrinkage: s above, 0 to 1; a covariance of few clips is uncertain, and a multiple of the identity is not.
         rounds: of both steps.
+    Taught in: 05_few_shot_finetuning.
     Source: Fisher 1936; shrinkage as in Ledoit and Wolf 2004, fixed here; EM with labels as in Nigam et al. 2000.
     """
 

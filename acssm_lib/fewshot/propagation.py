@@ -23,6 +23,7 @@ class LabelPropagation:
         heard: indices of the clips that may be listened to without a label; None for all.
         neighbours: of each clip.
         alpha: how much of a clip's answer is its neighbours' against its own label, below 1.
+    Taught in: 05_few_shot_finetuning.
     Source: Zhou et al. 2004, "Learning with local and global consistency".
     """
 

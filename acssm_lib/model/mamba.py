@@ -36,6 +36,7 @@ class Mamba(nn.Module):
         u (batch, d_model, frames) -> y, same shape.
     Raises:
         ValueError: an input that is not (batch, d_model, frames).
+    Taught in: 03_s4d.
     """
 
     TAPS = 4  # of the short convolution
@@ -109,6 +110,7 @@ def sequential_scan(forget, write):
 
     Shapes:
         (batch, frames, ...), both -> states, same shape.
+    Taught in: 03_s4d.
     """
     states, state = [], torch.zeros_like(write[:, 0])
     for t in range(write.shape[1]):
@@ -122,6 +124,8 @@ def chunked_scan(forget, write):
 
     Its gradient is a scan too, from the last frame to the first: what a state is worth is what it is worth now, and
     ``forget`` of what the next one is worth.
+
+    Taught in: 03_s4d.
     """
     return _Scan.apply(forget, write)
 
