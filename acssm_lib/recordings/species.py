@@ -211,3 +211,13 @@ single sites and nights take for granted that a score means about the same every
 <h2>Activity</h2><img alt="detections per hour listened, by hour of the clock" src="data:image/png;base64,{picture}">
 <h2>How far to trust it</h2><ul>{items(lines)}</ul><h2>Left out</h2><ul>{items(notes)}</ul></html>
 """
+
+
+def as_text(cells):
+    """The cells as a table for a terminal."""
+    lines = [f"{'class':<14} {'site':<10} {'night':<11} {'hours':>7} {'detections':>10}  windows with the call"]
+    for cell in cells:
+        windows = "not reviewed" if cell.windows is None else "{:.0f} ({:.0f} to {:.0f})".format(*cell.windows)
+        lines.append(f"{cell.name:<14} {cell.site:<10} {cell.night or 'unknown':<11} {cell.hours:7.2f} "
+                     f"{cell.detections:10d}  {windows}")
+    return "\n".join(lines)

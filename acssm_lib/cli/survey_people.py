@@ -1,0 +1,123 @@
+"""``acssm survey label | train | review | table``: the steps in which somebody listens, and what follows from it."""
+
+from pathlib import Path
+
+from acssm_lib.cli.arguments import BadArguments, add_command, positive, require
+
+_BY = ("site", "night")
+
+
+def add_people(steps):
+    """The steps of this module below ``acssm survey``."""
+    label = add_command(steps, "label", _label, "listen to windows and say what is in them, in a page of the browser",
+                        "Every answer is in labels.csv before the next question; Ctrl-C ends it, the same command "
+                        "goes on. Needs the extra lab.")
+    label.add_argument("survey", type=Path, metavar="SURVEY")
+    label.add_argument("--classes", metavar="A,B", help="what is listened for, if survey.toml names none yet")
+    label.add_argument("--example", action="append", default=[], metavar="CLASS=FILE@START-END",
+                       help="a call that you know, in a recording of the survey, in s; may be repeated")
+    label.add_argument("--marks", action="append", default=[], type=Path, metavar="TXT",
+                       help="a Raven or Audacity table beside its recording's name; may be repeated")
+    label.add_argument("--order", choices=("similar", "margin", "spread", "random"), help="of the questions")
+    _add_page(label)
+
+    train = add_command(steps, "train", _train, "one head per class from all answers, judged across sites and nights")
+    train.add_argument("survey", type=Path, metavar="SURVEY")
+
+    review = add_command(steps, "review", _review, "listen to a blind draw, and learn what a score is worth",
+                         "Prints precision by threshold and the number of windows with the call, each with a 95 %% "
+                         "interval, and sets the threshold.")
+    review.add_argument("survey", type=Path, metavar="SURVEY")
+    review.add_argument("--class", dest="label", required=True, metavar="NAME")
+    review.add_argument("--n", type=positive, default=60, metavar="N", help="windows to listen to (default: 60)")
+    review.add_argument("--precise", type=float, default=0.9, metavar="SHARE",
+                        help="precision that the threshold is to have (default: 0.9)")
+    _add_page(review)
+
+    table = add_command(steps, "table", _table, "species.csv and report.html: detections, hours, windows with the call")
+    table.add_argument("survey", type=Path, metavar="SURVEY")
+    table.add_argument("--by", type=_by, default=list(_BY), metavar="A,B", help="site, night or both (default: both)")
+
+
+def _add_page(command):
+    command.add_argument("--by", metavar="NAME", help="who listens (default: the user)")
+    command.add_argument("--port", type=int, default=8866, metavar="N", help="of the page (default: 8866)")
+    command.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of draws (default: 0)")
+
+
+def _by(text):
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    for word in words:
+        require("part", word, _BY)
+    return words
+
+
+def _label(args):
+    import dataclasses
+
+    from acssm_lib.recordings import marks, serve
+    from acssm_lib.recordings.folder import Survey
+
+    survey = Survey.open(args.survey)
+    if args.classes:
+        names = tuple(word.strip() for word in args.classes.split(",") if word.strip())
+        if survey.settings.classes and survey.settings.classes != names:
+            raise BadArguments(f"--classes {args.classes}: {args.survey / 'survey.toml'} names "
+                               f"{', '.join(survey.settings.classes)}; edit that line, or leave the option out")
+        survey.settings = dataclasses.replace(survey.settings, classes=names)
+        survey.save()
+    for text in args.example:
+        marks.add_example(survey, text, args.by)
+    for path in args.marks:
+        print(f"{path}: {marks.add_table(survey, path, args.by)} marks taken as examples")
+    serve.open_page(survey, args.port, not args.no_browser, by=args.by, order=args.order, seed=args.seed)
+    return 0
+
+
+def _train(args):
+    from acssm_lib.recordings import heads
+    from acssm_lib.recordings.folder import Survey
+    from acssm_lib.recordings.index import Index
+    from acssm_lib.recordings.thresholds import keep, kept
+
+    survey = Survey.open(args.survey)
+    made = heads.train(survey, Index.open(survey))
+    kept(made, survey)
+    print("\n".join(heads.in_words(made)))
+    print(f"{keep(made, survey)}\nnext: acssm survey predict {args.survey}, or acssm survey review {args.survey} "
+          "--class NAME")
+    return 0
+
+
+def _review(args):
+    from acssm_lib.recordings import serve, thresholds
+    from acssm_lib.recordings.folder import Survey
+    from acssm_lib.recordings.index import Index
+    from acssm_lib.recordings.listening import ListeningState
+
+    if not 0 < args.precise < 1:
+        raise BadArguments(f"--precise {args.precise}: expected a share between 0 and 1, as in 0.9")
+    survey = Survey.open(args.survey)
+    index = Index.open(survey)
+    left = len(ListeningState(survey, index, args.by, review_of=args.label, n=args.n, seed=args.seed).queue)
+    if left:
+        print(f"{left} windows to listen to; close the page with Ctrl-C for the result")
+        serve.open_page(survey, args.port, not args.no_browser, by=args.by, review_of=args.label, n=args.n,
+                        seed=args.seed)
+    print("\n".join(thresholds.settle(survey, index, args.label, args.precise)))
+    return 0
+
+
+def _table(args):
+    from acssm_lib.recordings import share, species
+    from acssm_lib.recordings.folder import Survey
+    from acssm_lib.recordings.index import Index
+
+    survey = Survey.open(args.survey)
+    cells, notes = species.write_table_and_report(survey, Index.open(survey),
+                                                  share.read_recogniser(survey.recogniser).heads, args.by)
+    print(species.as_text(cells))
+    print("\n".join(notes))
+    print(f"{survey.species_csv}\n{survey.folder / 'report.html'}")
+    return 0
