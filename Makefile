@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both create the environment in .venv the first time.
-.PHONY: thesis demo test test-browser lint lab notebooks student tables docs-tables figures bench scaling grade lock clean
+.PHONY: thesis demo survey test test-browser lint lab notebooks student tables docs-tables figures bench scaling grade lock clean
 PYTHON ?= python3
 RUNS ?= runs/demo
 # The stamp's name changes with the requirements, so a second call installs nothing and an edited pin installs again.
@@ -13,6 +13,11 @@ endif
 # What runs and what is printed: acssm_lib/cli/demo.py.
 demo: $(STAMP)
 	.venv/bin/acssm demo --out $(RUNS)
+
+# From a memory card to a species table: all steps on a synthetic card, with the planted truth as the listener.
+SURVEY ?= runs/survey
+survey: $(STAMP)
+	.venv/bin/python -m acssm_lib.recordings.walk --to $(SURVEY)
 
 # One file or notebook per process, one thread each: all notebooks are replayed, and processes beat threads here.
 test: $(STAMP)
@@ -28,7 +33,7 @@ lint: $(STAMP)
 
 # The widgets in headless Chromium; skips, and says how to get one, where there is none.
 test-browser: $(STAMP)
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m browser -rs tests/course/test_browser.py
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m browser -rs tests/course/test_browser.py tests/recordings/test_listening_browser.py
 
 # Serves the repository, so that links from the pages to README and docs/ work, and opens the folder of the pages.
 lab: $(STAMP)

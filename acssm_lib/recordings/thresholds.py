@@ -58,8 +58,8 @@ def settle(survey, index, label, target=0.9):
                          + ("" if reached is None else f"   finds about {min(reached, 1):.0%}")
                          + ("   <- chosen" if place == chosen else ""))
     if chosen is None:
-        lines.append(f"no threshold reaches {target:.0%}: more labels, or a longer review; {made.thresholds[label]:.3f} "
-                     "stays")
+        lines.append(f"no threshold reaches {target:.0%}: more labels, or a longer review; "
+                     f"{made.thresholds[label]:.3f} stays")
         return lines
     precise, least, most = review.precision(chosen)
     made.thresholds[label] = chosen

@@ -134,8 +134,9 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--to", type=Path, required=True, help="folder of the survey; a started one goes on")
     parser.add_argument("--seed", type=int, default=0, help="of everything (default: 0)")
+    parser.add_argument("--encoder", help="as mel-stats, which needs no pre-training (default: acssm survey index's)")
     args = parser.parse_args(argv)
-    walk(args.to, args.seed)
+    walk(args.to, args.seed, method=args.encoder)
 
 
 if __name__ == "__main__":
