@@ -177,6 +177,8 @@ def judge(embeddings, wanted, site_nights, mean, scale, rest=None, seed=0):
         return found | {"too_few": ", ".join(missing)}
     scores = across_nights(embeddings, wanted, site_nights, mean, scale, rest, seed)
     heard = ~np.isnan(scores)
+    if not (yes & heard).any() or not (~yes & heard).any():  # all nights of a kind fell into one part
+        return found | {"too_few": "answers from more sites and nights"}
     for key, chosen, right in (("found", yes & heard, scores >= 0.5), ("kept_out", ~yes & heard, scores < 0.5)):
         found[key] = [round(value, 4) for value in proportion(right[chosen], site_nights[chosen])]
     return found

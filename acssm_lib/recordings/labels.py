@@ -7,6 +7,7 @@ left of a last line is passed over and counted.
 """
 
 import csv
+import getpass
 import io
 import math
 import os
@@ -56,6 +57,14 @@ class Answer:
     def window(self):
         """What is asked about: (file, start, end); times to the millisecond, as they are written."""
         return self.file, round(self.start_s, 3), round(self.end_s, 3)
+
+
+def user_name():
+    """Who listens, where nobody says: the user of this machine."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return "listener"
 
 
 COLUMNS = tuple("class" if field.name == "label" else field.name for field in fields(Answer))

@@ -5,7 +5,6 @@ window comes up.
 """
 
 import functools
-import getpass
 from collections import deque
 
 import numpy as np
@@ -15,7 +14,7 @@ from acssm_lib import plots
 from acssm_lib.course.listen import wav
 from acssm_lib.files import DataError
 from acssm_lib.recordings import asking, heads, review
-from acssm_lib.recordings.labels import NO, OPEN, REVIEW, YES, Labels, Places, targets
+from acssm_lib.recordings.labels import NO, OPEN, REVIEW, YES, Labels, Places, targets, user_name
 
 MAX_CLASSES = 9  # as many as there are keys
 AT_MOST = 50_000_000  # numbers of embeddings that are kept in memory (200 MB): of larger indexes a draw is asked about
@@ -45,7 +44,7 @@ class ListeningState:
 
     def __init__(self, survey, index, by=None, order=None, review_of=None, n=60, seed=0):
         self.survey, self.index, self.seed = survey, index, seed
-        self.by = by or getpass.getuser()
+        self.by = by or user_name()
         self.classes = list(survey.settings.classes)
         if not 1 <= len(self.classes) <= MAX_CLASSES:
             raise DataError(f"{survey.folder / 'survey.toml'}: {len(self.classes)} classes; the page has keys for 1 to "

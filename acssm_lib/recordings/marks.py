@@ -1,12 +1,11 @@
 """First labels that somebody has already: a call in a recording, or a Raven or Audacity table of it."""
 
 import csv
-import getpass
 import re
 from pathlib import PurePosixPath
 
 from acssm_lib.files import DataError
-from acssm_lib.recordings.labels import Labels
+from acssm_lib.recordings.labels import Labels, user_name
 
 
 def add_example(survey, text, by=None):
@@ -94,5 +93,5 @@ def _check(survey, name, file, start_s, end_s):
 
 def _add(survey, labels, name, file, start_s, end_s, band, by):
     """The mark says yes to its class, and nothing of the others: they may call at the same time."""
-    labels.add((PurePosixPath(file).as_posix(), start_s, end_s), {name: "yes"}, by or getpass.getuser(), "example",
+    labels.add((PurePosixPath(file).as_posix(), start_s, end_s), {name: "yes"}, by or user_name(), "example",
                band=band)

@@ -178,7 +178,8 @@ class Review:
         drawn = inside[self.windows]
         least = (inside & (self.known == YES)).sum() + (self.answers[drawn] == YES).sum()
         most = inside.sum() - (inside & (self.known == NO)).sum() - (self.answers[drawn] == NO).sum()
-        return total, max(total - float(np.sqrt(below)), float(least)), min(total + float(np.sqrt(above)), float(most))
+        low, high = total - float(np.sqrt(below)), total + float(np.sqrt(above))
+        return tuple(float(min(max(value, least), most)) for value in (total, low, high))
 
     def windows_with_call(self):
         """Estimate, low, high over all windows."""

@@ -176,7 +176,7 @@ def write_table_and_report(survey, index, made, by=BY):
     found, judged = detections_of(survey), reviews(survey, index, made)
     cells = table(index, found, judged, list(made.classes), by)
     rates, listened, blind = activity(index, found, list(made.classes))
-    notes = [f"{len(index.skipped)} files could not be used and are left out" + (
+    notes = [f"files that could not be used and are left out: {len(index.skipped)}" + (
         f" ({', '.join(name for name, _ in index.skipped[:5])}{' ...' if len(index.skipped) > 5 else ''}); "
         f"{index.folder / 'skipped.csv'} says why" if index.skipped else ""),
         f"{blind} of {len(index.files)} recordings have no known time: they count in the table, not in the activity"]

@@ -1,0 +1,61 @@
+"""First labels that somebody has: an example in words, a Raven table, an Audacity track."""
+
+import pytest
+from made_index import made_folder
+
+from acssm_lib.files import DataError
+from acssm_lib.recordings import marks
+from acssm_lib.recordings.labels import Labels
+
+RAVEN = ("Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tSpecies\n"
+         "1\tWaveform 1\t1\t2.5\t4\t300\t900\tfrog\n1\tSpectrogram 1\t1\t2.5\t4\t300\t900\tfrog\n"
+         "2\tSpectrogram 1\t1\t7\t8\t300\t900\tcar\n")
+AUDACITY = "2.500000\t4.000000\tfrog\n\\\t300.0\t900.0\n7.0\t8.0\towl\n"
+
+
+@pytest.fixture
+def survey(tmp_path):
+    made = made_folder(tmp_path / "survey")
+    (made.recordings / "a").mkdir()
+    (made.recordings / "a/20240514_213000.WAV").write_bytes(b"RIFF")
+    return made
+
+
+def rows(survey):
+    return [(row.file, row.start_s, row.end_s, row.low_hz, row.label, row.answer, row.asked_because)
+            for row in Labels(survey.labels_csv).rows()]
+
+
+def test_an_example_in_words(survey):
+    marks.add_example(survey, "frog=a/20240514_213000.WAV@2.5-4", "Ada")
+    assert rows(survey) == [("a/20240514_213000.WAV", 2.5, 4.0, None, "frog", "yes", "example")]
+
+
+@pytest.mark.parametrize("text, why", [
+    ("frog a.wav", "expected CLASS=FILE@START-END"), ("bat=a/20240514_213000.WAV@1-2", "'bat' is no class"),
+    ("frog=b.wav@1-2", "no such recording"), ("frog=a/20240514_213000.WAV@4-2", "ends before it begins")])
+def test_a_wrong_example_is_named_and_nothing_is_written(survey, text, why):
+    with pytest.raises(DataError, match=why):
+        marks.add_example(survey, text)
+    assert not survey.labels_csv.exists()
+
+
+@pytest.mark.parametrize("name, text, found", [
+    ("20240514_213000.Table.1.selections.txt", RAVEN, [("frog", 2.5)]),
+    ("20240514_213000.txt", AUDACITY, [("frog", 2.5), ("owl", 7.0)])])
+def test_tables_of_raven_and_audacity(survey, tmp_path, name, text, found):
+    (tmp_path / name).write_text(text)
+    assert marks.add_table(survey, tmp_path / name, "Ada") == len(found)
+    assert [(row[4], row[1]) for row in rows(survey)] == found and rows(survey)[0][3] == 300
+
+
+def test_a_table_of_no_recording_or_no_class_is_refused(survey, tmp_path):
+    (tmp_path / "other.txt").write_text(AUDACITY)
+    with pytest.raises(DataError, match="0 recordings are called other"):
+        marks.add_table(survey, tmp_path / "other.txt")
+    (tmp_path / "20240514_213000.txt").write_text("1\t2\tcar\n")
+    with pytest.raises(DataError, match="no mark is called frog or owl or toad"):
+        marks.add_table(survey, tmp_path / "20240514_213000.txt")
+    (tmp_path / "20240514_213000.txt").write_text("not a table\n")
+    with pytest.raises(DataError, match="no Raven selection table"):
+        marks.add_table(survey, tmp_path / "20240514_213000.txt")
