@@ -1,9 +1,10 @@
 """Readouts of frozen embeddings beside each other: accuracy on unshared queries, and ms per support draw.
 
-    python -m benchmarks.readouts --data PATH [--runs RUN ...] [--groups E1,E2] [--draws 200]
+    python -m benchmarks.readouts --data PATH [--runs RUN ...] [--beside RUN] [--groups E1,E2] [--draws 200]
 
-RUN is a folder of a finished run, whose ``classifier.pt`` has the encoder; without one, mel statistics are read. What
-was found stands in ``figures/research_log_readouts.csv``.
+RUN is a folder of a finished run, whose ``classifier.pt`` has the encoder; without one, mel statistics are read. With
+``--beside`` the two are combined: RUN is the second, or ``mel-stats``. What was found stands in
+``figures/research_log_readouts.csv``.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from acssm_lib.baselines.mel_statistics import MelStatistics
 from acssm_lib.data import datasets
 from acssm_lib.experiment.classifier import load_classifier
 from acssm_lib.experiment.measure import HEARING
+from acssm_lib.fewshot.combination import Combination
 from acssm_lib.fewshot.em_lda import SoftLDA
 from acssm_lib.fewshot.embedding import embed
 from acssm_lib.fewshot.evaluation import evaluate
@@ -39,7 +41,7 @@ SEARCHED = {
 def embedding_of(run, data, config):
     """(name, embedding of every clip, C of its logistic regression)"""
     members = np.arange(len(data.labels))
-    if run is None:
+    if run in (None, "mel-stats"):
         return "mel-stats", MelStatistics(data.clips, config).features(members), 1.0
     made = load_classifier(Path(run) / "classifier.pt")
     return str(run), embed(made.encoder, data.clips, members, made.config).numpy(), made.config.logistic_C
@@ -50,6 +52,7 @@ def main():
     parser.add_argument("--dataset", default="esc50")
     parser.add_argument("--data", required=True)
     parser.add_argument("--runs", nargs="*", default=[None])
+    parser.add_argument("--beside")
     parser.add_argument("--groups", default="E2")
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--search", action="store_true", help="their settings, in place of the readouts of a run")
@@ -62,6 +65,11 @@ def main():
         for run in args.runs:
             name, embedding, penalty = embedding_of(run, data, config)
             readouts = {"logistic": partial(LogisticReadout, C=penalty), **(SEARCHED if args.search else HEARING)}
+            if args.beside:
+                _, second, other = embedding_of(args.beside, data, config)
+                readouts = {"logistic": readouts["logistic"],
+                            f"{args.beside}, logistic": lambda _, second=second, C=other: LogisticReadout(second, C),
+                            "combination": partial(Combination, second=second, C=(penalty, other))}
             for readout, made in readouts.items():
                 started = time.monotonic()
                 draws = evaluate(made(embedding), data.labels, data.sources, data.names, config, 0, progress=False)

@@ -3,5 +3,5 @@
 Episodes, fine-tuning, readouts of a frozen encoder, and accuracies with their intervals.
 
 In reading order: ``episodes``, ``groups``, ``protocols``, ``embedding``, ``finetuning``,
-``readout``, ``transduction``, ``em_lda``, ``propagation``, ``evaluation``, ``statistics``.
+``readout``, ``transduction``, ``em_lda``, ``propagation``, ``combination``, ``evaluation``, ``statistics``.
 """
