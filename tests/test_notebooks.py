@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tools.notebooks import unclean
+from tools.notebooks import state_time, unclean
 
 ROOT = Path(__file__).resolve().parents[1]
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -59,7 +59,7 @@ def test_code_fits_a_laptop_screen(name):
 @each_page
 def test_what_a_reader_compares_with_does_not_fold_away_with_the_section_before_it(name):
     text = "\n".join(source(cell) for cell in PAGES[name] if cell["cell_type"] == "markdown")
-    folded = re.split(r"(?m)^### How the fast path works", text)[1:]
+    folded = re.split(r"(?m)^### Aside: ", text)[1:]
     assert not [part for part in folded if "What you should see" in re.split(r"(?m)^#{1,3} ", part)[0]]
 
 
@@ -70,6 +70,22 @@ def test_no_cell_draws_on_a_figure_that_another_cell_made(name):
         made = {node.id for node in tree if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
         used = {node.value.id for node in tree if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)}
         assert "fig" not in used - made, cell["id"]
+
+
+@each_page
+def test_a_page_says_how_long_it_takes(name):
+    page = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    said = page.cells[0].source
+    state_time(page)
+    assert page.cells[0].source == said, "python -m tools.notebooks times notebooks/*.ipynb writes it again"
+
+
+@each_page
+def test_what_can_be_skipped_is_folded_and_says_so(name):
+    for cell in PAGES[name]:
+        folded = cell["metadata"].get("jp-MarkdownHeadingCollapsed", False)
+        heading = re.match(r"#+ (.*)", source(cell)) if cell["cell_type"] == "markdown" else None
+        assert bool(folded) == bool(heading and heading[1].startswith("Aside: ")), heading
 
 
 @each_page

@@ -3,11 +3,13 @@
     python -m tools.notebooks execute notebooks/03_s4d.ipynb ...
     python -m tools.notebooks student notebooks student
     python -m tools.notebooks check notebooks/*.ipynb
+    python -m tools.notebooks times notebooks/*.ipynb
 """
 
 import argparse
 import base64
 import io
+import math
 import re
 import sys
 import time
@@ -18,6 +20,8 @@ from PIL import Image
 
 from acssm_lib.files import write_text
 
+WORDS_PER_MINUTE = 150  # read aloud
+TIME = re.compile(r"\n\n\*About \d+ minutes: \d+ of text, (\d+) of running.*\*$")
 # What a widget leaves in a file shows as an error where no kernel runs; its text stays, and says to run the cell.
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -49,8 +53,11 @@ def execute(path):
             output.get("data", {}).pop(WIDGET_VIEW, None)
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = _fewer_colours(output.data["image/png"])
+    seconds = time.monotonic() - started
+    if done.cells[0].cell_type == "markdown":
+        state_time(done, seconds)
     write_text(path, nbformat.writes(done) + "\n")
-    return time.monotonic() - started
+    return seconds
 
 
 def _fewer_colours(png):
@@ -59,6 +66,38 @@ def _fewer_colours(png):
     picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(small, "png", optimize=True)
     encoded = base64.b64encode(small.getvalue()).decode()
     return encoded if len(encoded) < len(png) else png
+
+
+def words(notebook):
+    """Words of a page that are read: (in its thread, in the folded sections, which can be skipped).
+
+    Code, and what stands from the references on, is not counted.
+    """
+    counts, folded = [0, 0], 0  # level of the heading whose section is folded
+    for cell in notebook.cells:
+        if cell.cell_type != "markdown":
+            continue
+        text = TIME.sub("", cell.source).partition("**References")[0]
+        heading = re.match(r"(#+) ", text)
+        if heading and (not folded or len(heading[1]) <= folded):
+            folded = len(heading[1]) if cell.metadata.get("jp-MarkdownHeadingCollapsed") else 0
+        counts[bool(folded)] += len(re.findall(r"[^\s|]*\w[^\s|]*", re.sub(r"(?s)```.*?```", "", text)))
+    return tuple(counts)
+
+
+def state_time(notebook, run_s=None):
+    """Write into a page's first cell how long the page takes.
+
+    Args:
+        notebook: changed in place.
+        run_s: seconds of a whole run; None keeps what the page says.
+    """
+    first, stated = notebook.cells[0], TIME.search(notebook.cells[0].source)
+    thread, aside = (math.ceil(count / WORDS_PER_MINUTE) for count in words(notebook))
+    run = math.ceil(run_s / 60) if run_s is not None else int(stated[1]) if stated else 1
+    more = f"; {aside} more in folded sections, which can be skipped" if aside else ""
+    line = f"\n\n*About {thread + run} minutes: {thread} of text, {run} of running{more}.*"
+    first.source = TIME.sub("", first.source) + line
 
 
 def student_edition(notebook):
@@ -136,7 +175,14 @@ def main(argv=None):
     student.add_argument("notebooks")
     student.add_argument("out")
     commands.add_parser("check", help="say what keeps them from being committed").add_argument("paths", nargs="+")
+    commands.add_parser("times", help="write how long they take to read").add_argument("paths", nargs="+")
     args = parser.parse_args(argv)
+    if args.command == "times":
+        for path in args.paths:
+            page = nbformat.read(path, as_version=4)
+            state_time(page)
+            write_text(path, nbformat.writes(page) + "\n")
+        return 0
     if args.command == "check":
         found = [f"{path}: {why}" for path in args.paths for why in unclean(nbformat.read(path, as_version=4))]
         print("\n".join(found) or f"{len(args.paths)} notebooks are clean")

@@ -91,3 +91,23 @@ def test_what_keeps_a_notebook_from_being_committed_is_named(tmp_path, capsys):
     assert notebooks.main(["check", str(tmp_path / "page.ipynb")]) == 0
     assert notebooks.main(["check", str(tmp_path / "page.ipynb"), str(tmp_path / "wrong.ipynb")]) == 1
     assert f"{tmp_path / 'wrong.ipynb'}: cell [3]" in capsys.readouterr().out
+
+
+def test_a_page_says_how_long_it_takes_and_cannot_go_stale():
+    def text(words, **metadata):
+        return nbformat.v4.new_markdown_cell(words, metadata=metadata)
+
+    page = nbformat.v4.new_notebook(cells=[
+        text("# 1 · A title"), text("## Thread\n\n" + "word " * 297 + "\n```\nno word\n```"),
+        text("### Aside\n\n" + "word " * 100, **{"jp-MarkdownHeadingCollapsed": True}), text("word " * 100),
+        text("## Thread again\n\n**References.** " + "word " * 900)])
+    assert notebooks.words(page) == (303, 201)
+    notebooks.state_time(page, 61)
+    assert page.cells[0].source == ("# 1 · A title\n\n*About 5 minutes: 3 of text, 2 of running; 2 more in folded "
+                                    "sections, which can be skipped.*")
+    notebooks.state_time(page)
+    assert page.cells[0].source.count("About 5 minutes") == 1
+    page.cells[1].source += " and" * 200
+    notebooks.state_time(page)
+    assert page.cells[0].source.endswith("*About 6 minutes: 4 of text, 2 of running; 2 more in folded sections, which "
+                                         "can be skipped.*")
