@@ -12,7 +12,6 @@ from acssm_lib.cli.arguments import BadArguments, Parser, add_command, positive,
 from acssm_lib.cli.demo import add_demo
 from acssm_lib.cli.reproduce import add_reproduce
 from acssm_lib.cli.survey import add_predict, add_survey
-from acssm_lib.cli.survey_people import add_people
 from acssm_lib.text import visible
 
 # Modules that import torch are imported inside the functions below, so that ``acssm --help`` answers at once.
@@ -58,7 +57,7 @@ def _parser():
     report.add_argument("runs", type=Path, metavar="RUNS", help="folder given to reproduce as --out")
     report.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: RUNS/report)")
 
-    add_people(add_survey(commands))
+    add_survey(commands)
     add_predict(commands)
 
     data = commands.add_parser("data", help="fetch or check a data set", allow_abbrev=False)

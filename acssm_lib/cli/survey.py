@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from acssm_lib.cli.arguments import BadArguments, Parser, add_command, device_name, one_of, positive
+from acssm_lib.cli.survey_people import add_listening, add_table
 from acssm_lib.names import METHOD_NAMES
 
 _FORMATS = ("raven", "audacity", "kaleidoscope", "csv")
@@ -35,6 +36,8 @@ def add_survey(commands):
     index.add_argument("--seed", type=int, default=0, metavar="N", help="of the pre-training (default: 0)")
     _add_device(index)
 
+    add_listening(steps)
+
     predict = add_command(steps, "predict", _survey_predict, "detections with times and boxes, and tables of them")
     predict.add_argument("survey", type=Path, metavar="SURVEY")
     predict.add_argument("--recordings", type=Path, metavar="NEW", help="others than those of the survey; the results "
@@ -42,10 +45,11 @@ def add_survey(commands):
     _add_format(predict)
     _add_device(predict)
 
+    add_table(steps)
+
     share = add_command(steps, "share", _share, "copy the recogniser to one file that needs nothing else")
     share.add_argument("survey", type=Path, metavar="SURVEY")
     share.add_argument("--to", type=Path, required=True, metavar="FILE", help="as in frogs.acssm")
-    return steps
 
 
 def add_predict(commands):

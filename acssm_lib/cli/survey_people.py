@@ -7,8 +7,8 @@ from acssm_lib.cli.arguments import BadArguments, add_command, positive, require
 _BY = ("site", "night")
 
 
-def add_people(steps):
-    """The steps of this module below ``acssm survey``."""
+def add_listening(steps):
+    """Label, train and review, below ``acssm survey``."""
     label = add_command(steps, "label", _label, "listen to windows and say what is in them, in a page of the browser",
                         "Every answer is in labels.csv before the next question; Ctrl-C ends it, the same command "
                         "goes on. Needs the extra lab.")
@@ -34,6 +34,9 @@ def add_people(steps):
                         help="precision that the threshold is to have (default: 0.9)")
     _add_page(review)
 
+
+def add_table(steps):
+    """The table, below ``acssm survey``."""
     table = add_command(steps, "table", _table, "species.csv and report.html: detections, hours, windows with the call")
     table.add_argument("survey", type=Path, metavar="SURVEY")
     table.add_argument("--by", type=_by, default=list(_BY), metavar="A,B", help="site, night or both (default: both)")
