@@ -2,8 +2,8 @@
 
     python -m benchmarks.readouts --data PATH [--runs RUN ...] [--beside RUN] [--groups E1,E2] [--draws 200]
 
-RUN is a folder of a finished run, whose ``classifier.pt`` has the encoder; without one, mel statistics are read. With
-``--beside`` the two are combined: RUN is the second, or ``mel-stats``. What was found stands in
+RUN is a folder of a finished run, with its ``classifier.pt`` and ``encoder.pt``; without one, mel statistics are
+read. With ``--beside`` the two are combined: RUN is the second, or ``mel-stats``. What was found stands in
 ``figures/research_log_readouts.csv``.
 """
 
@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from acssm_lib.baselines.mel_statistics import MelStatistics
 from acssm_lib.data import datasets
@@ -44,6 +45,7 @@ def embedding_of(run, data, config):
     if run in (None, "mel-stats"):
         return "mel-stats", MelStatistics(data.clips, config).features(members), 1.0
     made = load_classifier(Path(run) / "classifier.pt")
+    made.encoder.load_state_dict(torch.load(Path(run) / "encoder.pt", weights_only=True))  # as before any fine-tuning
     return str(run), embed(made.encoder, data.clips, members, made.config).numpy(), made.config.logistic_C
 
 

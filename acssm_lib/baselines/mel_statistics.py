@@ -8,10 +8,7 @@ from acssm_lib.model.features import SpectrogramStack
 
 
 def band_statistics(log_mel):
-    """Mean, deviation and mean absolute frame difference of each band: (batch, n_mels, frames) -> (batch, 3 n_mels).
-
-    Taught in: 05_few_shot_finetuning.
-    """
+    """Mean, deviation and mean absolute frame difference of each band: (batch, n_mels, frames) -> (batch, 3 n_mels)."""
     return torch.cat([log_mel.mean(2), log_mel.std(2), log_mel.diff(dim=2).abs().mean(2)], dim=1)
 
 
