@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both create the environment in .venv the first time.
-.PHONY: thesis demo survey test test-browser lint lab notebooks student tables docs-tables figures bench scaling grade lock clean
+.PHONY: thesis demo survey test test-browser lint mutants lab notebooks student tables docs-tables figures bench scaling grade lock clean
 PYTHON ?= python3
 RUNS ?= runs/demo
 # The stamp's name changes with the requirements, so a second call installs nothing and an edited pin installs again.
@@ -19,9 +19,10 @@ SURVEY ?= runs/survey
 survey: $(STAMP)
 	.venv/bin/python -m acssm_lib.recordings.walk --to $(SURVEY)
 
-# One file or notebook per process, one thread each: all notebooks are replayed, and processes beat threads here.
+# One file or notebook per process, one thread each, the longest first (tests/conftest.py): all notebooks are replayed,
+# and processes beat threads here.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Names, style, the floors of the rooms (nobody imports upwards), types, clean notebooks; seconds, but for the first time,
 # when mypy reads torch. The same checks are hooks for pre-commit.
@@ -34,6 +35,10 @@ lint: $(STAMP)
 # The widgets in headless Chromium; skips, and says how to get one, where there is none.
 test-browser: $(STAMP)
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m browser -rs tests/course/test_browser.py tests/recordings/test_listening_browser.py
+
+# Breaks the science in 150 places, one at a time, and counts how many its tests notice; an hour or two.
+mutants: $(STAMP)
+	OMP_NUM_THREADS=1 .venv/bin/python -m tools.mutants
 
 # Serves the repository, so that links from the pages to README and docs/ work, and opens the folder of the pages.
 lab: $(STAMP)

@@ -15,6 +15,19 @@ from published import small
 from acssm_lib import fetch
 from acssm_lib.data.clips import Clips
 
+# Files that take longest: started first, so that no process is alone with one in the end.
+LONGEST = ("06_ablation_comparison.ipynb", "04_contrastive_pretraining.ipynb", "05_few_shot_finetuning.ipynb",
+           "08_reproduce_group.ipynb", "03_s4d.ipynb", "test_end_to_end.py", "test_dask_workers.py",
+           "00_start_here.ipynb", "02_frequency_cnn.ipynb", "07_explore_embeddings.ipynb", "test_runner.py",
+           "test_packaging.py")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """The longest files first; the others, and the tests of a file, in their order."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):

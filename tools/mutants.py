@@ -1,0 +1,180 @@
+"""Break the library in one place at a time, and see whether the tests of that module notice: ``make mutants``.
+
+A mutant is one small change of the meaning of one module: a comparison turned, a number moved by one, a sign, an index
+or a keyword left out, a statement dropped. It is killed if a test of the module fails, or takes far too long. Those
+that live say which behaviour nobody holds the code to; some of them change nothing that can be seen.
+
+A sample, drawn from a seed, is tried on a copy of the working tree. Every mutant runs in a fork of a process that has
+torch loaded, so that most take seconds. Not in CI.
+"""
+
+import argparse
+import ast
+import functools
+import itertools
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy  # noqa: F401  what the tests load is loaded once, before the forks; never this package
+import pytest
+import scipy.signal  # noqa: F401
+import sklearn.linear_model  # noqa: F401
+import soundfile  # noqa: F401
+import torch  # noqa: F401
+import torchaudio  # noqa: F401
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = ("acssm_lib/model", "acssm_lib/pretraining", "acssm_lib/fewshot", "acssm_lib/data/reading",
+        "acssm_lib/experiment/records.py", "acssm_lib/files.py")
+# Tests of a module that has no test file of its own name.
+TESTS = {"reading": ["data/test_reading.py", "data/test_laws_of_sound.py"], "convolution": ["model/test_s4d.py"],
+         "resnet": ["model/test_encoder.py", "model/test_base.py"],
+         "augmented_views": ["experiment/test_methods.py"],
+         "spectrogram_changes": ["pretraining/test_spectrogram_views.py"],
+         "embedding": ["fewshot/test_finetuning.py"], "groups": ["fewshot/test_protocols.py"],
+         "evaluation": ["fewshot/test_finetuning.py", "fewshot/test_laws_of_draws.py", "experiment/test_measure.py"],
+         "files": ["test_files.py"]}
+LONGEST_S = 300.0  # of one mutant's tests: a loop that does not end is noticed
+_COMPARED = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+             ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is}
+_COMPUTED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
+             ast.Mod: ast.FloorDiv, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd}
+
+
+def tests_of(module):
+    """Test files of a module, below ``tests/``."""
+    room = module.parent.name
+    own = f"{room}/test_{module.stem}.py"
+    found = [own] if (ROOT / "tests" / own).is_file() else []
+    return found + [name for name in TESTS.get(room, []) + TESTS.get(module.stem, []) if name not in found]
+
+
+def changes(tree):
+    """Of every place of a parsed module: (line, what changes, function without arguments that changes the tree)."""
+    silent = set()  # what an error says, and annotations
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Raise, ast.JoinedStr, ast.arg, ast.AnnAssign)):
+            silent |= {id(part) for part in ast.walk(node)}
+    found = []
+    for node in ast.walk(tree):
+        if id(node) not in silent:
+            found += [(node.lineno, what, change) for what, change in _of_node(node)]
+        for block in ("body", "orelse"):
+            statements = getattr(node, block, None)
+            for place, statement in enumerate(statements if isinstance(statements, list) else ()):
+                if isinstance(statement, ast.AugAssign) or (
+                        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)):
+                    found.append((statement.lineno, "statement dropped",
+                                  functools.partial(statements.__setitem__, place, ast.Pass())))
+    return found
+
+
+def _of_node(node):
+    """(what changes, function that changes it) of one node."""
+    put = functools.partial(setattr, node)
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in _COMPARED:
+        yield "comparison", functools.partial(node.ops.__setitem__, 0, _COMPARED[type(node.ops[0])]())
+    elif isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in _COMPUTED:
+        yield "operator", functools.partial(put, "op", _COMPUTED[type(node.op)]())
+    elif isinstance(node, ast.BoolOp):
+        yield "and, or", functools.partial(put, "op", ast.Or() if isinstance(node.op, ast.And) else ast.And())
+    elif isinstance(node, ast.Constant) and type(node.value) in (int, float, bool):
+        yield "constant", functools.partial(
+            put, "value", not node.value if isinstance(node.value, bool) else node.value + 1)
+    elif isinstance(node, (ast.If, ast.IfExp, ast.While)):
+        yield "condition", functools.partial(put, "test", ast.UnaryOp(ast.Not(), node.test))
+    elif isinstance(node, ast.Call) and node.keywords and node.keywords[-1].arg:
+        yield f"without {node.keywords[-1].arg}=", node.keywords.pop
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        yield "sign", functools.partial(put, "op", ast.UAdd())
+    elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and isinstance(node.slice, ast.Name):
+        yield "index dropped", functools.partial(put, "slice", ast.Slice())
+
+
+def mutated(text, number):
+    """The text of a module with its change of that number."""
+    tree = ast.parse(text)
+    changes(tree)[number][2]()
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def passes(copied, tests, longest_s):
+    """Whether test files pass on a copy of the working tree, in a fork of this process."""
+    child = os.fork()
+    if not child:
+        os.setsid()
+        os.chdir(copied)
+        sys.path.insert(0, str(copied))
+        os.environ["PYTHONPATH"] = str(copied)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nowhere, stream)
+        status = pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *(f"tests/{name}" for name in tests)])
+        os._exit(int(status))
+    end = time.monotonic() + longest_s
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status == 0
+        if time.monotonic() > end:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return False
+        time.sleep(0.05)
+
+
+def sample(number, seed, modules):
+    """[(module, number of the change, line, what)], drawn from all mutants of the modules."""
+    everything = [(module, place, line, what) for module in modules
+                  for place, (line, what, _) in enumerate(changes(ast.parse(module.read_text(encoding="utf-8"))))]
+    return random.Random(seed).sample(everything, min(number, len(everything))), len(everything)
+
+
+def tried(chosen, copied):
+    """Yields (module, line, what, whether it was killed) of every mutant; those of one module follow one another."""
+    for module, own in itertools.groupby(sorted(chosen, key=lambda one: one[0]), key=lambda one: one[0]):
+        path, tests = copied / module.relative_to(ROOT), tests_of(module)
+        text, started = module.read_text(encoding="utf-8"), time.monotonic()
+        if not passes(copied, tests, LONGEST_S):
+            raise RuntimeError(f"{module}: {', '.join(tests)} fail without any change, or take {LONGEST_S:.0f} s")
+        longest_s = max(30.0, 10 * (time.monotonic() - started))
+        for _, place, line, what in own:
+            path.write_text(mutated(text, place), encoding="utf-8")
+            yield module, line, what, not passes(copied, tests, longest_s)
+        path.write_text(text, encoding="utf-8")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--number", type=int, default=150, help="of mutants (default: 150)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "mutants.txt")
+    parser.add_argument("modules", nargs="*", type=Path, help="files or folders (default: the rooms of the science)")
+    args = parser.parse_args()
+    places = args.modules or [ROOT / name for name in CORE]
+    modules = [module.resolve() for place in places for module in (sorted(place.glob("[a-z]*.py")) or [place])]
+    chosen, n_all = sample(args.number, args.seed, modules)
+    lines, killed = [], 0
+    with tempfile.TemporaryDirectory() as folder:
+        copied = Path(folder) / "copy"
+        shutil.copytree(ROOT, copied, ignore=shutil.ignore_patterns(".git", ".venv", "runs", "build", "__pycache__"))
+        for count, (module, line, what, dead) in enumerate(tried(chosen, copied), 1):
+            killed += dead
+            if not dead:
+                text = module.read_text(encoding="utf-8").splitlines()[line - 1].strip()
+                lines.append(f"{module.relative_to(ROOT)}:{line}: {what}: {text}")
+                print(lines[-1], flush=True)
+            score = f"{killed} of {count} mutants killed ({killed / count:.0%}); {len(chosen)} drawn of {n_all:,}"
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            args.out.write_text("\n".join([f"{score}, seed {args.seed}", *lines]) + "\n", encoding="utf-8")
+    print(score)
+
+
+if __name__ == "__main__":
+    main()
