@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from acssm_lib.data.datasets import ESC50
-from acssm_lib.fewshot.episodes import episode_seeds, most_shots, sample_episode, shares_source
+from acssm_lib.fewshot.episodes import episode_seeds, most_shots, sample_episode, sample_support, shares_source
 from acssm_lib.files import DataError
 
 LABELS = np.repeat(np.arange(5), 40)
@@ -124,3 +124,11 @@ def test_leakage_on_esc10_is_what_the_specification_says(shared_data, group, lea
         episode = sample_episode(data.labels[members], 5, 5, seed)
         shares.append(shares_source(episode.query, episode.support, sources).mean())
     assert np.mean(shares) == pytest.approx(leak, abs=0.01)
+
+
+def test_as_many_recordings_as_labels_are_enough_where_they_have_to_differ():
+    labels, sources = np.repeat([0, 1], 6), np.tile(["a", "a", "b", "b", "c", "c"], 2)
+    support = sample_support(labels, 2, 3, 0, sources, distinct_sources=True)
+    assert sorted(sources[support]) == ["a", "a", "b", "b", "c", "c"]
+    with pytest.raises(DataError, match="class 0 has 3 recordings, too few for 4"):
+        sample_support(labels, 2, 4, 0, sources, distinct_sources=True)
