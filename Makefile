@@ -84,7 +84,7 @@ tables: $(STAMP)
 	    --set support_sources=spread $(SHORT)
 	mkdir -p $(TABLES)/one && cp -R $(TABLES)/spread/encoders $(TABLES)/one/
 	.venv/bin/acssm $(AT_BEST) $(SPOKEN) --methods $(METHODS),lag-covariance --seeds 0,1,2 --out $(TABLES)/one \
-	    --set support_sources=one $(SHORT)
+	    --set support_sources=one finetuning=false $(SHORT)
 	.venv/bin/acssm $(AT_BEST) $(ESC10) --methods mel-stats,supervised,acoustic-ssm1 --protocol inductive-recording \
 	    --set finetuning=false --out $(TABLES)/inductive
 	$(call keep,esc10,metrics)

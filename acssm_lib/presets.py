@@ -145,14 +145,14 @@ PRESETS = {
         widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1), n_layers=2, d_state=16, dt_min=0.01, dt_max=0.3, dropout=0.05,
         prenorm=True, pooling="mean-std", pool="group", pretrain_epochs=40, pretrain_batch=32, pretrain_lr=2e-3,
         pretrain_warmup=0.2, projection="mlp", d_projection=128, temperature=0.1, views="spectrogram",
-        n_episodes=4, finetune_epochs=5, finetune_batch=32, finetune_crops=20, finetune_stretch=1.0,
+        n_episodes=2, finetune_epochs=5, finetune_batch=32, finetune_crops=20, finetune_stretch=1.0,
         finetune_optimiser="adamw", finetune_lr=3e-3, finetune_encoder_lr=1e-3, test_crops=0, test_views=7,
         logistic_C=0.1,
     ),
 }
 PRESETS["quick"] = dataclasses.replace(  # the same, small: seconds
     PRESETS["best"], name="quick", precision="float32", n_samples=30_225, n_mels=32, widths=(8, 16, 32, 64),
-    pretrain_epochs=20, mel_shift=1.0, finetune_crops=40, test_views=1, n_frozen_episodes=200)
+    pretrain_epochs=20, mel_shift=1.0, n_episodes=4, finetune_crops=40, test_views=1, n_frozen_episodes=200)
 
 _RENAMED = {"quick-best": "quick"}  # presets of earlier versions and their names now; an older quick is no preset now
 _FORMER = {"finetune_redraw": False}  # fields of earlier versions, and the value at which a run is like one of today
