@@ -19,7 +19,7 @@ from acssm_lib.recordings.labels import NO, OPEN, REVIEW, YES, Labels, Places, t
 MAX_CLASSES = 9  # as many as there are keys
 AT_MOST = 50_000_000  # numbers of embeddings that are kept in memory (200 MB): of larger indexes a draw is asked about
 RANGE_DB = 70.0  # of the picture, below its loudest value
-AXES = (0.075, 0.14, 0.985, 0.97)  # left, bottom, right, top of the spectrogram within the picture
+AXES = (0.075, 0.14, 0.97, 0.97)  # left, bottom, right, top of the spectrogram within the picture
 _N = 10  # answers that a forecast looks ahead
 
 
