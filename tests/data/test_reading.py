@@ -123,6 +123,16 @@ def test_sound_behind_the_announced_end_is_named(tmp_path):
     assert kept(tmp_path / "b.wav") == ""
 
 
+def test_a_second_chunk_of_sound_is_named(tmp_path):
+    halves = PCM[:len(PCM) // 2], PCM[len(PCM) // 2:]
+    path = saved(tmp_path / "a.wav", riff(FORMAT, chunk(b"data", halves[0]), TAGS, chunk(b"data", halves[1])))
+    assert "a second chunk of sound, 32,000 bytes, follows the first and is not used" in kept(path, 1.0)
+
+
+def test_a_tag_behind_flac_is_no_damage(tmp_path):
+    assert kept(saved(tmp_path / "a.flac", encoded("FLAC") + b"TAG" + bytes(125))) == ""
+
+
 def test_flac_is_read_to_its_end_whatever_its_header_says(tmp_path):
     def with_samples(n):
         content = encoded("FLAC")

@@ -118,7 +118,7 @@ def _sound(file, size, path, kind, position, announced, block, rate, large):
                 f"{rest:,} bytes behind the {announced:,} that its header announces are no chunk, and are not used; "
                 "if the recording should be longer, its header is wrong",))
         if announced > offset or rest <= 0 or _is_chunks(file, end, size, kind):
-            return Contents(((b"", 0, size),), -1)
+            return Contents(((b"", 0, size),), -1, notes=_more_sound(file, end, size, kind))
     end = _before_tags(file, begin + offset, size, order) if head_bytes == 8 else size
     length = (end - begin - offset) // max(block, 1) * max(block, 1) + offset
     if length <= offset:
@@ -171,6 +171,22 @@ def _is_chunks(file, position, size, kind):
     return position - size <= even
 
 
+def _more_sound(file, position, size, kind):
+    """A sentence in a tuple where a second chunk of sound follows, which no decoder reads; else an empty one."""
+    order, name_bytes, head_bytes, _, even, counts_head, wanted, _ = _CHUNKED[kind]
+    while position + head_bytes <= size:
+        file.seek(position)
+        head = file.read(head_bytes)
+        length = struct.unpack_from(order, head, name_bytes)[0] - (head_bytes if counts_head else 0)
+        if head[:4] == wanted and length > 0:
+            return (f"a second chunk of sound, {length:,} bytes, follows the first and is not used; export the "
+                    "recording again",)
+        if length < 0:
+            break
+        position += head_bytes + length + -length % even
+    return ()
+
+
 def _before_tags(file, begin, size, order):
     """Where the sound ends: before the chunks that end where the file ends, if any do."""
     low = max(begin, size - _TAIL)
@@ -214,7 +230,9 @@ def _flac(file, size):
     if len(head) == 26 and head[4] & 127 == 0:  # the block of the stream's numbers always comes first
         head[21] &= 0xF0
         head[22:26] = bytes(4)
-    return Contents(((bytes(head), len(head), size),), samples or None)
+    file.seek(max(size - 128, 0))
+    end = size - 128 * (file.read(3) == b"TAG")  # an ID3 tag of 128 bytes, at which the decoder would lose its way
+    return Contents(((bytes(head), len(head), end),), samples or None)
 
 
 def _ogg(content, path):
