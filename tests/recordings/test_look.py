@@ -28,7 +28,7 @@ def test_the_demo_card_is_looked_at(demo, capsys):
     before = digest(demo.recordings)
     assert main(["survey", "look", str(demo.folder)]) == 0
     said = capsys.readouterr().out
-    lines = said.splitlines()
+    lines = [line for line in said.splitlines() if not line.startswith("  ")]  # a slow machine says how far it is
     assert lines[0].startswith("error") and "truncated" in lines[0]  # the worst first
     assert sum("its clock says 1970-01-01" in line for line in lines) == 4
     assert "its channels are opposed" in said and "at 384 kHz mono" in said and "2024-05-14" in said
