@@ -125,6 +125,16 @@ def test_exercises_have_a_stub_a_check_and_a_folded_answer_that_is_right(name):
         assert "checks.attempt(" in source(check) and "checks.attempt(" in source(answer)
 
 
+@each_page
+def test_a_copy_without_answers_names_nothing_that_an_answer_defines(name):
+    trees = {place: ast.parse(re.sub(r"(?m)^[%!].*", "", source(cell))) for place, cell in enumerate(code_cells(name))}
+    answers = {place for place, cell in enumerate(code_cells(name)) if "solution" in tags(cell)}
+    defined = [{node.name for node in trees[place].body if isinstance(node, ast.FunctionDef)} for place in answers]
+    used = {node.id for place, tree in trees.items() if place not in answers for node in ast.walk(tree)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    assert not used & set().union(*defined)
+
+
 def test_a_wrong_stored_number_makes_the_replay_fail(tmp_path):
     page = json.loads((ROOT / "notebooks/01_audio_preprocessing.ipynb").read_text(encoding="utf-8"))
     for cell in page["cells"]:
