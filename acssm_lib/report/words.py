@@ -226,7 +226,7 @@ def _not_measured(block, blocks):
     if own:
         lines.append(f"Not run: {', '.join(own)}.")
     if loaded:
-        lines.append(f"Not run, as they need downloaded weights: {', '.join(loaded)}.")
+        lines.append(f"Not run, as they need weights that are downloaded or come with an extra: {', '.join(loaded)}.")
     for readout, name in READOUTS.items():
         table = block.tables.get(readout)
         there = set() if table is None else set(table["method"])

@@ -72,8 +72,8 @@ def test_one_group_and_one_seed_is_judged_over_its_draws(synthetic_records):
 def test_what_was_not_measured_is_said(synthetic_records):
     text = written(synthetic_records(("G1", "G2"), ("supervised", "acoustic-ssm1")))
     assert "Not run: mel-stats, lag-covariance, adapted-cnn, matched-cnn, kernel-zeroed, mt-slvr, acoustic-ssm2" in text
-    assert ("Not run, as they need downloaded weights: byol-a, byol-a-adapted, mn04, mn04-adapted, tera, "
-            "mockingjay, wav2vec2, hubert.") in text
+    assert ("Not run, as they need weights that are downloaded or come with an extra: byol-a, byol-a-adapted, mn04, "
+            "mn04-adapted, tera, mockingjay, wav2vec2, hubert, birdnet, wakeword, resemblyzer.") in text
     assert "Protocol not run: inductive-clip, inductive-recording." in text
     assert "Labelled clips per episode: 25 for training, 0 for choosing anything." in text
     assert "Query clips were in the pre-training pool, without labels, for acoustic-ssm1." in text
