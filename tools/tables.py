@@ -21,6 +21,7 @@ from acssm_lib.names import EMBEDDER_NAMES, STATISTICS
 from acssm_lib.presets import PRESETS, Preset
 from acssm_lib.report.claims import conclusion
 from acssm_lib.report.markdown import plus_minus
+from acssm_lib.report.page import CLAIMS, verdicts
 from acssm_lib.report.readings import method_rank, read_runs
 from acssm_lib.report.tables import average_differences, average_table, comparison_table, paired_differences
 
@@ -85,6 +86,13 @@ def demo_differences():
                      f"± {100 * own.half:.1f}", conclusion(row.method, row.baseline, min(row.low, own.low),
                                                            max(row.high, own.high))])
     return markdown(["difference", "readout", "points, over seeds", "over draws", "what both intervals show"], rows)
+
+
+def demo_sentences():
+    """The demo's three sentences, with intervals over the seeds."""
+    pairs = [pair for claim in CLAIMS.values() for pair in claim]
+    found = verdicts(average_differences(records("metrics/synthetic-phrases"), pairs))
+    return [f"{number}. {sentence}" for number, (sentence, _) in enumerate(found, 1)]
 
 
 def frogs():
@@ -320,7 +328,7 @@ def methods():
 
 TABLES = {
     "methods": methods, "settings": settings,
-    "demo": demo, "demo-differences": demo_differences,
+    "demo": demo, "demo-differences": demo_differences, "demo-sentences": demo_sentences,
     "frogs": frogs, "frogs-differences": frogs_differences, "frogs-loss": frogs_loss,
     "esc10": lambda: full(records("metrics/esc50")),
     "esc10-differences": lambda: differences(records("metrics/esc50")),
@@ -352,7 +360,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m tools.tables", description="Make the tables of docs/ again.")
     parser.add_argument("--check", action="store_true", help="write nothing, name the pages that would change")
     args, changed = parser.parse_args(argv), 0
-    for page in sorted((ROOT / "docs").glob("*.md")):
+    for page in (*sorted((ROOT / "docs").glob("*.md")), *ROOT.glob("README.md")):
         text = page.read_text(encoding="utf-8")
         new = renewed(text)
         if new != text:
