@@ -219,10 +219,13 @@ class EmbeddingPanel(Panel):
         }, 538, 432)
         self.scatter.observe(lambda change: self.change("selected", change["new"]), "selected")
         heard = widgets.HBox([widgets.Label("hear"), self.controls["playing"], self.audio],
-                             layout=widgets.Layout(align_items="center"))
-        clip = widgets.VBox([self.image, heard, self.label], layout=widgets.Layout(width="546px", flex="none"))
-        self.audio.layout.width = "250px"
-        both = widgets.HBox([self.scatter, clip], layout=widgets.Layout(flex_flow="row wrap"))
+                             layout=widgets.Layout(align_items="center", flex_flow="row wrap"))
+        # Map and clip shrink together and never wrap: what a click changes is seen where one clicks.
+        clip = widgets.VBox([self.image, heard, self.label], layout=widgets.Layout(
+            flex="1 1 0", min_width="0", max_width="546px"))
+        self.image.layout = widgets.Layout(width="100%", height="auto")
+        self.audio.layout = widgets.Layout(flex="1 1 130px", width="auto", min_width="110px", max_width="300px")
+        both = widgets.HBox([self.scatter, clip], layout=widgets.Layout(flex_flow="row nowrap"))
         self.children = [self.arrange(), both]
 
     def arrange(self):

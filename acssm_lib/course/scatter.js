@@ -54,7 +54,7 @@ function render({ model, el }) {
     const x = (event.clientX - box.left) * WIDTH / box.width, y = (event.clientY - box.top) * HEIGHT / box.height;
     const away = places.map((place) => Math.hypot(place[0] - x, place[1] - y));
     const i = away.indexOf(Math.min(...away));
-    if (away[i] > 12) return;
+    if (away[i] * box.width / WIDTH > 12) return;  // pixels of the screen, however small the map is drawn
     focus(i);
     select(i);
   });

@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import nbformat
 import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -110,8 +111,27 @@ def lab(tmp_path_factory):
     text = page.read_text(encoding="utf-8").replace("memory_steps = 200", "memory_steps = 20")
     page.write_text(text, encoding="utf-8")
     root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with server(folder, "jupyterlab", "--ip=127.0.0.1", "--ServerApp.token=course", *root) as base:
+    with server(folder, "jupyterlab", "--ip=127.0.0.1", "--ServerApp.token=course",
+                "--LabApp.expose_app_in_browser=True", *root) as base:
         yield base
+
+
+MADE = """import numpy as np
+from acssm_lib.course.explore_embedding import EmbeddingPanel, EmbeddingState
+place = np.random.default_rng(0).normal(size=(40, 8)) + 6 * np.eye(8)[np.arange(40) % 4]
+state = EmbeddingState({"after": place, "before": place[::-1] ** 2}, np.arange(40) % 4, list("abcd"), ["s"] * 40,
+                       [f"clip {i}" for i in range(40)], lambda i: 0.3 * np.sin(np.arange(8000) * (i + 9) / 60), 8000)
+EmbeddingPanel(state)"""
+
+
+@pytest.fixture(scope="module")
+def made(lab, tmp_path_factory):
+    """A page with nothing but an explorer of made clips, beside the others."""
+    folder = max(tmp_path_factory.getbasetemp().glob("lab*"), key=os.path.getmtime)
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(MADE)], metadata={
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}})
+    nbformat.write(page, folder / "notebooks/made.ipynb")
+    return "made"
 
 
 def run_all(page, base, name):
@@ -186,10 +206,11 @@ def test_turning_the_step_size_changes_kernel_and_sound(page, lab):
     keep(page.locator(".t-panel"), "panel_kernel")
 
 
-def click_a_point(page, number):
+def click_a_point(page, number, scroll=True):
     """Click a clip of the explorer: its picture, its name and its sound must come."""
     image = page.locator(".t-image")
-    image.scroll_into_view_if_needed()
+    if scroll:
+        image.scroll_into_view_if_needed()
     before, caption = image.screenshot(), page.locator(".t-label").inner_text()
     circle = page.locator(f".t-scatter circle[data-i='{number}']")
     name = circle.locator("title").text_content()
@@ -210,6 +231,52 @@ def test_clicking_a_point_of_the_map_plays_and_shows_that_clip(page, lab):
     changed(page, page.locator(".t-scatter"), before)
     page.locator(".t-colour select").select_option("class")
     keep(page.locator(".t-panel"), "panel_embedding")
+
+
+def assert_in_view(page, name):
+    """Map, picture, player and text of the explorer stand beside each other within a small screen, at three sizes."""
+    for width, height in (1366, 768), (1280, 800), (900, 768):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(700)  # the page settles
+        page.locator(".t-scatter").evaluate("element => element.scrollIntoView({block: 'start'})")
+        click_a_point(page, width % 7, scroll=False)
+        if os.environ.get("ACSSM_SCREENSHOTS"):
+            page.screenshot(path=Path(os.environ["ACSSM_SCREENSHOTS"]) / f"{name}_{width}.png")
+        scatter, *clip = (page.locator(f".t-{part}").bounding_box() for part in ("scatter", "image", "audio", "label"))
+        assert scatter["x"] >= 0 and scatter["y"] > -1 and scatter["width"] > 250
+        for box in clip:
+            assert box["x"] >= scatter["x"] + scatter["width"] and box["y"] > -1, (width, box)
+            assert box["x"] + box["width"] <= width and box["y"] + box["height"] <= height, (width, box)
+
+
+def test_what_a_click_changes_is_in_view_where_one_clicks(page, lab, made):
+    run_all(page, lab, made)
+    page.keyboard.press("Control+b")  # the list of files makes room
+    assert_in_view(page, "explorer")
+    page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
+    assert_in_view(page, "explorer_dark")
+    for part in (".t-scatter", ".t-image"):  # a sheet with a frame
+        style = page.locator(part).evaluate(
+            "element => [getComputedStyle(element).backgroundColor, getComputedStyle(element).borderTopWidth]")
+        assert style == ["rgb(255, 255, 255)", "1px"]
+
+
+def test_the_explorer_works_by_keyboard_alone(page, lab, made):
+    run_all(page, lab, made)
+    page.locator(".t-colour select").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.dataset.i") == "0"
+    page.keyboard.press("ArrowDown")
+    chosen = page.evaluate("document.activeElement.dataset.i")
+    assert chosen != "0"
+    page.keyboard.press("Enter")
+    page.wait_for_function("i => document.querySelector('.t-label').innerText.startsWith(`clip ${i}:`)", arg=chosen)
+    for _ in range(2):  # over the button of the clip itself to that of its first neighbour
+        page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    page.wait_for_function("document.querySelector('.t-label').innerText.includes('You hear neighbour 1')")
+    assert page.locator(".jp-Cell").count() == 1  # no key went to the page
 
 
 def test_the_explorer_works_as_a_page_of_voila(page, tmp_path):
