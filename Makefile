@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both create the environment in .venv the first time.
-.PHONY: thesis demo survey test test-browser lint mutants lab notebooks student tables docs-tables figures bench scaling grade lock clean
+.PHONY: thesis demo survey test test-browser lint mutants lab notebooks student tables docs-tables figures bench scaling grade site lock clean
 PYTHON ?= python3
 RUNS ?= runs/demo
 # The stamp's name changes with the requirements, so a second call installs nothing and an edited pin installs again.
@@ -67,6 +67,14 @@ $(STAMP):
 	fi
 	@rm -f .venv/.stamp-*
 	@touch $@
+
+# The course as pages to read without a kernel, in build/site; nothing is executed, a dead link ends it. Half a minute of
+# one core, and more for installing: the workflow `site` builds it, .ci/run does not.
+site: $(STAMP)
+	@.venv/bin/python -c "import myst_nb, sphinx_book_theme, latex2mathml" 2>/dev/null || \
+	    $$(command -v uv >/dev/null && echo uv pip install --python .venv/bin/python || echo .venv/bin/python -m pip install) \
+	        -q -e '.[site]' -c constraints.txt
+	.venv/bin/python -m tools.site build/site
 
 # The records of docs/results.md, from scratch: every method that needs no download with preset best, three seeds, on
 # ESC-10 and on spoken digits (labels from one speaker, then from five), then one seed of ESC-10 with the queries kept out

@@ -2,7 +2,7 @@
 
 Symbols: p, q class probabilities of a clip by logistic regression on either embedding; w weight, 0 to 1.
 
-    answer   softmax(w log p + (1 - w) log q)
+    answer = softmax(w log p + (1 - w) log q)
 
 w is the one under which labelled clips are best told when they are left out: one clip of each class at a time, the
 regressions learned from the others.
