@@ -286,3 +286,4 @@ def test_the_explorer_works_as_a_page_of_voila(page, tmp_path):
         page.wait_for_selector(".t-scatter circle", timeout=4 * MINUTE)
         name, caption = click_a_point(page, 5)
         assert name.split(",")[0] in caption
+        assert_in_view(page, "explorer_voila")
