@@ -33,8 +33,9 @@ lint: $(STAMP)
 	.venv/bin/python -m tools.notebooks check $(PAGES)
 
 # The widgets in headless Chromium; skips, and says how to get one, where there is none.
+BROWSER ?=
 test-browser: $(STAMP)
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m browser -rs tests/course/test_browser.py tests/recordings/test_listening_browser.py
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m browser -rs $(BROWSER) tests/course/test_browser.py tests/recordings/test_listening_browser.py
 
 # Breaks the science in 150 places, one at a time, and counts how many its tests notice; an hour or two.
 mutants: $(STAMP)
