@@ -200,8 +200,9 @@ def _page(survey, index, made, cells, notes, rates, listened):
                    for cell in cells)
     return f"""<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><title>Species of {html.escape(survey.folder.resolve().name)}</title>
-<style>body{{font:15px/1.5 sans-serif;max-width:1000px;margin:2em auto;padding:0 1em}}table{{border-collapse:collapse}}
-td,th{{border:1px solid #ccc;padding:3px 8px;text-align:right}}td:nth-child(-n+3){{text-align:left}}
+<style>body{{font:15px/1.5 sans-serif;max-width:1200px;margin:2em auto;padding:0 1em}}table{{border-collapse:collapse}}
+td,th{{border:1px solid #ccc;padding:3px 8px;text-align:right;white-space:nowrap}}
+td:nth-child(-n+3){{text-align:left}}
 img{{max-width:100%}}</style>
 <h1>Species of {html.escape(survey.folder.resolve().name)}</h1>
 <p>{len(index.files)} recordings, {hours:.2f} hours; times of day cover {listened.sum():.2f} of them. Windows of
