@@ -70,7 +70,7 @@ $(STAMP):
 	@touch $@
 
 # The course as pages to read without a kernel, in build/site; nothing is executed, a dead link ends it. Half a minute of
-# one core, and more for installing: the workflow `site` builds it, .ci/run does not.
+# one core, and more for installing: the workflow `site` and .ci/run build it.
 site: $(STAMP)
 	@.venv/bin/python -c "import myst_nb, sphinx_book_theme, latex2mathml" 2>/dev/null || \
 	    $$(command -v uv >/dev/null && echo uv pip install --python .venv/bin/python || echo .venv/bin/python -m pip install) \
