@@ -1,6 +1,7 @@
 """The course as pages: whole, executed, true, and in step with the library."""
 
 import ast
+import dis
 import json
 import os
 import re
@@ -59,8 +60,35 @@ def test_code_fits_a_laptop_screen(name):
 @each_page
 def test_what_a_reader_compares_with_does_not_fold_away_with_the_section_before_it(name):
     text = "\n".join(source(cell) for cell in PAGES[name] if cell["cell_type"] == "markdown")
-    folded = re.split(r"(?m)^### Aside: ", text)[1:]
+    folded = re.split(r"(?m)^#+ Aside: ", text)[1:]
     assert not [part for part in folded if "What you should see" in re.split(r"(?m)^#{1,3} ", part)[0]]
+
+
+def names(cell):
+    """(global names that a cell sets, global names that it or a function in it reads)."""
+    module = compile(re.sub(r"(?m)^[%!].*", "", source(cell)), cell["id"], "exec")
+    codes = [module]
+    for code in codes:
+        codes += [constant for constant in code.co_consts if hasattr(constant, "co_code")]
+    made = {one.argval for one in dis.get_instructions(module) if one.opname == "STORE_NAME"}
+    return made, {one.argval for code in codes for one in dis.get_instructions(code)
+                  if one.opname in ("LOAD_NAME", "LOAD_GLOBAL")}
+
+
+@each_page
+def test_who_skips_an_aside_misses_nothing_that_the_page_needs_later(name):
+    folded, thread, aside = 0, set(), set()
+    for cell in PAGES[name]:
+        heading = re.match(r"(#+) ", source(cell)) if cell["cell_type"] == "markdown" else None
+        if heading and (not folded or len(heading[1]) <= folded):
+            folded = len(heading[1]) if cell["metadata"].get("jp-MarkdownHeadingCollapsed") else 0
+        if cell["cell_type"] == "code":
+            made, read = names(cell)
+            if folded:
+                aside |= made
+            else:
+                assert not (read - made - thread) & aside, cell["id"]
+                thread |= made
 
 
 @each_page
@@ -170,6 +198,13 @@ def test_a_public_name_is_taught_where_it_says(module):
         named = any(re.search(rf"\b{name}\b", words) for cell in PAGES[place[1]] for words in (
             [source(cell)] if cell["cell_type"] == "code" else re.findall(r"(?s)```.*?```|`[^`]+`", source(cell))))
         assert named, f"{module.name}: {place[1]} does not show {name}"
+
+
+@each_page
+def test_files_that_a_page_names_are_there(name):
+    text = "\n".join(source(cell) for cell in PAGES[name] if cell["cell_type"] == "markdown")
+    for path in re.findall(r"`((?:acssm_lib|benchmarks|docs|figures|notebooks|tests|tools)/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), path
 
 
 def headings(text):
