@@ -1,12 +1,14 @@
 """Fixtures shared by the tests."""
 
 import dataclasses
+import functools
 import hashlib
 import http.server
 import threading
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbval.kernel
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from published import small
 
 from acssm_lib import fetch
 from acssm_lib.data.clips import Clips
+from tools.notebooks import with_a_kernel
 
 # Files that take longest: started first, so that no process is alone with one in the end.
 LONGEST = ("06_ablation_comparison.ipynb", "04_contrastive_pretraining.ipynb", "05_few_shot_finetuning.ipynb",
@@ -27,6 +30,10 @@ def pytest_collection_modifyitems(items):
     """The longest files first; the others, and the tests of a file, in their order."""
     place = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+# The pages are replayed several at once, and a kernel may lose its ports to another.
+nbval.kernel.start_new_kernel = functools.partial(with_a_kernel, nbval.kernel.start_new_kernel)
 
 
 @pytest.fixture(autouse=True)

@@ -20,10 +20,43 @@ from PIL import Image
 
 from acssm_lib.files import write_text
 
+KERNEL_TRIES = 3  # starts of a kernel that never answers
 WORDS_PER_MINUTE = 150  # read aloud
 TIME = re.compile(r"\n\n\*About \d+ minutes: \d+ of text, (\d+) of running.*\*$")
 # What a widget leaves in a file shows as an error where no kernel runs; its text stays, and says to run the cell.
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def with_a_kernel(start, *given, **named):
+    """Call what starts a kernel, once more where the kernel never answered.
+
+    A kernel is told its ports before it opens them: of two that start at once, one may find them taken.
+    """
+    for left in range(KERNEL_TRIES - 1, -1, -1):
+        try:
+            return start(*given, **named)
+        except RuntimeError as error:  # one that dies at work, later, says "Kernel died"
+            if not left or "before replying" not in str(error):
+                raise
+
+
+def run(path, out=None, parameters=None):
+    """Run a notebook from its own folder.
+
+    Args:
+        out: file to write, also where a cell raises; None writes nothing.
+        parameters: values put after the cell tagged "parameters".
+    Returns:
+        the executed notebook.
+    Raises:
+        papermill.PapermillExecutionError: a cell raised.
+    """
+    import papermill  # here: writing the student edition does without
+    from traitlets.config import Config
+
+    quiet = Config({"KernelManager": {"transport_encryption": "auto"}})  # no warning about sockets of this machine
+    return with_a_kernel(papermill.execute_notebook, str(path), out and str(out), parameters, kernel_name="python3",
+                         progress_bar=False, cwd=str(Path(path).parent), coalesce_streams=True, config=quiet)
 
 
 def execute(path):
@@ -35,13 +68,8 @@ def execute(path):
         papermill.PapermillExecutionError: a cell raised; the file is left as it was.
     Taught in: 08_reproduce_group.
     """
-    import papermill  # here: writing the student edition does without
-    from traitlets.config import Config
-
     path, started = Path(path), time.monotonic()
-    quiet = Config({"KernelManager": {"transport_encryption": "auto"}})  # no warning about sockets of this machine
-    done = papermill.execute_notebook(str(path), None, kernel_name="python3", progress_bar=False, cwd=str(path.parent),
-                                      coalesce_streams=True, config=quiet)
+    done = run(path)
     source = nbformat.read(path, as_version=4)
     done.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
                      "language_info": {"name": "python"}}

@@ -55,6 +55,23 @@ def test_a_notebook_that_raises_is_left_as_it_was(tmp_path):
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_kernel_that_never_answered_is_started_again_and_one_that_died_at_work_is_not():
+    ends = ["Kernel died before replying to kernel_info", "Kernel died before replying to kernel_info", "Kernel died"]
+
+    def start(page, port=0):
+        if ends:
+            raise RuntimeError(ends.pop(0))
+        return page, port
+
+    with pytest.raises(RuntimeError, match="^Kernel died$"):
+        notebooks.with_a_kernel(start, "page")
+    assert notebooks.with_a_kernel(start, "page", port=7) == ("page", 7)
+    ends += ["Kernel died before replying to kernel_info"] * notebooks.KERNEL_TRIES
+    with pytest.raises(RuntimeError, match="before replying"):
+        notebooks.with_a_kernel(start, "page")
+    assert ends == []
+
+
 def test_students_get_the_exercise_and_not_the_answer(tmp_path, capsys):
     pages, copies = tmp_path / "pages", tmp_path / "copies"
     pages.mkdir()
