@@ -202,7 +202,8 @@ def main(argv=None):
     student = commands.add_parser("student", help="write copies without solutions")
     student.add_argument("notebooks")
     student.add_argument("out")
-    commands.add_parser("check", help="say what keeps them from being committed").add_argument("paths", nargs="+")
+    commands.add_parser("check", help="say what keeps them from being committed (default: all)").add_argument(
+        "paths", nargs="*", default=sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("[0-9]*.ipynb")))
     commands.add_parser("times", help="write how long they take to read").add_argument("paths", nargs="+")
     args = parser.parse_args(argv)
     if args.command == "times":
