@@ -96,9 +96,10 @@ class Preset:
     finetune_batch: int = 4  # crops; C
     finetune_crops: int = 10  # equally spaced crops per labelled clip; [19]
     finetune_stretch: float = 1.25  # as max_stretch, for the labelled clips; [19]
+    finetune_head: str = "mlp"  # three layers from random weights (C), or "logistic": one, from the frozen readout; O
     finetune_optimiser: str = "sgd"  # "sgd" (P) or "adamw"
     finetune_lr: float = 0.006  # P
-    finetune_encoder_lr: float | None = None  # None: as finetune_lr, as published; O in best
+    finetune_encoder_lr: float | None = None  # None: as finetune_lr, as published; O in quick
     finetune_ssm_lr: float = 0.001  # upper limit for log_dt, log_A_real, A_imag; C
     finetune_weight_decay: float = 1e-3  # C
     head_width: int = 128  # C
@@ -146,13 +147,14 @@ PRESETS = {
         prenorm=True, pooling="mean-std", pool="group", pretrain_epochs=40, pretrain_batch=32, pretrain_lr=2e-3,
         pretrain_warmup=0.2, projection="mlp", d_projection=128, temperature=0.1, views="spectrogram",
         n_episodes=2, finetune_epochs=5, finetune_batch=32, finetune_crops=20, finetune_stretch=1.0,
-        finetune_optimiser="adamw", finetune_lr=3e-3, finetune_encoder_lr=1e-3, test_crops=0, test_views=7,
+        finetune_head="logistic", finetune_optimiser="adamw", finetune_lr=1e-4, test_crops=0, test_views=7,
         logistic_C=0.1,
     ),
 }
-PRESETS["quick"] = dataclasses.replace(  # the same, small: seconds
+PRESETS["quick"] = dataclasses.replace(  # the same, small: seconds; what it learned is worth less, so more is changed
     PRESETS["best"], name="quick", precision="float32", n_samples=30_225, n_mels=32, widths=(8, 16, 32, 64),
-    pretrain_epochs=20, mel_shift=1.0, n_episodes=4, finetune_crops=40, test_views=1, n_frozen_episodes=200)
+    pretrain_epochs=20, mel_shift=1.0, n_episodes=4, finetune_crops=40, finetune_head="mlp", finetune_lr=3e-3,
+    finetune_encoder_lr=1e-3, test_views=1, n_frozen_episodes=200)
 
 _RENAMED = {"quick-best": "quick"}  # presets of earlier versions and their names now; an older quick is no preset now
 _FORMER = {"finetune_redraw": False}  # fields of earlier versions, and the value at which a run is like one of today
@@ -171,6 +173,7 @@ _CHOICES = {
     "pooling": ("mean", "mean-std", "products"),
     "views": ("pair", "segments", "spectrogram"),
     "negatives": ("all", "other-sources", "same-source"),
+    "finetune_head": ("mlp", "logistic"),
     "finetune_optimiser": ("sgd", "adamw"),
 }
 

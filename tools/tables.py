@@ -268,6 +268,15 @@ def ablation():
     return markdown(["variant", *groups, "difference, mean (points)"], rows)
 
 
+def finetuning():
+    """Ways to fine-tune one encoder, beside its frozen readout."""
+    with (FIGURES / "research_log_finetuning.csv").open(encoding="utf-8") as file:
+        rows = [[" ".join(f"`{word}`" for word in row["changed"].split()) if "=" in row["changed"] else row["changed"],
+                 f"{100 * float(row['accuracy']):.1f}", f"{100 * float(row['deviation']):.1f}"]
+                for row in csv.DictReader(file)]
+    return markdown(["acoustic-ssm1, ESC-10, E2", "unshared queries", "deviation over draws"], rows)
+
+
 def speed():
     """The table of ``make bench`` and where it was measured."""
     stored = json.loads((FIGURES / "bench.json").read_text(encoding="utf-8"))

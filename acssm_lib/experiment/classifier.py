@@ -4,7 +4,6 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -18,7 +17,7 @@ from acssm_lib.fewshot.embedding import CropFeatures, embed, over_test_crops
 from acssm_lib.fewshot.episodes import episode_seeds
 from acssm_lib.fewshot.evaluation import draw_file
 from acssm_lib.fewshot.finetuning import Classifier, finetune
-from acssm_lib.fewshot.readout import logistic_regression
+from acssm_lib.fewshot.readout import fitted_logistic
 from acssm_lib.files import DataError, write_atomically
 from acssm_lib.model.base import Encoder, summary
 from acssm_lib.names import EMBEDDER_NAMES, STATISTICS
@@ -103,11 +102,9 @@ def classifier_of(method, encoder, data, split, config, seed, *, checkpoint=None
                          progress=False)
         return RunClassifier(method, "finetuned", data.classes, config, tuned.encoder, tuned.head, names)
     points = _embedding(encoder, data.clips, support, config)
-    regression = logistic_regression(1.0 if encoder is None else config.logistic_C)  # as in ``measure``
-    scale, regression = regression.fit(points.numpy(), labels).named_steps.values()
-    weight = regression.coef_ / scale.scale_  # on the embedding as it comes
-    weight, bias = (torch.as_tensor(np.concatenate([0 * value, value]) if len(data.classes) == 2 else value)
-                    for value in (weight, regression.intercept_ - weight @ scale.mean_))  # of two classes it has one
+    mean, scale, weight, bias = fitted_logistic(points, labels, 1.0 if encoder is None else config.logistic_C)
+    weight = weight / scale  # on the embedding as it comes
+    weight, bias = torch.as_tensor(weight), torch.as_tensor(bias - weight @ mean)  # as in ``measure``
     head = nn.Linear(*weight.shape[::-1], dtype=torch.float64).requires_grad_(False)
     head.load_state_dict({"weight": weight, "bias": bias})
     return RunClassifier(method, "logistic", data.classes, config, encoder, head, names)
@@ -162,7 +159,8 @@ def load_classifier(path, *, weights=None, device=None):
         encoder.load_state_dict(kept["encoder"], strict=not kept["weights"])
         encoder.to(device).eval()
     if kept["readout"] == "finetuned":
-        head = Classifier(encoder, len(kept["classes"]), config.head_width, config.head_dropout).head.to(device).eval()
+        head = Classifier(encoder, len(kept["classes"]), config.head_width, config.head_dropout,
+                          config.finetune_head).head.to(device).eval()
     else:
         head = nn.Linear(*kept["head"]["weight"].shape[::-1], dtype=torch.float64)
     head.load_state_dict(kept["head"])

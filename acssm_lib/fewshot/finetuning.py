@@ -9,24 +9,25 @@ from torch import nn
 from torch.nn import functional as F
 
 from acssm_lib.data.clips import even_crops, random_stretch
-from acssm_lib.fewshot.embedding import CropFeatures, over_test_crops
+from acssm_lib.fewshot.embedding import CropFeatures, embed, over_test_crops
+from acssm_lib.fewshot.readout import LinearHead
 from acssm_lib.model.base import Encoder, embedding_width, summary
 from acssm_lib.presets import Preset
 from acssm_lib.training import cosine_factor, parameter_groups, pick_device, seeded, train, weights_digest
 
 
 class Classifier(nn.Module):
-    """Encoder, then the three-layer head of the authors' code (the paper says two layers).
+    """Encoder, then a head: "mlp", the three layers of the authors' code (the paper says two), or "logistic", one.
 
     Shapes:
         spectrograms (batch, 3, n_mels, frames) -> logits (batch, n_way).
     Taught in: 05_few_shot_finetuning.
     """
 
-    def __init__(self, encoder, n_way, head_width=128, head_dropout=0.1):
+    def __init__(self, encoder, n_way, head_width=128, head_dropout=0.1, head="mlp"):
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Sequential(
+        self.head = LinearHead(embedding_width(encoder), n_way) if head == "logistic" else nn.Sequential(
             nn.Linear(embedding_width(encoder), head_width), nn.Dropout(head_dropout), nn.ReLU(),
             nn.Linear(head_width, head_width), nn.Dropout(head_dropout), nn.ReLU(),
             nn.Linear(head_width, n_way))
@@ -40,6 +41,8 @@ def finetune(encoder: Encoder, clips, indices, labels, config: Preset, seed: int
     """Train a classifier on the labelled clips; the whole network learns, batch norm in training mode.
 
     Every labelled clip gives ``finetune_crops`` crops, cut once as published: one stretch per clip, equally spaced.
+    With ``finetune_head="logistic"`` it starts as the logistic regression on the frozen encoder, so that what the
+    encoder learned is not undone while a random head finds its way (Kumar et al. 2022).
 
     Args:
         encoder: left as it is; the classifier holds a copy.
@@ -59,7 +62,10 @@ def finetune(encoder: Encoder, clips, indices, labels, config: Preset, seed: int
     indices, labels = torch.as_tensor(indices), torch.as_tensor(labels, device=device)
     n_way = int(labels.max()) + 1
     with seeded(seed):
-        classifier = Classifier(copy.deepcopy(encoder), n_way, config.head_width, config.head_dropout)
+        classifier = Classifier(copy.deepcopy(encoder), n_way, config.head_width, config.head_dropout,
+                                config.finetune_head)
+    if config.finetune_head == "logistic":
+        classifier.head.fit(embed(encoder, clips, indices, config), labels.cpu(), config.logistic_C)
     identity = _identity(encoder, clips, indices, labels, config, seed) if checkpoint else None
     classifier.to(device).train()
     generator = torch.Generator().manual_seed(seed)

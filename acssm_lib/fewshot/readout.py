@@ -5,6 +5,8 @@ classes are learners for ``fewshot.evaluate``.
 """
 
 import numpy as np
+import torch
+from torch import nn
 
 
 def logistic_regression(C=1.0):
@@ -24,6 +26,41 @@ def logistic_regression(C=1.0):
     from sklearn.preprocessing import StandardScaler
 
     return make_pipeline(StandardScaler(), LogisticRegression(C=C, solver="newton-cg", tol=1e-6))
+
+
+def fitted_logistic(points, labels, C):
+    """Numbers of a fitted ``logistic_regression``: mean and scale (d,), weight (n_way, d), bias (n_way,)."""
+    scaler, regression = logistic_regression(C).fit(np.asarray(points, dtype=float), labels).named_steps.values()
+    weight, bias = regression.coef_, regression.intercept_
+    if len(weight) == 1:  # two classes: one logit, that of the second
+        weight, bias = (np.concatenate([0 * value, value]) for value in (weight, bias))
+    return scaler.mean_, scaler.scale_, weight, bias
+
+
+class LinearHead(nn.Module):
+    """What a logistic regression answers, as a layer that can learn on: points (batch, d) -> logits (batch, n_way).
+
+    Coordinates are standardised as they were for the regression, so that all learn at one pace.
+
+    Taught in: 05_few_shot_finetuning.
+    """
+
+    def __init__(self, d, n_way):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(d))
+        self.register_buffer("scale", torch.ones(d))
+        self.linear = nn.Linear(d, n_way)
+
+    def forward(self, points):
+        return self.linear((points - self.mean) / self.scale)
+
+    @torch.no_grad()
+    def fit(self, points, labels, C):
+        """Take on the answers of ``logistic_regression(C)``, fitted to points (clips, d) and labels (clips,)."""
+        ours = (self.mean, self.scale, self.linear.weight, self.linear.bias)
+        for mine, value in zip(ours, fitted_logistic(points, labels, C), strict=True):
+            mine.copy_(torch.as_tensor(value))
+        return self
 
 
 class LogisticReadout:

@@ -41,10 +41,11 @@ def without_seconds(record):
     return record
 
 
-@pytest.mark.parametrize("method, finetuning, files", [
-    ("acoustic-ssm1", True, {"encoder.pt"}), ("acoustic-ssm1", False, {"encoder.pt"}), ("mel-stats", True, set())])
-def test_a_run_leaves_its_record_and_a_classifier_that_is_its_first_draw(config, tmp_path, method, finetuning, files):
-    config = dataclasses.replace(config, finetuning=finetuning)
+@pytest.mark.parametrize("method, changes, files", [
+    ("acoustic-ssm1", {}, {"encoder.pt"}), ("acoustic-ssm1", {"finetune_head": "logistic"}, {"encoder.pt"}),
+    ("acoustic-ssm1", {"finetuning": False}, {"encoder.pt"}), ("mel-stats", {}, set())])
+def test_a_run_leaves_its_record_and_a_classifier_that_is_its_first_draw(config, tmp_path, method, changes, files):
+    config = dataclasses.replace(config, **changes)
     record = carried_out(method, config, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} - {"encoders"} == {"metrics.json", "classifier.pt"} | files
     assert json.loads((tmp_path / "metrics.json").read_text()) == json.loads(json.dumps(record))

@@ -14,6 +14,7 @@ from acssm_lib.fewshot.episodes import Episode
 from acssm_lib.fewshot.evaluation import _score, evaluate
 from acssm_lib.fewshot.finetuning import Classifier, FineTuning, finetune, predict
 from acssm_lib.fewshot.protocols import Split
+from acssm_lib.fewshot.readout import LogisticReadout
 from acssm_lib.model.encoder import AcousticSSM
 from acssm_lib.names import EMBEDDER_NAMES
 from acssm_lib.presets import preset
@@ -45,6 +46,24 @@ def test_finetuning_learns_tones_and_leaves_the_encoder_alone(bank, tiny, optimi
     classifier = finetune(encoder, bank, np.arange(12), LABELS, config, 0, progress=False)
     assert (predict(classifier, bank, np.arange(12), config).argmax(1).numpy() == LABELS).mean() >= 0.9
     assert all(torch.equal(value, before[key]) for key, value in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize("n_way", [2, 3])
+def test_a_logistic_head_starts_as_the_frozen_readout_and_learns_from_there(bank, tiny, n_way):
+    config = dataclasses.replace(tiny, finetune_head="logistic", logistic_C=0.3, finetune_optimiser="adamw",
+                                 finetune_encoder_lr=None, test_crops=1)
+    encoder, support, asked = build(config), np.arange(0, 4 * n_way, 2), np.arange(1, 12, 2)
+
+    def answers(**changes):
+        tuned = finetune(encoder, bank, support, LABELS[support], dataclasses.replace(config, **changes), 0,
+                         progress=False)
+        return predict(tuned, bank, asked, config).numpy()
+
+    frozen = LogisticReadout(embed(encoder, bank, np.arange(12), config), 0.3).fit(support, LABELS[support], 0)
+    start = answers(finetune_epochs=0)
+    assert start.shape == (6, n_way)
+    np.testing.assert_allclose(start, frozen.predict(asked), atol=1e-4)
+    assert np.abs(answers(finetune_epochs=2, finetune_lr=0.01) - start).max() > 1e-3
 
 
 def test_same_seed_same_predictions(bank, tiny):
