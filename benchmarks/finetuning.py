@@ -1,4 +1,4 @@
-"""Ways to fine-tune one pre-trained encoder beside its frozen readout: accuracy on unshared queries, s per support draw.
+"""Ways to fine-tune one pre-trained encoder beside its frozen readout: accuracy on unshared queries, s per draw.
 
     python -m benchmarks.finetuning --data PATH [--group E2] [--methods acoustic-ssm1] [--draws 8] [--csv FILE]
 

@@ -344,7 +344,7 @@ TABLES = {
     "esc10-inductive": lambda: by_group(records("metrics/inductive"), ("logistic",), "accuracy"),
     **{f"digits-{name}": functools.partial(digits, name) for name in ("spread", "one")},
     **{f"digits-{name}-differences": functools.partial(digits, name, differences) for name in ("spread", "one")},
-    "thesis": thesis, "best": best, "best-steps": best_steps, "best-ablation": ablation,
+    "thesis": thesis, "best": best, "finetuning": finetuning, "best-steps": best_steps, "best-ablation": ablation,
     "best-differences": lambda: differences(records("metrics-best", real), ("logistic", "clusters"), unshared=True),
     "best-groups": lambda: by_group(records("metrics-best", real), ("logistic", "clusters")),
     "best-order": lambda: by_group(records("metrics-best", lambda run: not real(run)), ("logistic",), "accuracy"),

@@ -87,18 +87,44 @@ def embed(encoder, clips, indices, config, shuffle_seed=None, features=None):
                             shuffle_seed)
 
 
+_TOGETHER = 64  # crops at once
+_LONG = 2**22  # samples of whole clips at once, three and a half minutes
+
+
 def over_test_crops(module, function, features, indices, config, shuffle_seed):
     """Mean of ``function`` (features -> (batch, d)) of ``module`` over the test crops of each clip, and their views."""
     device, parts = device_of(module), []
     generator = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
     n_crops = max(1, config.test_crops)
-    at_once = max(1, 64 // n_crops) if config.test_crops else 1  # whole clips differ in length
-    for some in torch.as_tensor(indices).split(at_once):
-        crops = features(some).to(device)  # (clips * n_crops, ...)
-        answers = [function(view if generator is None else shuffle_frames(view, generator))
-                   for view in changed_views(crops, features.front_end, config)]
-        parts.append(torch.stack(answers).mean(0).unflatten(0, (len(some), n_crops)).mean(1))
+    for some in _portions(torch.as_tensor(indices), features.clips.lengths, config.test_crops):
+        alike = [some] if config.test_crops else some.split(1)  # whole clips differ in length
+        seen = [view if generator is None else shuffle_frames(view, generator) for one in alike
+                for view in changed_views(features(one).to(device), features.front_end, config)]
+        answers = torch.stack(_by_shape(function, seen)).unflatten(0, (len(alike), -1)).mean(1)  # over the views
+        parts.append(answers.reshape(len(some), n_crops, -1).mean(1))
     return torch.cat(parts).cpu()
+
+
+def _portions(indices, lengths, n_crops):
+    """Clips that are held in memory at once, all their views: 64 crops, or as many whole clips as are not too long."""
+    if n_crops:
+        return indices.split(max(1, _TOGETHER // n_crops))
+    number = (lengths[indices].clamp_max(_LONG).cumsum(0) // _LONG).tolist()
+    return indices.split([number.count(one) for one in dict.fromkeys(number)])
+
+
+def _by_shape(function, batches):
+    """``function`` of every batch, those of one shape side by side: a batch costs little more than a clip alone."""
+    places, answers = {}, [None] * len(batches)
+    for place, batch in enumerate(batches):
+        places.setdefault(batch.shape, []).append(place)
+    for shape, alike in places.items():
+        at_once = min(_TOGETHER // shape[0], 2**14 // (shape[0] * shape[-1]))  # few of long clips
+        for some in torch.tensor(alike).split(max(1, at_once)):
+            together = function(torch.cat([batches[place] for place in some])).split(shape[0])
+            for place, answer in zip(some.tolist(), together, strict=True):
+                answers[place] = answer
+    return answers
 
 
 # (pitch, tempo) as shares of the largest changes that pre-training draws: of mel_shift up, of log max_stretch faster

@@ -8,7 +8,7 @@ import torch
 from acssm_lib.baselines.mel_statistics import MelStatistics
 from acssm_lib.data.clips import Clips, even_crops
 from acssm_lib.experiment.methods import METHODS, build_encoder
-from acssm_lib.fewshot import evaluation
+from acssm_lib.fewshot import embedding, evaluation
 from acssm_lib.fewshot.embedding import CropFeatures, embed, shuffle_frames
 from acssm_lib.fewshot.episodes import Episode
 from acssm_lib.fewshot.evaluation import _score, evaluate
@@ -358,6 +358,25 @@ def test_embeddings_and_answers_are_means_over_all_test_crops(bank, tiny):
     assert all((each - each.mean(0)).abs().max() > 1e-4 for each in (embeddings, answers))  # no crop is like the others
     torch.testing.assert_close(embed(classifier.encoder, bank, chosen, config), embeddings.mean(0))
     torch.testing.assert_close(predict(classifier, bank, chosen, config), answers.mean(0))
+
+
+@pytest.mark.parametrize("long", [2**22, 5000])  # all at once, or clip after clip
+@pytest.mark.parametrize("shuffle_seed", [None, 3])
+def test_whole_clips_of_many_lengths_are_embedded_as_if_each_were_alone(tiny, monkeypatch, shuffle_seed, long):
+    monkeypatch.setattr(embedding, "_LONG", long)
+    config = dataclasses.replace(tiny, features="log-mel", test_crops=0, test_views=7)
+    generator = torch.Generator().manual_seed(0)
+    clips = Clips([torch.rand(n, generator=generator) - 0.5 for n in (4000, 9000, 4000, 1500, 9000, 7)])
+    encoder = build(config)
+    together = embed(encoder, clips, np.arange(6), config, shuffle_seed)
+    if shuffle_seed is None:
+        alone = torch.cat([embed(encoder, clips, [clip], config) for clip in range(6)])
+        backwards = embed(encoder, clips, np.arange(6)[::-1].copy(), config).flip(0)
+        torch.testing.assert_close(together, backwards, atol=1e-5, rtol=1e-4)
+    else:  # one stream of random orders through all clips
+        monkeypatch.setattr(embedding, "_by_shape", lambda function, batches: [function(one) for one in batches])
+        alone = embed(encoder, clips, np.arange(6), config, shuffle_seed)
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("changes", [{"finetune_ssm_lr": 0.0}, {"finetune_encoder_lr": 0.0, "finetune_ssm_lr": 0.1}])
