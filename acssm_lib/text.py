@@ -73,3 +73,8 @@ def in_csv(text):
 def in_figure(text):
     """For a label of matplotlib, which takes what stands between two dollars for a formula."""
     return re.sub(r"(?<!\\)\$", r"\\$", visible(text))
+
+
+def quoted(path):
+    """A path as one word of a command line, on any system."""
+    return f'"{path}"' if re.search(r"[^\w./\\:~+=@,-]", str(path)) else str(path)

@@ -5,6 +5,7 @@ from pathlib import Path
 from acssm_lib.cli.arguments import BadArguments, Parser, add_command, device_name, one_of, positive
 from acssm_lib.cli.survey_people import add_listening, add_table
 from acssm_lib.names import METHOD_NAMES
+from acssm_lib.text import quoted
 
 _FORMATS = ("raven", "audacity", "kaleidoscope", "csv")
 
@@ -30,7 +31,8 @@ def add_survey(commands):
                        help="any method of acssm reproduce, as mel-stats or mn04 (default: acoustic-ssm1)")
     index.add_argument("--preset", metavar="NAME", help="of the encoder and its pre-training (default: quick)")
     index.add_argument("--set", action="extend", nargs="+", default=[], metavar="FIELD=VALUE",
-                       help="change fields of the preset")
+                       help="settings of a new survey, as in window_s=5 sample_rate=48000 time_zone=+10:00, or "
+                       "fields of the preset")
     index.add_argument("--windows", type=positive, default=None, metavar="N",
                        help="of the pre-training, at most (default: 2000)")
     index.add_argument("--seed", type=int, default=0, metavar="N", help="of the pre-training (default: 0)")
@@ -89,7 +91,7 @@ def _demo(args):
 
     survey = write_demo_card(args.to, args.seed)
     print(f"{survey.folder}: a survey with a SYNTHETIC card; what is planted in it stands in truth.csv\n"
-          f"next: acssm survey look {survey.folder}")
+          f"next: acssm survey look {quoted(survey.folder)}")
     return 0
 
 
@@ -104,6 +106,8 @@ def _look(args):
     if not found.files:
         return 1
     print(look.draw(found, args.picture or (args.card if survey else Path()) / "look.png"))
+    print(f"next: acssm survey index {quoted(args.card)}" if survey else
+          f"next: acssm survey index NEW --recordings {quoted(args.card)}")
     return 0
 
 
@@ -114,15 +118,20 @@ def _index(args):
     if args.recordings is not None and not (args.survey / "survey.toml").is_file():
         Survey.create(args.survey, args.recordings)
     survey = Survey.open(args.survey)
+    ours, overrides = survey.settings.parted(map(_pair, args.set))
+    survey.change(**ours)
+    _tell(f"{survey.folder / 'survey.toml'}: {survey.settings.in_words()}; the index is made for these")
     if args.recordings is not None and args.recordings.resolve() != survey.recordings.resolve():
         raise BadArguments(f"--recordings {args.recordings}: {args.survey / 'survey.toml'} names "
                            f"{survey.recordings}; edit that line, or leave the option out")
-    index = index_survey(survey, args.encoder, args.preset, map(_pair, args.set), n_pool=args.windows or POOL,
+    index = index_survey(survey, args.encoder, args.preset, overrides, n_pool=args.windows or POOL,
                          seed=args.seed, device=args.device, tell=_tell)
     hours = sum(file.duration_s for file in index.files) / 3600
     print(f"{survey.index_folder}: {len(index):,} windows of {len(index.files):,} recordings, {hours:.2f} h"
           + (f"; {len(index.skipped):,} files skipped, see {survey.index_folder / 'skipped.csv'}"
              if index.skipped else ""))
+    names = "" if survey.settings.classes else ' --classes "frog a,frog b"'
+    print(f"next: acssm survey label {quoted(args.survey)}{names}")
     return 0
 
 
@@ -149,9 +158,11 @@ def _share(args):
 
     survey = Survey.open(args.survey)
     made = read_recogniser(survey.recogniser)
+    if args.to.is_dir():
+        raise BadArguments(f"--to {args.to}: a folder; expected a file, as in {args.to / 'frogs.acssm'}")
     write_atomically(args.to, lambda part: part.write_bytes(survey.recogniser.read_bytes()))
     print(f"{args.to}: {', '.join(made.heads.classes)}; {args.to.stat().st_size / 1e6:.1f} MB. "
-          f"acssm predict --model {args.to} FOLDER uses it")
+          f"acssm predict --model {quoted(args.to)} FOLDER uses it")
     return 0
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from acssm_lib.cli.arguments import BadArguments, add_command, positive, require
+from acssm_lib.text import quoted
 
 _BY = ("site", "night")
 
@@ -13,11 +14,12 @@ def add_listening(steps):
                         "Every answer is in labels.csv before the next question; Ctrl-C ends it, the same command "
                         "goes on. Needs the extra lab.")
     label.add_argument("survey", type=Path, metavar="SURVEY")
-    label.add_argument("--classes", metavar="A,B", help="what is listened for, if survey.toml names none yet")
+    label.add_argument("--classes", metavar="A,B", help="what is listened for; goes into survey.toml")
     label.add_argument("--example", action="append", default=[], metavar="CLASS=FILE@START-END",
-                       help="a call that you know, in a recording of the survey, in s; may be repeated")
+                       help="a call that you know, in s of a recording of the survey, or a clip from elsewhere, of "
+                       "which @START-END may be left out; may be repeated")
     label.add_argument("--marks", action="append", default=[], type=Path, metavar="TXT",
-                       help="a Raven or Audacity table beside its recording's name; may be repeated")
+                       help="a Raven or Audacity table that is called as its recording; may be repeated")
     label.add_argument("--order", choices=("similar", "margin", "spread", "random"), help="of the questions")
     _add_page(label)
 
@@ -44,7 +46,8 @@ def add_table(steps):
 
 def _add_page(command):
     command.add_argument("--by", metavar="NAME", help="who listens (default: the user)")
-    command.add_argument("--port", type=int, default=8866, metavar="N", help="of the page (default: 8866)")
+    command.add_argument("--port", type=int, default=8866, metavar="N", help="of the page, or the next free one "
+                         "(default: 8866)")
     command.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of draws (default: 0)")
 
@@ -57,25 +60,33 @@ def _by(text):
 
 
 def _label(args):
-    import dataclasses
-
     from acssm_lib.recordings import marks, serve
     from acssm_lib.recordings.folder import Survey
+    from acssm_lib.recordings.labels import Labels
 
     survey = Survey.open(args.survey)
     if args.classes:
-        names = tuple(word.strip() for word in args.classes.split(",") if word.strip())
-        if survey.settings.classes and survey.settings.classes != names:
-            raise BadArguments(f"--classes {args.classes}: {args.survey / 'survey.toml'} names "
-                               f"{', '.join(survey.settings.classes)}; edit that line, or leave the option out")
-        survey.settings = dataclasses.replace(survey.settings, classes=names)
-        survey.save()
+        _name_classes(survey, tuple(word.strip() for word in args.classes.split(",") if word.strip()))
     for text in args.example:
-        marks.add_example(survey, text, args.by)
+        print(f"example  {marks.add_example(survey, text, args.by)}")
     for path in args.marks:
         print(f"{path}: {marks.add_table(survey, path, args.by)} marks taken as examples")
     serve.open_page(survey, args.port, not args.no_browser, by=args.by, order=args.order, seed=args.seed)
+    print(f"{len(Labels(survey.labels_csv))} answers in {survey.labels_csv}\nnext: acssm survey train "
+          f"{quoted(args.survey)}")
     return 0
+
+
+def _name_classes(survey, names):
+    """Other classes may come at any time; one that somebody has answered stays."""
+    from acssm_lib.recordings.labels import Labels
+
+    answered = {row.label for row in Labels(survey.labels_csv).rows()}
+    lost = [name for name in survey.settings.classes if name in answered and name not in names]
+    if lost:
+        raise BadArguments(f"--classes {','.join(names)}: {survey.labels_csv} has answers for {', '.join(lost)}; name "
+                           "all classes, or edit the line classes in survey.toml")
+    survey.change(classes=names)
 
 
 def _train(args):
@@ -88,8 +99,8 @@ def _train(args):
     made = heads.train(survey, Index.open(survey))
     kept(made, survey)
     print("\n".join(heads.in_words(made)))
-    print(f"{keep(made, survey)}\nnext: acssm survey predict {args.survey}, or acssm survey review {args.survey} "
-          "--class NAME")
+    print(f"{keep(made, survey)}\nnext: acssm survey predict {quoted(args.survey)}, or acssm survey review "
+          f"{quoted(args.survey)} --class NAME")
     return 0
 
 

@@ -20,7 +20,7 @@ _CLUSTERS = 24
 _AT_MOST = 20_000  # windows that the clusters are found from
 
 
-def order(kind, n, embeddings, wanted, scores, site_nights, mean, scale, column=None, seed=0, kinds=None):
+def order(kind, n, embeddings, wanted, scores, site_nights, mean, scale, column=None, seed=0, kinds=None, given=None):
     """The next windows to ask about, best first.
 
     Args:
@@ -34,6 +34,7 @@ def order(kind, n, embeddings, wanted, scores, site_nights, mean, scale, column=
         column: of the class asked for; a window is open where it has no answer. None: all classes, and a window is
             open where any has none; "margin" and "similar" then serve the classes in turn.
         kinds: of ``clusters``, for "spread"; None: found now.
+        given: ``examples.Examples``, clips from elsewhere that "similar" goes by too; None: no such clips.
     Returns:
         int64, up to n windows.
     Raises:
@@ -50,10 +51,10 @@ def order(kind, n, embeddings, wanted, scores, site_nights, mean, scale, column=
         kinds = clusters(embeddings, mean, scale, seed) if kinds is None else kinds
         return _spread(n, open_, site_nights, (wanted != OPEN).any(1), kinds, generator)
     if kind == "similar":
-        columns = [k for k in columns if (wanted[:, k] == YES).any()]
-        if not columns:
+        examples = [_examples(embeddings, wanted, given, k) for k in columns]
+        if not any(map(len, examples)):
             raise ValueError("'similar' needs an example: answer a window with yes first, or begin with 'spread'")
-        values = [-_likeness(embeddings, open_, wanted[:, k] == YES, mean, scale) for k in columns]
+        values = [-_likeness(embeddings, open_, some, mean, scale) for some in examples if len(some)]
     else:
         values = [np.abs(scores[open_, k] - 0.5) for k in columns]
     start = int((wanted != OPEN).any(1).sum())  # with every answer it is the next class's turn
@@ -76,9 +77,15 @@ def _unit(values, mean, scale):
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9)
 
 
-def _likeness(embeddings, windows, yes, mean, scale):
-    """Cosine to the mean of a class's examples; (windows,), in blocks, so that memory stays small."""
-    example = _unit(embeddings[np.flatnonzero(yes)], mean, scale).mean(0)
+def _examples(embeddings, wanted, given, column):
+    """Embeddings (m, d) of what was answered with yes for a class, and of its clips from elsewhere."""
+    own = np.asarray(embeddings[np.flatnonzero(wanted[:, column] == YES)])
+    return own if given is None else np.concatenate([own, given.embeddings[given.wanted[:, column] == YES]])
+
+
+def _likeness(embeddings, windows, examples, mean, scale):
+    """Cosine to the mean of a class's examples (m, d); (windows,), in blocks, so that memory stays small."""
+    example = _unit(examples, mean, scale).mean(0)
     return np.concatenate([_unit(embeddings[windows[k:k + 65_536]], mean, scale) @ example
                            for k in range(0, len(windows), 65_536)] or [np.zeros(0, np.float32)])
 

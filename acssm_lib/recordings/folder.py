@@ -10,6 +10,7 @@ from pathlib import Path
 from acssm_lib.data.audio import SAMPLE_RATE_RANGE_HZ
 from acssm_lib.files import DataError, write_text
 from acssm_lib.recordings.clock import time_zone_of
+from acssm_lib.text import quoted
 
 _TOML = "survey.toml"
 
@@ -56,6 +57,32 @@ class SurveySettings:
         """Plain values for JSON."""
         return {**dataclasses.asdict(self), "classes": list(self.classes)}
 
+    def in_words(self):
+        """What windows are like, for a terminal."""
+        return (f"windows of {self.window_s:g} s every {self.step_s:g} s, {self.low_hz / 1000:g} to "
+                f"{self.top_hz / 1000:g} kHz, at {self.sample_rate / 1000:g} kHz, time zone "
+                f"{self.time_zone or 'unknown'}")
+
+    @classmethod
+    def parted(cls, pairs):
+        """(field -> value of these settings, the other pairs), from words as on a command line; classes stay apart.
+
+        Raises:
+            ValueError: no number where one is expected.
+        """
+        kinds = {"window_s": float, "step_s": float, "low_hz": float, "high_hz": float, "sample_rate": int,
+                 "time_zone": str}
+        ours, others = {}, []
+        for key, text in pairs:
+            if key not in kinds:
+                others.append((key, text))
+                continue
+            try:
+                ours[key] = kinds[key](text)
+            except ValueError:
+                raise ValueError(f"{key}={text}: expected a number") from None
+        return ours, others
+
     def of_windows(self):
         """The settings that windows and their embeddings depend on."""
         return {key: getattr(self, key) for key in ("window_s", "step_s", "low_hz", "top_hz", "sample_rate")}
@@ -83,8 +110,10 @@ class Survey:
         if not path.is_file():
             if (folder / "recordings").is_dir():
                 return cls.create(folder)
+            card = folder.is_dir() and any(folder.iterdir())
             raise DataError(f"{folder}: no survey; expected {_TOML}, or a folder recordings/ in it. To make one for "
-                            f"recordings that lie elsewhere: acssm survey index {folder} --recordings CARD")
+                            + ("these recordings: acssm survey index NEW --recordings " + quoted(folder) if card else
+                               f"recordings that lie elsewhere: acssm survey index {quoted(folder)} --recordings CARD"))
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
@@ -110,6 +139,8 @@ class Survey:
             ValueError: settings that cannot be.
         """
         folder = Path(folder)
+        if folder.exists() and not folder.is_dir():
+            raise DataError(f"{folder}: a file; expected a new folder for the survey")
         if (folder / _TOML).exists():
             raise DataError(f"{folder / _TOML}: there is a survey already; edit that file, or choose another folder")
         place = folder / "recordings" if recordings is None else Path(recordings).resolve()
@@ -120,9 +151,26 @@ class Survey:
         survey.save("recordings" if recordings is None else place.as_posix())
         return survey
 
+    def change(self, **settings):
+        """Other settings, into ``survey.toml`` too; without any, or the same ones, nothing is written.
+
+        Raises:
+            ValueError: one that cannot be, or a window, band or rate other than the index was made for.
+        """
+        changed = dataclasses.replace(self.settings, **settings)
+        if changed == self.settings:
+            return
+        if changed.of_windows() != self.settings.of_windows() and (self.index_folder / "encoder.pt").exists():
+            raise ValueError(f"{self.index_folder}: the index was made for {self.settings.in_words()}; leave "
+                             f"{', '.join(settings)} out, or remove the folder and index again (labels stay)")
+        self.settings = changed
+        self.save()
+
     def save(self, recordings=None):
-        """Writes ``survey.toml``; ``recordings`` as it is to stand there, the path if None."""
-        recordings = self.recordings.as_posix() if recordings is None else recordings
+        """Writes ``survey.toml``; ``recordings`` as it is to stand there; None for a path that holds from anywhere."""
+        if recordings is None:
+            place, folder = self.recordings.resolve(), self.folder.resolve()
+            recordings = (place.relative_to(folder) if place.is_relative_to(folder) else place).as_posix()
         lines = [f"recordings = {_toml(recordings)}"]
         for field in dataclasses.fields(SurveySettings):
             value = getattr(self.settings, field.name)

@@ -14,8 +14,11 @@ import numpy as np
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
+from acssm_lib.data.layouts import many
 from acssm_lib.files import DataError
+from acssm_lib.recordings.examples import examples_of
 from acssm_lib.recordings.labels import NO, OPEN, REVIEW, YES, Labels, Places, targets
+from acssm_lib.text import quoted
 
 LEAST_YES, LEAST_NO, LEAST_NIGHTS = 5, 5, 3  # below that nothing is said about a class
 FOLDS = 5  # at most; whole site-nights each
@@ -100,7 +103,7 @@ def moments(embeddings, at_most=20_000, seed=0):
     return values.mean(0).astype(np.float32), values.std(0).clip(1e-6).astype(np.float32)
 
 
-def across_nights(embeddings, wanted, site_nights, mean, scale, rest=None, seed=0):
+def across_nights(embeddings, wanted, site_nights, mean, scale, rest=None, seed=0, clips=()):
     """Scores of answered windows by heads that heard nothing of their site and night.
 
     Args:
@@ -108,6 +111,7 @@ def across_nights(embeddings, wanted, site_nights, mean, scale, rest=None, seed=
         wanted: (n,), of one class: YES or NO.
         site_nights: (n,), whole numbers.
         rest: (embeddings, site_nights) of windows that nobody has heard, or None.
+        clips: (m, d), calls of the class from elsewhere; they are in every training and are judged in none.
     Returns:
         (n,), NaN where the other nights lack a yes or a no.
     """
@@ -115,11 +119,13 @@ def across_nights(embeddings, wanted, site_nights, mean, scale, rest=None, seed=
     folds = np.full(int(site_nights.max()) + 1, -1)
     folds[nights] = np.arange(len(nights)) % min(FOLDS, len(nights))
     scores = np.full(len(wanted), np.nan)
+    clips = np.asarray(clips, dtype=np.float32).reshape(-1, embeddings.shape[1])
     for fold in range(folds.max() + 1):
         out = folds[site_nights] == fold
-        if len(np.unique(wanted[~out])) == 2:
+        told = np.concatenate([wanted[~out], np.full(len(clips), YES, wanted.dtype)])
+        if len(np.unique(told)) == 2:
             others = None if rest is None else rest[0][~np.isin(rest[1], np.flatnonzero(folds == fold))]
-            heads = fit(embeddings[~out], wanted[~out, None], ["one"], mean, scale, others)
+            heads = fit(np.concatenate([embeddings[~out], clips]), told[:, None], ["one"], mean, scale, others)
             scores[out] = heads.scores(embeddings[out])[:, 0]
     return scores
 
@@ -153,14 +159,14 @@ def proportion(right, clusters, level=LEVEL):
     return float(share), float(low), float(high)
 
 
-def judge(embeddings, wanted, site_nights, mean, scale, rest=None, seed=0):
+def judge(embeddings, wanted, site_nights, mean, scale, rest=None, seed=0, clips=()):
     """What can be said about one class: shares of answered calls found, and of other windows kept out.
 
     Args:
         embeddings: (n, d); wanted: (n,) of YES, NO and others; site_nights: (n,); of the answered windows.
-        rest: as in ``across_nights``.
+        rest, clips: as in ``across_nights``.
     Returns:
-        dict of plain values: ``yes``, ``no``, ``nights_yes``, ``nights_no``; with enough of all of them
+        dict of plain values: ``yes``, ``no``, ``clips``, ``nights_yes``, ``nights_no``; with enough of all of them
         ``found`` and ``kept_out``, each [share, low, high], of windows of nights that were not trained on, at a score
         of 0.5; else ``too_few``: what is missing, in words.
     The answered windows are those somebody asked for, no fair sample of the recordings: precision comes from a review.
@@ -168,14 +174,14 @@ def judge(embeddings, wanted, site_nights, mean, scale, rest=None, seed=0):
     told = (wanted == YES) | (wanted == NO)
     wanted, site_nights, embeddings = wanted[told], np.asarray(site_nights)[told], embeddings[told]
     yes = wanted == YES
-    found = {"yes": int(yes.sum()), "no": int((~yes).sum()),
+    found = {"yes": int(yes.sum()), "no": int((~yes).sum()), "clips": len(clips),
              "nights_yes": len(np.unique(site_nights[yes])), "nights_no": len(np.unique(site_nights[~yes]))}
     missing = [f"{least - found[key]} more {words}" for key, least, words in (
         ("yes", LEAST_YES, "yes"), ("no", LEAST_NO, "no"), ("nights_yes", LEAST_NIGHTS, "sites or nights with a yes"),
         ("nights_no", LEAST_NIGHTS, "sites or nights with a no")) if found[key] < least]
     if missing:
         return found | {"too_few": ", ".join(missing)}
-    scores = across_nights(embeddings, wanted, site_nights, mean, scale, rest, seed)
+    scores = across_nights(embeddings, wanted, site_nights, mean, scale, rest, seed, clips)
     heard = ~np.isnan(scores)
     if not (yes & heard).any() or not (~yes & heard).any():  # all nights of a kind fell into one part
         return found | {"too_few": "answers from more sites and nights"}
@@ -198,23 +204,23 @@ def answers(survey, index, reviews=False):
 
 
 def train(survey, index, seed=0):
-    """The heads of a survey from everything that was answered, with their evidence (of ``judge``).
+    """The heads of a survey from everything that was answered and clips from elsewhere, with evidence (of ``judge``).
 
     Raises:
-        DataError: the survey names no classes, or none has a yes.
+        DataError: the survey names no classes, or none has a yes or a clip.
     """
-    wanted = answers(survey, index)
-    if not (wanted == YES).any():
+    wanted, given = answers(survey, index), examples_of(survey, index)
+    if not (wanted == YES).any() and not len(given.wanted):
         raise DataError(f"{survey.labels_csv}: no window has been answered with yes; acssm survey label "
-                        f"{survey.folder} asks")
+                        f"{quoted(survey.folder)} asks")
     mean, scale = moments(index.embeddings, seed=seed)
     asked, others = np.flatnonzero((wanted != OPEN).any(1)), unheard(wanted, seed)
     embeddings, rest = np.asarray(index.embeddings[asked]), np.asarray(index.embeddings[others])
-    heads = fit(embeddings, wanted[asked], survey.settings.classes, mean, scale, rest)
+    heads = fit(*given.added_to(embeddings, wanted[asked]), survey.settings.classes, mean, scale, rest)
     nights = np.asarray(index.site_nights)
     for k, name in enumerate(heads.classes):
         heads.evidence[name] = judge(embeddings, wanted[asked, k], nights[asked], mean, scale, (rest, nights[others]),
-                                     seed)
+                                     seed, given.embeddings[given.wanted[:, k] == YES])
     marks = [row for row in Labels(survey.labels_csv).rows() if row.asked_because == "example" and row.answer == "yes"
              and row.low_hz is not None and row.high_hz is not None]
     for name in heads.classes:
@@ -229,7 +235,8 @@ def in_words(heads):
     lines = []
     for name in heads.classes:
         seen = heads.evidence[name]
-        start = f"{name}: {seen['yes']} yes, {seen['no']} no"
+        start = f"{name}: {seen['yes']} yes, {seen['no']} no" + (
+            f", {many(seen['clips'], 'clip')} from elsewhere" if seen.get("clips") else "")
         if "too_few" in seen:
             lines.append(f"{start}; too few to judge it: needs {seen['too_few']}")
             continue

@@ -9,6 +9,7 @@ from acssm_lib.files import DataError
 from acssm_lib.recordings import journal
 from acssm_lib.recordings.encoders import WindowEncoder
 from acssm_lib.recordings.windows import Source
+from acssm_lib.text import quoted
 from acssm_lib.training import load_state
 
 
@@ -87,12 +88,12 @@ class Index:
         """The same by its folder and that of the recordings."""
         found = journal.read(folder)
         if found is None:
-            raise DataError(f"{folder}: no index yet; acssm survey index {folder.parent} makes one")
+            raise DataError(f"{folder}: no index yet; acssm survey index {quoted(folder.parent)} makes one")
         head, lines, _ = found
         if not any("source" in line for line in lines):
             raise DataError(f"{folder}: the index holds no window" + (
                 f": {len(lines)} files were skipped, the first because {lines[0].get('skipped')}" if lines else
-                f"; acssm survey index {folder.parent} goes on with it"))
+                f"; acssm survey index {quoted(folder.parent)} goes on with it"))
         return cls(folder, recordings, head, lines)
 
     def __len__(self):

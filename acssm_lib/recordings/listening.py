@@ -14,7 +14,9 @@ from acssm_lib import plots
 from acssm_lib.course.listen import wav
 from acssm_lib.files import DataError
 from acssm_lib.recordings import asking, heads, review
+from acssm_lib.recordings.examples import examples_of
 from acssm_lib.recordings.labels import NO, OPEN, REVIEW, YES, Labels, Places, targets, user_name
+from acssm_lib.text import quoted
 
 MAX_CLASSES = 9  # as many as there are keys
 AT_MOST = 50_000_000  # numbers of embeddings that are kept in memory (200 MB): of larger indexes a draw is asked about
@@ -48,12 +50,14 @@ class ListeningState:
         self.classes = list(survey.settings.classes)
         if not 1 <= len(self.classes) <= MAX_CLASSES:
             raise DataError(f"{survey.folder / 'survey.toml'}: {len(self.classes)} classes; the page has keys for 1 to "
-                            f'{MAX_CLASSES}: write them as in classes = ["frog a", "frog b"]')
+                            f"{MAX_CLASSES}: acssm survey label {quoted(survey.folder)} --classes "
+                            '"frog a,frog b" names them')
         self.labels, self.places = Labels(survey.labels_csv), Places.of_index(index)
         self.message = "" if not self.labels.damaged else (
             f"{len(self.labels.damaged)} torn lines in labels.csv were passed over")
         every = targets(self._rows(), self.classes, self.places)
         self.mean, self.scale = heads.moments(index.embeddings, seed=seed)
+        self.given = examples_of(survey, index)
         self.pool = self._pool(every)
         self.embeddings = np.asarray(index.embeddings[self.pool])
         self.nights = np.asarray(index.site_nights)[self.pool]
@@ -64,9 +68,12 @@ class ListeningState:
         self.fit()
         if review_of is not None:
             self._draw_review(n)
-        has_yes = (self.wanted == YES).any()
-        self._order = order or ("similar" if has_yes else "spread")
+        self._order = order or ("similar" if self._has_example else "spread")
         self.ask()
+
+    @property
+    def _has_example(self):
+        return bool((self.wanted == YES).any() or len(self.given.wanted))
 
     def _rows(self):
         return [row for row in self.labels.rows() if not row.asked_because.startswith(REVIEW)]
@@ -121,8 +128,8 @@ class ListeningState:
         """The heads again, from all answers but those of reviews."""
         told = np.flatnonzero((self.wanted != OPEN).any(1))
         rest = self.rest[(self.wanted[self.rest] == OPEN).all(1)]
-        made = heads.fit(self.embeddings[told], self.wanted[told], self.classes, self.mean, self.scale,
-                         self.embeddings[rest])
+        made = heads.fit(*self.given.added_to(self.embeddings[told], self.wanted[told]), self.classes, self.mean,
+                         self.scale, self.embeddings[rest])
         self.scores = made.scores(self.embeddings)
         self._sides.append(self.scores >= 0.5)
 
@@ -133,11 +140,11 @@ class ListeningState:
             self.window = self.queue[0][0] if self.queue else None
             return
         self._asked_in = self._order
-        if self._order == "similar" and not (self.wanted == YES).any():
+        if self._order == "similar" and not self._has_example:
             self._asked_in = "spread"
             self.message = "no example yet, so windows of all kinds come up until the first yes"
         chosen = asking.order(self._asked_in, 1, self.embeddings, self.wanted, self.scores, self.nights, self.mean,
-                              self.scale, seed=self.seed + len(self.labels),
+                              self.scale, seed=self.seed + len(self.labels), given=self.given,
                               kinds=self.kinds if self._asked_in == "spread" else None)
         self.place = int(chosen[0]) if len(chosen) else None
         self.window = int(self.pool[self.place]) if len(chosen) else None
@@ -210,7 +217,7 @@ class ListeningState:
     def title(self):
         """Where the window is from, in words."""
         if self.window is None:
-            return "Nothing left to ask."
+            return "Nothing left to ask: every answer is saved. Where a command opened this page, Ctrl-C there goes on."
         file = self.index.files[self.index.file_of[self.window]]
         start = self.index.start_s[self.window]
         return f"{file.name}, {start:.1f} to {start + self.index.window_s:.1f} s" + (
@@ -221,7 +228,9 @@ class ListeningState:
         if self.review_of is not None:
             return f"blind review of {self.review_of}: {len(self.queue)} to go"
         parts = [f"{name} {(self.wanted[:, k] == YES).sum()} yes" for k, name in enumerate(self.classes)]
-        return f"{len(self.labels)} answers: " + ", ".join(parts)
+        clips = [f"{count} of {name}" for name, count in zip(self.classes, self.given.counts) if count]
+        return f"{len(self.labels)} answers: " + ", ".join(parts) + (
+            f"; clips from elsewhere: {', '.join(clips)}" if clips else "")
 
     def forecast(self):
         """What the next ten answers are likely to bring; of a review nothing, it is blind."""

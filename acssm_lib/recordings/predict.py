@@ -13,6 +13,7 @@ from acssm_lib.recordings.exports import write_tables
 from acssm_lib.recordings.folder import Survey
 from acssm_lib.recordings.index import Index
 from acssm_lib.recordings.share import read_recogniser
+from acssm_lib.text import quoted
 
 COLUMNS = ("file", "start_s", "end_s", "low_hz", "high_hz", "class", "score", "recorded_at", "absolute_start", "clock",
            "site", "night")
@@ -115,7 +116,7 @@ def predict_survey(survey, formats=("raven",), device=None, tell=print):
     if made.encoder.digest != index.head["encoder"]:
         raise DataError(f"{survey.recogniser}: trained on another index than {survey.index_folder}; train again")
     if not index.complete:
-        tell(f"warning  the index is not finished; acssm survey index {survey.folder} goes on with it")
+        tell(f"warning  the index is not finished; acssm survey index {quoted(survey.folder)} goes on with it")
     return _write(index, made, survey.settings, survey.folder, formats, tell)
 
 

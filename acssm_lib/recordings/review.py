@@ -19,6 +19,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from acssm_lib.files import DataError
 from acssm_lib.recordings.labels import NO, OPEN, REVIEW, UNSURE, YES
+from acssm_lib.text import quoted
 
 _TOP = (1 / 256, 1 / 64, 1 / 16, 1 / 4, 1)
 LEVEL = 0.95
@@ -245,14 +246,14 @@ def of_answers(rows, label, scores, known, places):
     mine = [row for row in rows if row.label == label and row.asked_because.startswith(REVIEW)]
     pairs = [(int(found[0]), row) for row in mine if len(found := places.of(row)) == 1]
     if not pairs:
-        raise DataError(f"{label}: no review yet; acssm survey review SURVEY --class '{label}' --n 60 draws one")
+        raise DataError(f"{label}: no review yet; acssm survey review SURVEY --class {quoted(label)} --n 60 draws one")
     changed = [abs(row.score - scores[window]) > 1e-4 for window, row in pairs if row.score is not None]
     known = np.array(known, copy=True)
     if any(changed):
         fresh = [pair for pair in pairs if pair[1].score is not None and abs(pair[1].score - scores[pair[0]]) <= 1e-4]
         if len(fresh) < len(pairs) / 2:
             raise DataError(f"{label}: the heads have been trained again since the review, and what a score is worth "
-                            f"has changed; acssm survey review SURVEY --class '{label}' draws a new one")
+                            f"has changed; acssm survey review SURVEY --class {quoted(label)} draws a new one")
         pairs = fresh
     edges = edges_from([row.asked_because for _, row in pairs])
     windows = np.array([window for window, _ in pairs], dtype=np.int64)

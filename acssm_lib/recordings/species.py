@@ -22,6 +22,7 @@ from acssm_lib.recordings.indexing import write_table
 from acssm_lib.recordings.labels import Labels, Places
 from acssm_lib.recordings.listening import score_all
 from acssm_lib.recordings.review import of_answers
+from acssm_lib.text import quoted
 
 BY = ("site", "night")
 COLUMNS = ("class", "site", "night", "recordings", "hours", "detections", "windows_with_call", "low", "high", "first",
@@ -72,7 +73,7 @@ def reviews(survey, index, made):
                 raise DataError(f"{name}: no class of survey.toml any more")
             found[name] = of_answers(rows, name, scores[:, k], known[:, column], places)
         except DataError as error:
-            found[name] = str(error)
+            found[name] = str(error).replace(" SURVEY ", f" {quoted(survey.folder)} ")
     return found
 
 
@@ -83,7 +84,8 @@ def detections_of(survey):
         DataError: there is none yet.
     """
     if not survey.detections_csv.is_file():
-        raise DataError(f"{survey.detections_csv}: not there yet; acssm survey predict {survey.folder} writes it")
+        raise DataError(f"{survey.detections_csv}: not there yet; acssm survey predict {quoted(survey.folder)} writes "
+                        "it")
     with open(survey.detections_csv, newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 

@@ -6,6 +6,7 @@ from acssm_lib.files import DataError
 from acssm_lib.recordings import share, species
 from acssm_lib.recordings.heads import train
 from acssm_lib.recordings.labels import UNSURE, YES
+from acssm_lib.text import quoted
 
 
 def keep(made, survey):
@@ -65,7 +66,8 @@ def settle(survey, index, label, target=0.9):
     made.thresholds[label] = chosen
     made.evidence[label]["threshold"] = (f"meant to be {target:.0%} precise: {precise:.0%} ({_ends(least, most)}) "
                                          f"by {len(review.windows)} reviewed windows")
-    lines.append(f"threshold {chosen:.3f} into {keep(made, survey)}; acssm survey predict {survey.folder} uses it")
+    lines.append(f"threshold {chosen:.3f} into {keep(made, survey)}; acssm survey predict {quoted(survey.folder)} "
+                 "uses it")
     return lines
 
 

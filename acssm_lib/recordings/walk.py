@@ -21,6 +21,7 @@ from acssm_lib.recordings.labels import YES, Answer, Labels, Places, targets
 from acssm_lib.recordings.listening import ListeningState, score_all
 from acssm_lib.recordings.predict import predict_survey
 from acssm_lib.recordings.share import read_recogniser
+from acssm_lib.text import quoted
 
 LISTENER = "planted truth"
 
@@ -108,7 +109,7 @@ def walk(to, seed=0, n_review=60, tell=print, **index_options):
     step(9, "the table beside the truth")
     judged = species.reviews(survey, index, final)
     tell(beside_truth(judged, truth, survey.settings.classes, final, score_all(final, index)))
-    tell(f"\n{survey.species_csv}\n{survey.folder / 'report.html'}\nacssm survey share {to} --to frogs.acssm")
+    tell(f"\n{survey.species_csv}\n{survey.folder / 'report.html'}\nacssm survey share {quoted(to)} --to frogs.acssm")
     return cells, truth
 
 

@@ -101,7 +101,7 @@ def test_a_review_is_blind_goes_on_after_a_stop_and_trains_nothing(survey):
     again.undo()
     assert again.window == first[-1]
     listen(again, 13)
-    assert again.window is None and again.title() == "Nothing left to ask."
+    assert again.window is None and again.title().startswith("Nothing left to ask")
     rows = [row for row in Labels(survey.labels_csv).rows() if row.asked_because.startswith("review")]
     assert len(rows) == 20 and {row.label for row in rows} == {"frog"}
     labelling = ListeningState(survey, INDEX, by="Ada")

@@ -1,6 +1,8 @@
 """First labels that somebody has: an example in words, a Raven table, an Audacity track."""
 
+import numpy as np
 import pytest
+import soundfile
 from made_index import made_folder
 
 from acssm_lib.files import DataError
@@ -17,7 +19,7 @@ AUDACITY = "2.500000\t4.000000\tfrog\n\\\t300.0\t900.0\n7.0\t8.0\towl\n"
 def survey(tmp_path):
     made = made_folder(tmp_path / "survey")
     (made.recordings / "a").mkdir()
-    (made.recordings / "a/20240514_213000.WAV").write_bytes(b"RIFF")
+    soundfile.write(made.recordings / "a/20240514_213000.WAV", np.zeros(2_000 * 10), 2_000)
     return made
 
 
@@ -33,7 +35,8 @@ def test_an_example_in_words(survey):
 
 @pytest.mark.parametrize("text, why", [
     ("frog a.wav", "expected CLASS=FILE@START-END"), ("bat=a/20240514_213000.WAV@1-2", "'bat' is no class"),
-    ("frog=b.wav@1-2", "no such recording"), ("frog=a/20240514_213000.WAV@4-2", "ends before it begins")])
+    ("frog=b.wav@1-2", "no such recording"), ("frog=a/20240514_213000.WAV@9-12", "the recording ends at 10.0 s"),
+    ("frog=a/20240514_213000.WAV@4-2", "ends before it begins")])
 def test_a_wrong_example_is_named_and_nothing_is_written(survey, text, why):
     with pytest.raises(DataError, match=why):
         marks.add_example(survey, text)
