@@ -93,7 +93,8 @@ def checked(words):
                 _parser().parse_args([*arguments, "--help"])
             return
         args = _parser().parse_args(arguments)
-        assignments = dict(word.rpartition(":")[2].split("=", 1) for word in getattr(args, "set", ()))
+        pairs = [word.split("=", 1) for word in getattr(args, "set", ())]
+        assignments = {key.rpartition(":")[2]: value for key, value in pairs}  # METHOD:FIELD=VALUE
         if getattr(args, "preset", None):
             preset(args.preset, **assignments)
         for method in getattr(args, "methods", None) or ():
