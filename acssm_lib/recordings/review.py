@@ -23,6 +23,7 @@ from acssm_lib.text import quoted
 
 _TOP = (1 / 256, 1 / 64, 1 / 16, 1 / 4, 1)
 LEVEL = 0.95
+_ENDLESS = 10 ** 9  # windows of a stratum whose windows to come are meant
 _ALIKE = 4.0  # windows overlap, calls come in bouts and nights differ: so many of them say as little as one
 
 
@@ -124,22 +125,46 @@ class Review:
     windows: np.ndarray
     answers: np.ndarray
 
-    def counted(self, inside):
+    def counted(self, inside, alike=False):
         """Windows with the call among those chosen.
 
         Args:
             inside: (windows,) bool.
+            alike: of as many windows of the same kind, none of which has been heard, instead of these.
         Returns:
             estimate, low, high: numbers of windows; 95 % interval.
         """
-        total, low, high = self._sum(inside, self.answers)
+        ends = self._alike if alike else self._sum
+        total, low, high = ends(inside, self.answers)
         if (self.answers == UNSURE).any():
-            low = self._sum(inside, np.where(self.answers == UNSURE, NO, self.answers))[1]
-            high = self._sum(inside, np.where(self.answers == UNSURE, YES, self.answers))[2]
+            low = ends(inside, np.where(self.answers == UNSURE, NO, self.answers))[1]
+            high = ends(inside, np.where(self.answers == UNSURE, YES, self.answers))[2]
         return total, low, high
 
+    def _alike(self, inside, answers):
+        """Of windows to come: what was heard is a draw too, and what was labelled a stratum of its own."""
+        told = (answers == YES) | (answers == NO)
+        answers, windows = answers[told], self.windows[told]
+        known = inside & ((self.known == YES) | (self.known == NO))
+        open_ = inside & ~known
+        yes = int((known & (self.known == YES)).sum())
+        parts = [(int(known.sum()), yes, int(known.sum()), float(yes))] if known.any() else []
+        for k in np.unique(self.strata[open_]):
+            here = answers[open_[windows] & (self.strata[windows] == k)] == YES
+            like = here if len(here) else answers[self.strata[windows] == k] == YES
+            parts.append((int((open_ & (self.strata == k)).sum()), int(here.sum()), len(here),
+                          float(like.mean()) if len(like) else 0.5))
+        total, below, above = 0.0, 0.0, 0.0
+        for size, hits, n, share in parts:
+            share = hits / n if n else share
+            low, high = share_interval(hits, n, _ENDLESS)
+            total += size * share
+            below += (size * (share - low)) ** 2
+            above += (size * (high - share)) ** 2
+        return total, max(total - float(np.sqrt(below)), 0.0), min(total + float(np.sqrt(above)), float(inside.sum()))
+
     def _sum(self, inside, answers):
-        """The same from answers of which those that are neither yes nor no are left out."""
+        """Of these windows, from answers of which those that are neither yes nor no are left out."""
         told = (answers == YES) | (answers == NO)
         answers, windows = answers[told], self.windows[told]
         drawn, strata = inside[windows], self.strata[windows]
@@ -171,7 +196,7 @@ class Review:
         for k in np.flatnonzero(sizes):
             told = self.answers[(self.strata[self.windows] == k) & (self.answers != UNSURE)] == YES
             share = float(told.mean()) if len(told) else 0.5
-            low, high = share_interval(int(told.sum()), len(told), 10 ** 9)
+            low, high = share_interval(int(told.sum()), len(told), _ENDLESS)
             size, z2 = int(sizes[k]), stats.norm.ppf(0.5 + LEVEL / 2) ** 2
             total += size * share
             below += (size * (share - low)) ** 2 + z2 * _ALIKE * size * share * (1 - share)
@@ -187,9 +212,13 @@ class Review:
         return self.counted(np.ones(len(self.scores), dtype=bool))
 
     def precision(self, threshold):
-        """Share of windows with the call among those that reach the threshold: estimate, low, high; None if none do."""
+        """Share of windows with the call among those that reach the threshold: estimate, low, high; None if none do.
+
+        The threshold will meet other windows than these, so the interval has a width even where all of them have been
+        heard: 60 right of 60 are 100 % (94 to 100 %).
+        """
         inside = self.scores >= threshold
-        return tuple(value / inside.sum() for value in self.counted(inside)) if inside.any() else None
+        return tuple(value / inside.sum() for value in self.counted(inside, alike=True)) if inside.any() else None
 
     def found(self, threshold):
         """Share of all windows with the call that reach the threshold, an estimate (recall); None if there are none."""

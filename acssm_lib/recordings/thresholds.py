@@ -55,7 +55,7 @@ def settle(survey, index, label, target=0.9):
         found = review.precision(place)
         if found is not None:
             reached = review.found(place)
-            lines.append(f"{place:10.3f}   {found[0]:4.0%} ({_ends(*found[1:])})"
+            lines.append(f"{place:10.3f}   {found[0]:4.0%} ({found[1]:.0%} to {found[2]:.0%})"
                          + ("" if reached is None else f"   finds about {min(reached, 1):.0%}")
                          + ("   <- chosen" if place == chosen else ""))
     if chosen is None:
@@ -64,13 +64,8 @@ def settle(survey, index, label, target=0.9):
         return lines
     precise, least, most = review.precision(chosen)
     made.thresholds[label] = chosen
-    made.evidence[label]["threshold"] = (f"meant to be {target:.0%} precise: {precise:.0%} ({_ends(least, most)}) "
+    made.evidence[label]["threshold"] = (f"meant to be {target:.0%} precise: {precise:.0%} ({least:.0%} to {most:.0%}) "
                                          f"by {len(review.windows)} reviewed windows")
     lines.append(f"threshold {chosen:.3f} into {keep(made, survey)}; acssm survey predict {quoted(survey.folder)} "
                  "uses it")
     return lines
-
-
-def _ends(low, high):
-    """An interval in words; where somebody has heard every window over the threshold there is none."""
-    return "all of them heard" if low == high else f"{low:.0%} to {high:.0%}"

@@ -47,9 +47,24 @@ def test_with_every_window_reviewed_the_numbers_are_exact(survey):
     scores, truth = survey
     review = reviewed(scores, truth, n=4_000)
     assert review.windows_with_call() == (truth.sum(),) * 3
-    assert review.precision(0.5) == pytest.approx((truth[scores >= 0.5].mean(),) * 3)
+    assert review.precision(0.5)[0] == pytest.approx(truth[scores >= 0.5].mean())
     place = review.threshold(0.9)
     assert truth[scores >= place].mean() >= 0.9
+
+
+@pytest.mark.parametrize("heard", ["reviewed", "labelled", "both"])
+def test_a_precision_of_60_in_60_may_be_94_percent(heard):
+    """What has been heard is a sample of what the threshold will meet: Clopper and Pearson, 0.025 ** (1 / 60)."""
+    scores, known = np.r_[np.linspace(0.01, 0.4, 540), np.linspace(0.6, 0.9, 60)], np.full(600, OPEN)
+    known[540 + {"reviewed": 60, "labelled": 0, "both": 30}[heard]:] = YES
+    windows = np.flatnonzero((scores > 0.5) & (known == OPEN))
+    edges = [0.0, 0.5]
+    review = r.Review(scores, r.stratum_of(scores, edges), edges, known, windows, np.full(len(windows), YES))
+    share, low, high = review.precision(0.5)
+    assert share == high == 1 and (low == pytest.approx(0.025 ** (1 / 60)) or heard == "both" and 0.83 < low < 0.94)
+    none = r.Review(scores, review.strata, edges, np.where(known == YES, NO, known), windows, np.full(len(windows), NO))
+    share, low, high = none.precision(0.5)
+    assert share == low == 0 and 0.05 < high < 0.17 and none.counted(scores > 0.5) == (0, 0, 0)
 
 
 def test_intervals_hold_the_truth_in_most_of_60_reviews(survey):
