@@ -21,7 +21,8 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
 # A widget needs a kernel: its page shows this picture, and how to get the widget.
-PICTURES = {"01": "panel_spectrogram", "03": "panel_kernel", "07": "panel_embedding"}
+PICTURES = {"00": "panel_quiz", "01": "panel_spectrogram", "03": "panel_kernel", "07": "panel_embedding",
+            "09": "panel_listening"}
 FILES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "docs", "figures")
 
 

@@ -107,8 +107,8 @@ class QuizPanel(widgets.VBox):
         quiz: a ``Quiz``; it holds the answers afterwards.
     Attributes:
         quiz, guesses, verdicts, score: the state, and the widgets for those who drive them from code. The lists
-            carry the classes ``t-guess-0``, ``t-guess-1`` ... and the score ``t-score``, so that a browser test
-            finds them.
+            carry the classes ``t-guess-0``, ``t-guess-1`` ..., the score ``t-score`` and all of it ``t-quiz``, so
+            that a browser test finds them.
     """
 
     def __init__(self, quiz):
@@ -117,9 +117,10 @@ class QuizPanel(widgets.VBox):
         for question in range(len(quiz)):
             player = widgets.Audio(value=quiz.sound(question), format="mp3", autoplay=False, loop=False,
                                    layout=widgets.Layout(width="260px", height="42px"))
+            given = quiz.guesses[question]
             guess = widgets.Dropdown(options=[("choose", None), *((name, name) for name in quiz.classes)],
-                                     value=quiz.guesses[question], description=f"question {question + 1}",
-                                     layout=widgets.Layout(width="340px"))
+                                     index=0 if given is None else quiz.classes.index(given) + 1,  # value=None: blank
+                                     description=f"question {question + 1}", layout=widgets.Layout(width="340px"))
             verdict = widgets.Label()
             guess.add_class(f"t-guess-{question}")
             guess.observe(lambda change, question=question: self.answer(question, change["new"]), "value")
@@ -128,7 +129,8 @@ class QuizPanel(widgets.VBox):
             rows.append(widgets.HBox([guess, player, verdict], layout=widgets.Layout(align_items="center")))
         self.score = widgets.HTML()
         self.score.add_class("t-score")
-        super().__init__([*rows, self.score])
+        super().__init__([*rows, self.score], layout=widgets.Layout(width="fit-content"))
+        self.add_class("t-quiz")
         self.show()
 
     def answer(self, question, name):

@@ -67,6 +67,7 @@ def test_a_quiz_that_cannot_be_asked_is_refused(n_waveforms, answers, message):
 def test_panel_plays_the_quiz_and_locks_at_the_end(quiz):
     panel = QuizPanel(quiz)
     assert "not played yet" in panel.score.value and "t-score" in panel.score._dom_classes
+    assert {guess.label for guess in panel.guesses} == {"choose"}
     for question, name in enumerate(["newt", "toad", "frog", "toad"]):
         assert f"t-guess-{question}" in panel.guesses[question]._dom_classes
         assert not panel.guesses[question].disabled

@@ -33,6 +33,15 @@ def test_a_widget_becomes_a_picture_and_says_how_to_run_it(tmp_path):
     assert "hide-cell" in cells[2].metadata["tags"]
 
 
+def test_what_needs_a_kernel_is_tagged_and_has_its_picture():
+    for path in sorted(site.ROOT.glob("notebooks/[0-9]*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            shown = "".join(output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", []))
+            assert ("run this cell" in shown) == ("widget" in cell.metadata.get("tags", [])), (path.name, shown)
+            if "widget" in cell.metadata.get("tags", []):
+                assert (site.ROOT / "figures" / f"{site.PICTURES[path.name[:2]]}.png").is_file(), path.name
+
+
 @pytest.mark.skipif(os.environ.get("ACSSM_SLOW") != "1", reason="half a minute; ACSSM_SLOW=1 builds the site")
 def test_the_site_builds_without_a_warning_and_has_every_page(tmp_path):
     pytest.importorskip("myst_nb")
