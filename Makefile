@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both create the environment in .venv the first time.
-.PHONY: thesis demo survey test test-browser lint mutants lab notebooks student tables docs-tables figures bench scaling grade site lock clean
+.PHONY: thesis demo survey test test-browser lint mutants lab notebooks student tables docs-tables figures bench scaling grade site everywhere lock clean
 PYTHON ?= python3
 RUNS ?= runs/demo
 # The stamp's name changes with the requirements, so a second call installs nothing and an edited pin installs again.
@@ -35,7 +35,7 @@ lint: $(STAMP)
 # The widgets in headless Chromium; skips, and says how to get one, where there is none.
 BROWSER ?=
 test-browser: $(STAMP)
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m browser -rs $(BROWSER) tests/course/test_browser.py tests/recordings/test_listening_browser.py
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m browser -rs $(BROWSER) $(wildcard tests/*/test_*browser.py)
 
 # Breaks the science in 150 places, one at a time, and counts how many its tests notice; an hour or two.
 mutants: $(STAMP)
@@ -49,6 +49,11 @@ lab: $(STAMP)
 PAGES ?= $(wildcard notebooks/*.ipynb)
 notebooks: $(STAMP)
 	.venv/bin/python -m tools.notebooks execute $(PAGES)
+
+# Every page on recordings that it was not written with, small; most of an hour on one core. The workflow `nightly` runs it:
+# make everywhere DATA=PATH/esc10 DIGITS=PATH/spoken_digits (without them, on a folder of short clips that it makes)
+everywhere: $(STAMP)
+	OMP_NUM_THREADS=1 .venv/bin/python -m tools.everywhere $(if $(DATA),--data $(DATA)) $(if $(DIGITS),--digits $(DIGITS))
 
 # Copies without the solutions, to hand out.
 student: $(STAMP)
