@@ -7,7 +7,7 @@ By `make test-browser`, offline; ``ACSSM_SCREENSHOTS=FOLDER`` keeps the pictures
 import pytest
 
 pytest.importorskip("playwright.sync_api")
-from course.test_browser import browser, keep, lab, no_kernel_left, page, run_all  # noqa: E402
+from course.test_browser import browser, keep, lab, no_kernel_left, page, run_all
 
 pytestmark = pytest.mark.browser
 
