@@ -19,7 +19,7 @@ from torch.profiler import profile
 from acssm_lib.data.clips import Clips, random_stretch
 from acssm_lib.model.features import SpectrogramStack
 from acssm_lib.presets import PRESETS
-from acssm_lib.pretraining.augment import apply_plans, draw_plans
+from acssm_lib.pretraining.augment import apply_plans, augmentations, draw_plans
 from acssm_lib.pretraining.contrastive import AugmentedPairs
 
 CONFIG = PRESETS["paper"]
@@ -72,13 +72,13 @@ def augmentation(profiled=False):
     """A chain of four in an order of its own for every clip; nothing was asked for."""
     names, waveform = AugmentedPairs.augmentations, noise(N_VIEWS // 2, CONFIG.n_samples)
     generator = torch.Generator().manual_seed(0)
-    plans = draw_plans(len(waveform), names, generator)
+    plans, changes = draw_plans(len(waveform), names, generator), augmentations(names, CONFIG)
 
     def one_by_one():
         for clip, plan in zip(waveform.split(1), plans.split(1)):
-            apply_plans(clip, plan, names, generator, CONFIG)
+            apply_plans(clip, plan, changes, generator)
 
-    sides = one_by_one, (lambda: apply_plans(waveform, plans, names, generator, CONFIG))
+    sides = one_by_one, (lambda: apply_plans(waveform, plans, changes, generator))
     (plain, ours), _ = compare(sides, "augmentation", profiled, repeats=5)
     return Row("augmentation chain, 64 crops", readable(plain), readable(ours), plain / ours, "–", True)
 

@@ -23,7 +23,7 @@ from acssm_lib.data.clips import random_crops
 from acssm_lib.model.base import Encoder, over_time
 from acssm_lib.model.features import front_end
 from acssm_lib.model.standardisation import Standardisation
-from acssm_lib.pretraining.augment import AUGMENTATIONS, apply_plans, draw_plans
+from acssm_lib.pretraining.augment import AUGMENTATIONS, apply_plans, augmentations, draw_plans
 from acssm_lib.pretraining.contrastive import projection_head
 from acssm_lib.pretraining.spectrogram_views import multi_view_nt_xent
 from acssm_lib.training import reduced_precision
@@ -180,7 +180,7 @@ class MTSLVRObjective(nn.Module):
         n = n_views(self.config)
         crop = random_crops(clips, chosen, self.config.n_samples, 1.0, generator)
         plans = draw_plans(len(chosen), self.augmentations, generator, all_of_them=False).repeat(n, 1)
-        waveform = apply_plans(crop.repeat(n, 1), plans, self.augmentations, generator, self.config)
+        waveform = apply_plans(crop.repeat(n, 1), plans, augmentations(self.augmentations, self.config), generator)
         return waveform, augmentation_labels(plans)
 
     def forward(self, encoder, clips, chosen, generator):

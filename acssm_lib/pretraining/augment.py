@@ -1,9 +1,9 @@
 """Seven random changes of a waveform, each on a whole batch at once, with parameters of its own for every clip.
 
 AcousticSSM2 makes its two views with four of them, MT-SLVR with a random choice of all seven. Every augmentation is
-called as ``f(waveform, generator, config)`` with waveform (batch, samples), float32, on any device, a
-``torch.Generator`` on the CPU and a ``Preset`` with the ranges, and returns a new tensor of the same shape; it may
-leave [-1, 1]. A plan says which of them a clip goes through, in which order; the two views of a clip share it.
+called as ``f(waveform, generator, range)`` with waveform (batch, samples), float32, on any device, a
+``torch.Generator`` on the CPU and how far it may go, and returns a new tensor of the same shape; it may leave [-1, 1].
+A plan says which of them a clip goes through, in which order; the two views of a clip share it.
 
 Pitch shift and time stretch are one phase vocoder. It cuts the sound into overlapping frames, reads them faster or
 slower, and lets the phase of every frequency advance from frame to frame as it did in the original, so that a tone
@@ -22,21 +22,21 @@ _FRAME = 512  # samples of a frame, 25.6 ms at 20 kHz; frames overlap by half
 _ONSET = 1.5  # rise of the power from frame to frame that starts a new sound
 
 
-def pitch_shift(waveform, generator, config):
-    """Higher or lower at the same tempo, by a whole number of semitones of up to ``pitch_semitones``, never 0.
+def pitch_shift(waveform, generator, semitones=15.0):
+    """Higher or lower at the same tempo, by a whole number of semitones of up to ``semitones``, never 0.
 
     The ratio is the nearest of 512 to an even number, within a tenth of a semitone. What would end above half the
-    sample rate is lost. With ``pitch_semitones`` below 1 nothing changes.
+    sample rate is lost. With ``semitones`` below 1 nothing changes.
 
     Taught in: 04_contrastive_pretraining.
     Source: Al-Tahan and Mohsenzadeh 2021, CLAR (whole semitones); range from the authors' code.
     """
-    most = int(config.pitch_semitones)
+    most = int(semitones)
     if most < 1:
         return waveform.clone()
     draws = torch.randint(2 * most, (len(waveform),), generator=generator)
-    semitones = torch.where(draws < most, draws - most, draws - most + 1)  # -most ... -1, 1 ... most
-    frames = 2 * (_FRAME / 2 * 2.0 ** (-semitones / 12)).round().long()
+    drawn = torch.where(draws < most, draws - most, draws - most + 1)  # -most ... -1, 1 ... most
+    frames = 2 * (_FRAME / 2 * 2.0 ** (-drawn / 12)).round().long()
     order = frames.argsort()  # clips of one ratio side by side: they go through the vocoder together
     ratios, clips = frames.unique(return_counts=True)
     back = order.argsort().to(waveform.device, non_blocking=True)
@@ -45,14 +45,14 @@ def pitch_shift(waveform, generator, config):
     return torch.cat(shifted)[back]
 
 
-def fade(waveform, generator, config):
-    """Fade-in and fade-out, each uniformly 0 to ``fade_max`` of the clip long, both linear, logarithmic or exponential.
+def fade(waveform, generator, longest=0.5):
+    """Fade-in and fade-out, each uniformly 0 to ``longest`` of the clip long, both linear, logarithmic or exponential.
 
     Taught in: 04_contrastive_pretraining.
     Source: the authors' code; shapes as in torchaudio's ``Fade``.
     """
     n = waveform.shape[1]
-    lengths = (torch.rand(2, len(waveform), generator=generator) * config.fade_max * n).long().tolist()
+    lengths = (torch.rand(2, len(waveform), generator=generator) * longest * n).long().tolist()
     shapes = torch.randint(3, (len(waveform),), generator=generator).tolist()
     position = torch.arange(n, device=waveform.device)
     faded = waveform.clone()
@@ -69,15 +69,15 @@ _RAMPS = (  # gain from 0 to 1 at a share of the ramp
 )
 
 
-def time_mask(waveform, generator, config):
-    """One silent span, uniformly 0 to ``mask_max`` of the clip long, at a uniform place.
+def time_mask(waveform, generator, longest=0.125):
+    """One silent span, uniformly 0 to ``longest`` of the clip long, at a uniform place.
 
     Taught in: 04_contrastive_pretraining.
     Source: paper section II, method 2; Heggan et al. 2023, MT-SLVR (range).
     """
     n = waveform.shape[1]
     share, place = torch.rand(2, len(waveform), generator=generator)
-    length = (share * (config.mask_max * n + 1)).long()
+    length = (share * (longest * n + 1)).long()
     start = (place * (n - length + 1)).long()
     masked = waveform.clone()
     for clip, first, last in zip(masked, start.tolist(), (start + length).tolist()):
@@ -85,35 +85,35 @@ def time_mask(waveform, generator, config):
     return masked
 
 
-def time_shift(waveform, generator, config):
-    """Moved by uniformly up to ``shift_max`` of the clip, either way; what leaves at one end returns at the other.
+def time_shift(waveform, generator, furthest=0.5):
+    """Moved by uniformly up to ``furthest`` of the clip, either way; what leaves at one end returns at the other.
 
     Taught in: 04_contrastive_pretraining.
     Source: paper section II, method 2; range from the authors' code.
     """
-    shift = (2 * torch.rand(len(waveform), generator=generator) - 1) * config.shift_max * waveform.shape[1]
+    shift = (2 * torch.rand(len(waveform), generator=generator) - 1) * furthest * waveform.shape[1]
     return torch.stack([clip.roll(by) for clip, by in zip(waveform, shift.round().long().tolist())])
 
 
-def white_noise(waveform, generator, config):
-    """Noise between white and blue, ``noise_snr_db`` below the clip; the authors' code has it for time masking.
+def white_noise(waveform, generator, snr_db=(3.0, 30.0)):
+    """Noise between white and blue, uniformly ``snr_db`` dB below the clip; the authors' code has it for time masking.
 
     Taught in: 04_contrastive_pretraining.
     Source: the authors' code.
     """
-    return _with_noise(waveform, -1.0, 0.0, generator, config)
+    return _with_noise(waveform, -1.0, 0.0, generator, snr_db)
 
 
-def mixed_noise(waveform, generator, config):
-    """Noise between violet and brown, ``noise_snr_db`` below the clip.
+def mixed_noise(waveform, generator, snr_db=(3.0, 30.0)):
+    """Noise between violet and brown, uniformly ``snr_db`` dB below the clip.
 
     Taught in: 04_contrastive_pretraining.
     Source: Heggan et al. 2023, MT-SLVR.
     """
-    return _with_noise(waveform, -2.0, 2.0, generator, config)
+    return _with_noise(waveform, -2.0, 2.0, generator, snr_db)
 
 
-def time_stretch(waveform, generator, config):
+def time_stretch(waveform, generator):
     """Slower or faster at the same pitch: uniformly 0.5 to 1.5 times as long, then cut or filled up with silence.
 
     Taught in: 04_contrastive_pretraining.
@@ -125,6 +125,20 @@ def time_stretch(waveform, generator, config):
 
 AUGMENTATIONS = {function.__name__: function for function in (
     pitch_shift, fade, white_noise, mixed_noise, time_mask, time_shift, time_stretch)}
+
+
+def augmentations(names, config):
+    """The named augmentations with the ranges of a ``Preset``: functions of (waveform, generator), in this order.
+
+    Taught in: 04_contrastive_pretraining.
+    """
+    ranges = {pitch_shift: config.pitch_semitones, fade: config.fade_max, time_mask: config.mask_max,
+              time_shift: config.shift_max, white_noise: config.noise_snr_db, mixed_noise: config.noise_snr_db}
+    return [functools.partial(_ranged, AUGMENTATIONS[name], ranges.get(AUGMENTATIONS[name])) for name in names]
+
+
+def _ranged(function, own, waveform, generator):
+    return function(waveform, generator) if own is None else function(waveform, generator, own)
 
 
 def draw_plans(n, names, generator, all_of_them=True):
@@ -146,32 +160,32 @@ def draw_plans(n, names, generator, all_of_them=True):
     return plans
 
 
-def apply_plans(waveform, plans, names, generator, config):
+def apply_plans(waveform, plans, changes, generator):
     """Each clip through its own plan, every augmentation with fresh parameters.
 
     Args:
         waveform: (batch, samples).
-        plans: (batch, len(names)), as from ``draw_plans``.
-        names, generator, config: as there and above.
+        plans: (batch, len(changes)), as from ``draw_plans``.
+        changes: functions of (waveform, generator), as ``augmentations`` gives them.
     Returns:
         waveform: a new tensor, (batch, samples).
     Taught in: 04_contrastive_pretraining.
     """
     waveform = waveform.clone()
     for place in plans.T:  # first every clip's first augmentation, then its second
-        for index, name in enumerate(names):
+        for index, change in enumerate(changes):
             rows = (place == index).nonzero()[:, 0].to(waveform.device, non_blocking=True)
             if len(rows):
-                waveform[rows] = AUGMENTATIONS[name](waveform[rows], generator, config)
+                waveform[rows] = change(waveform[rows], generator)
     return waveform
 
 
-def _with_noise(waveform, least_decay, most_decay, generator, config):
+def _with_noise(waveform, least_decay, most_decay, generator, snr_db):
     """Adds noise of power ~ 1 / f^decay, decay uniform; drawn as a spectrum, so that one transform is enough."""
     batch, n = waveform.shape
     draws = torch.rand(2, batch, 1, generator=generator).to(waveform.device, non_blocking=True)
     decay = least_decay + draws[0] * (most_decay - least_decay)
-    low, high = config.noise_snr_db
+    low, high = snr_db
     snr_db = low + draws[1] * (high - low)
     half = 1 << (n - 1).bit_length() - 1  # a transform of a power of two is the fastest; cut afterwards
     spectrum = torch.view_as_complex(

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from acssm_lib.data.clips import random_crops
 from acssm_lib.model.base import Encoder, embedding_width
 from acssm_lib.presets import Preset
-from acssm_lib.pretraining.augment import apply_plans, draw_plans
+from acssm_lib.pretraining.augment import apply_plans, augmentations, draw_plans
 from acssm_lib.training import cosine_factor, parameter_groups, pick_device, seeded, train
 
 
@@ -135,7 +135,8 @@ class AugmentedPairs(SegmentPairs):
     def views(self, clips, chosen, generator):
         crop = random_crops(clips, chosen, self.config.n_samples, 1.0, generator)
         plans = draw_plans(len(chosen), self.augmentations, generator)
-        return apply_plans(crop.repeat(2, 1), plans.repeat(2, 1), self.augmentations, generator, self.config)
+        return apply_plans(crop.repeat(2, 1), plans.repeat(2, 1), augmentations(self.augmentations, self.config),
+                           generator)
 
 
 class NoisyPairs(AugmentedPairs):

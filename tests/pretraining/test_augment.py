@@ -8,6 +8,7 @@ from acssm_lib.pretraining import augment
 from acssm_lib.pretraining.augment import (
     AUGMENTATIONS,
     apply_plans,
+    augmentations,
     draw_plans,
     fade,
     mixed_noise,
@@ -52,7 +53,7 @@ def centre_and_width(waveform):
 def test_each_returns_a_new_batch_of_the_same_shape_and_repeats_with_its_seed(name):
     waveform = tones(6)
     before = waveform.clone()
-    one, again, other = (AUGMENTATIONS[name](waveform, seeded(seed), CONFIG) for seed in (1, 1, 2))
+    one, again, other = (AUGMENTATIONS[name](waveform, seeded(seed)) for seed in (1, 1, 2))
     assert one.shape == waveform.shape and one.dtype == torch.float32
     assert torch.equal(waveform, before)
     assert torch.equal(one, again) and not torch.equal(one, other)
@@ -64,13 +65,13 @@ def test_a_clip_does_not_feel_its_neighbours_and_silence_stays_silent(name):
     waveform = tones(5)
     alone = waveform.clone()
     alone[[0, 1, 3, 4]] = 0
-    together, apart = (AUGMENTATIONS[name](batch, seeded(3), CONFIG) for batch in (waveform, alone))
+    together, apart = (AUGMENTATIONS[name](batch, seeded(3)) for batch in (waveform, alone))
     torch.testing.assert_close(together[2], apart[2], atol=1e-6, rtol=0)
     assert (apart[[0, 1, 3, 4]] == 0).all()
 
 
 def test_pitch_moves_by_whole_semitones_up_and_down_but_never_by_none():
-    shifted = pitch_shift(tones(300), seeded(), CONFIG)
+    shifted = pitch_shift(tones(300), seeded())
     semitones = 12 * torch.log2(peak_hz(shifted) / 1000)
     assert (semitones - semitones.round()).abs().max() < 0.1
     assert set(semitones.round().int().tolist()) == set(range(-15, 16)) - {0}
@@ -86,34 +87,33 @@ def test_clips_grouped_by_ratio_are_shifted_as_each_would_be_alone():
     for clip, by in zip(waveform, semitones.tolist()):
         frame = 2 * round(256 * 2 ** (-by / 12))
         expected.append(augment._vocoder(clip[None], 512 / frame, frame)[0])
-    torch.testing.assert_close(pitch_shift(waveform, seeded(1), CONFIG), torch.stack(expected), atol=1e-6, rtol=0)
+    torch.testing.assert_close(pitch_shift(waveform, seeded(1)), torch.stack(expected), atol=1e-6, rtol=0)
 
 
 def test_pitch_range_is_a_setting_and_zero_switches_it_off():
-    config = dataclasses.replace(CONFIG, pitch_semitones=1.0)
-    semitones = 12 * torch.log2(peak_hz(pitch_shift(tones(12), seeded(), config)) / 1000)
+    semitones = 12 * torch.log2(peak_hz(pitch_shift(tones(12), seeded(), 1.0)) / 1000)
     assert set(semitones.round().int().tolist()) == {-1, 1}
-    assert torch.equal(pitch_shift(tones(2), seeded(), dataclasses.replace(CONFIG, pitch_semitones=0.0)), tones(2))
+    assert torch.equal(pitch_shift(tones(2), seeded(), 0.0), tones(2))
 
 
 def test_pitch_keeps_when_something_sounds_and_for_how_long():
     clip = burst(at=0.4, width=0.06)
-    centre, width = centre_and_width(pitch_shift(clip.repeat(60, 1), seeded(), CONFIG))
+    centre, width = centre_and_width(pitch_shift(clip.repeat(60, 1), seeded()))
     old_centre, old_width = centre_and_width(clip)
     assert (centre - old_centre).abs().max() < 0.01
     assert (width / old_width - 1).abs().max() < 0.25
 
 
 def test_what_is_shifted_above_half_the_sample_rate_is_lost_not_folded_back():
-    semitones = 12 * torch.log2(peak_hz(pitch_shift(tones(60), seeded(), CONFIG)) / 1000)
-    shifted = pitch_shift(tones(60, hertz=9000.0), seeded(), CONFIG)
+    semitones = 12 * torch.log2(peak_hz(pitch_shift(tones(60), seeded())) / 1000)
+    shifted = pitch_shift(tones(60, hertz=9000.0), seeded())
     power = shifted.square().mean(dim=1) / tones(1).square().mean()
     assert (power[semitones > 2.5] < 1e-4).all() and (semitones > 2.5).sum() > 10
     assert (power[semitones < 0] > 0.9).all()
 
 
 def test_time_stretch_moves_the_envelope_and_keeps_the_pitch():
-    stretched = time_stretch(burst(at=0.4, width=0.05).repeat(60, 1), seeded(), CONFIG)
+    stretched = time_stretch(burst(at=0.4, width=0.05).repeat(60, 1), seeded())
     centre, width = centre_and_width(stretched)
     factor = centre / 0.4
     assert 0.48 < factor.min() < 0.6 and 1.4 < factor.max() < 1.52
@@ -123,7 +123,7 @@ def test_time_stretch_moves_the_envelope_and_keeps_the_pitch():
 
 
 def test_a_shortened_clip_ends_in_silence():
-    stretched = time_stretch(tones(60), seeded(), CONFIG)
+    stretched = time_stretch(tones(60), seeded())
     length = N - (stretched.abs() > 0.1).int().flip(1).argmax(dim=1)
     assert 0.5 * N - 512 < length.min() < 0.6 * N
     shortest = length.argmin()
@@ -131,7 +131,7 @@ def test_a_shortened_clip_ends_in_silence():
 
 
 def test_fades_rise_from_zero_and_fall_to_zero_in_three_shapes():
-    envelopes = fade(torch.ones(90, N), seeded(), CONFIG)
+    envelopes = fade(torch.ones(90, N), seeded())
     assert (envelopes[:, 0] == 0).all() and envelopes.max() == 1
     shapes, rises, falls = set(), [], []
     for envelope in envelopes:
@@ -145,7 +145,7 @@ def test_fades_rise_from_zero_and_fall_to_zero_in_three_shapes():
 
 
 def test_a_mask_is_one_silent_span_anywhere_and_of_any_length_up_to_the_largest():
-    masked = time_mask(torch.ones(300, N), seeded(), CONFIG)
+    masked = time_mask(torch.ones(300, N), seeded())
     assert ((masked == 0) | (masked == 1)).all()
     assert (masked.diff(dim=1).abs().sum(dim=1) <= 2).all()  # one span
     length = (masked == 0).sum(dim=1)
@@ -157,13 +157,13 @@ def test_a_mask_is_one_silent_span_anywhere_and_of_any_length_up_to_the_largest(
 
 def test_a_shift_rolls_and_loses_nothing():
     ramp = torch.arange(N).float().repeat(200, 1)
-    shifted = time_shift(ramp, seeded(), CONFIG)
+    shifted = time_shift(ramp, seeded())
     assert torch.equal(shifted.sort(dim=1).values, ramp)
     by = (N - shifted[:, 0]) % N  # to the right
     signed = torch.where(by > N / 2, by - N, by)
     assert all(torch.equal(shifted[i], ramp[i].roll(int(by[i]))) for i in range(0, 200, 20))
     assert signed.min() < -0.45 * N and signed.max() > 0.45 * N
-    near = time_shift(ramp, seeded(), dataclasses.replace(CONFIG, shift_max=0.1))[:, 0]
+    near = time_shift(ramp, seeded(), 0.1)[:, 0]
     assert ((near <= 0.1 * N) | (near >= 0.9 * N)).all()
 
 
@@ -171,10 +171,10 @@ def test_a_shift_rolls_and_loses_nothing():
 def test_noise_has_the_wanted_level_below_each_clip_s_own(function):
     loudness = torch.tensor([0.01, 0.1, 1.0])[:, None].repeat(30, 1)
     waveform = tones(90) * loudness
-    noise = function(waveform, seeded(), CONFIG) - waveform
+    noise = function(waveform, seeded()) - waveform
     snr_db = 10 * torch.log10(waveform.square().mean(dim=1) / noise.square().mean(dim=1))
     assert 2.9 < snr_db.min() < 5 and 28 < snr_db.max() < 30.1
-    fixed = dataclasses.replace(CONFIG, noise_snr_db=(10.0, 10.0))
+    fixed = (10.0, 10.0)
     noise = function(waveform, seeded(), fixed) - waveform
     snr_db = 10 * torch.log10(waveform.square().mean(dim=1) / noise.square().mean(dim=1))
     torch.testing.assert_close(snr_db, torch.full((90,), 10.0), atol=0.05, rtol=0)
@@ -182,7 +182,7 @@ def test_noise_has_the_wanted_level_below_each_clip_s_own(function):
 
 @pytest.mark.parametrize("function, least, most", [(white_noise, 0.0, 1.0), (mixed_noise, -2.0, 2.0)])
 def test_spectra_of_the_noise_slope_as_they_should(function, least, most):
-    noise = function(tones(80), seeded(), dataclasses.replace(CONFIG, noise_snr_db=(0.0, 0.0))) - tones(80)
+    noise = function(tones(80), seeded(), (0.0, 0.0)) - tones(80)
     power = torch.fft.rfft(noise * torch.hann_window(N)).abs().square()
     bands = [power[:, low:2 * low].mean(dim=1).log2() for low in (100, 200, 400, 800, 1600, 3200)]
     slope = (bands[-1] - bands[0]) / 5  # doublings of power per octave: minus the decay
@@ -206,17 +206,30 @@ def test_a_plan_is_followed_in_its_order():
     names = ("time_mask", "fade")
     ones = torch.ones(3, N)
     plans = torch.tensor([[0, 1], [1, 0], [-1, -1]])
-    out = apply_plans(ones, plans, names, seeded(4), CONFIG)
+    out = apply_plans(ones, plans, augmentations(names, CONFIG), seeded(4))
     generator = seeded(4)  # the draws in the order in which the sub-batches are changed
-    masked, faded = time_mask(ones[:1], generator, CONFIG), fade(ones[:1], generator, CONFIG)
-    then_masked, then_faded = time_mask(faded, generator, CONFIG), fade(masked, generator, CONFIG)
+    masked, faded = time_mask(ones[:1], generator), fade(ones[:1], generator)
+    then_masked, then_faded = time_mask(faded, generator), fade(masked, generator)
     assert torch.equal(out, torch.cat([then_faded, then_masked, ones[:1]]))
+
+
+def test_the_settings_of_a_run_are_the_ranges():
+    config = dataclasses.replace(CONFIG, pitch_semitones=0.0, fade_max=0.1, mask_max=0.0, shift_max=0.0,
+                                 noise_snr_db=(60.0, 60.0))
+    names = ("time_shift", "fade", "white_noise", "pitch_shift", "time_mask", "time_stretch", "mixed_noise")
+    shift, faded, white, pitch, mask, stretch, mixed = (
+        change(tones(20), seeded()) for change in augmentations(names, config))
+    assert torch.equal(shift, tones(20)) and torch.equal(pitch, tones(20))
+    assert (mask != tones(20)).sum(dim=1).max() <= 1
+    assert torch.equal(faded[:, N // 10:-N // 10], tones(20)[:, N // 10:-N // 10]) and (faded != tones(20)).any()
+    assert all(0 < (noisy - tones(20)).abs().max() < 0.01 for noisy in (white, mixed))
+    assert torch.equal(stretch, time_stretch(tones(20), seeded()))
 
 
 def test_two_views_share_the_plan_and_differ_in_the_parameters():
     names = ("pitch_shift", "fade", "time_mask", "time_shift")
     plans = draw_plans(4, names, seeded())
-    views = apply_plans(tones(8), plans.repeat(2, 1), names, seeded(), CONFIG)
+    views = apply_plans(tones(8), plans.repeat(2, 1), augmentations(names, CONFIG), seeded())
     assert views.isfinite().all()
     assert all(not torch.equal(views[i], views[i + 4]) for i in range(4))
 
@@ -224,5 +237,5 @@ def test_two_views_share_the_plan_and_differ_in_the_parameters():
 def test_a_bin_that_cancels_against_the_floor_of_the_phases_gives_no_nan():
     waveform = torch.zeros(2, 4096)
     waveform[:, 1024] = -2.0 ** -40  # in the middle of a frame: every second bin is minus the floor
-    assert all(AUGMENTATIONS[name](waveform, seeded(), CONFIG).isfinite().all()
+    assert all(AUGMENTATIONS[name](waveform, seeded()).isfinite().all()
                for name in ("pitch_shift", "time_stretch"))
