@@ -33,6 +33,10 @@ def write_atomically(path, write):
     try:
         write(part)
         settle(part, path)
+    except OSError as error:
+        if str(error.filename) == str(part):
+            error.filename = str(path)  # nobody has heard of the temporary name
+        raise
     finally:
         part.unlink(missing_ok=True)
     return path

@@ -3,16 +3,21 @@
 Two sites (rain, sea waves), four nights each, one recording a night. Calls of four classes lie at known times, each
 source recording of ESC-10 in one night alone, so that no night shares a dog with another. The steps are those of the
 command line: index (pre-trained on the recordings themselves, or another encoder), five yes per class as first labels,
-40 answers asked by margin, heads. Judged is the average precision over all windows of site-nights without any answer:
-answers come from one half of the nights, and from the other in a second round. Beside it stand as many, and 150,
-answers at random after the same five.
+up to 150 answers asked by margin, heads with unheard windows as background. Judged is the average precision over all
+windows of site-nights without any answer: answers come from one half of the nights, and from the other in a second
+round. Beside it stand as many answers at random after the same five.
 
-    python benchmarks/survey_esc10.py --data ESC10 --encoders acoustic-ssm1,mel-stats,birdnet
+One run measures all encoders on the same recordings and the same first labels, one after another on one thread:
+
+    OMP_NUM_THREADS=1 python benchmarks/survey_esc10.py --data ESC10 --encoders acoustic-ssm1,mel-stats,birdnet,mn04 \\
+        --minutes 4 --json figures/survey_esc10.json
+
+Published weights are looked for where `acssm data weights` puts them; `birdnet` needs the extra of that name.
 """
 
 import argparse
 import csv
-import json
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,15 +26,19 @@ import numpy as np
 import soundfile
 from sklearn.metrics import average_precision_score
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from acssm_lib.data.audio import read, resample
-from acssm_lib.recordings import asking, heads
+from acssm_lib.files import write_json
+from acssm_lib.recordings import asking, heads, indexing
 from acssm_lib.recordings.folder import Survey
-from acssm_lib.recordings.indexing import index_survey
-from acssm_lib.recordings.labels import NO, OPEN, YES
+from acssm_lib.recordings.labels import NO, OPEN, UNSURE, YES
+from benchmarks.common import machine
 
 RATE = 20_000  # Hz
 CALLS, SITES, NIGHTS = ("dog", "rooster", "crying_baby", "sneezing"), ("rain", "sea_waves"), 4
-FIRST, ASKED, RANDOM = 5, 40, 150
+FIRST = 5  # windows of each class with a yes, at the start
+ANSWERS = (0, 10, 20, 40, 80, 150)  # after which it is judged
 _ACTIVE = 0.1  # share of a clip's loudest tenth of a second from which on it sounds
 
 
@@ -98,42 +107,73 @@ def truth_of(index, truth):
     return answers
 
 
-def answered(kind, n, embeddings, truth, open_, nights, mean, scale, seed):
-    """(windows, classes) after five yes per class and ``n`` more answers asked in an order."""
+def first_labels(truth, open_, seed):
+    """(windows, classes) with five yes per class among the windows that may be answered."""
     generator, wanted = np.random.default_rng(seed), np.full(truth.shape, OPEN)
     for k in range(truth.shape[1]):
-        yes = np.flatnonzero((truth[:, k] == YES) & open_)
-        chosen = generator.permutation(yes)[:FIRST]
-        wanted[chosen] = truth[chosen]
-    places = np.flatnonzero(open_)
-    if kind == "random":
-        chosen = places[asking.order(kind, n, embeddings[places], wanted[places], None, nights[places], mean, scale,
-                                     seed=seed)]
-        wanted[chosen] = truth[chosen]
-        return wanted
-    for turn in range(n):
-        scores = heads.fit(embeddings[places], wanted[places], CALLS, mean, scale).scores(embeddings[places])
-        (window,) = asking.order(kind, 1, embeddings[places], wanted[places], scores, nights[places], mean, scale,
-                                 seed=seed * 1000 + turn)
-        wanted[places[window]] = truth[places[window]]
+        chosen = generator.permutation(np.flatnonzero((truth[:, k] == YES) & open_))[:FIRST]
+        wanted[chosen] = answer_of(truth[chosen])
     return wanted
 
 
+def answer_of(truth):
+    """What the listener says: unsure of a call that only grazes the window, so that it is not asked for again."""
+    return np.where(truth == OPEN, UNSURE, truth)
+
+
+def curve(kind, embeddings, truth, open_, nights, moments, seed):
+    """Average precision of every class after each of ``ANSWERS``, asked in an order: (answers, classes)."""
+    wanted, places, found = first_labels(truth, open_, seed), np.flatnonzero(open_), []
+    rest, scores = places[heads.unheard(wanted[places], seed)], None
+    for turn in range(max(ANSWERS) + 1):
+        if turn in ANSWERS or kind == "margin":
+            told, others = np.flatnonzero((wanted != OPEN).any(1)), rest[(wanted[rest] == OPEN).all(1)]
+            made = heads.fit(embeddings[told], wanted[told], CALLS, *moments, embeddings[others])
+            scores = made.scores(embeddings[places])
+        if turn in ANSWERS:
+            found.append(precisions(made.scores(embeddings[~open_]), truth[~open_]))
+        (window,) = asking.order(kind, 1, embeddings[places], wanted[places], scores, nights[places], *moments,
+                                 seed=seed * 1000 + turn)
+        wanted[places[window]] = answer_of(truth[places[window]])
+    return found
+
+
+def precisions(scores, truth):
+    """Average precision of each class, where windows that a call only grazes are left out."""
+    told = [truth[:, k] != OPEN for k in range(len(CALLS))]
+    return [average_precision_score(truth[told[k], k] == YES, scores[told[k], k]) for k in range(len(CALLS))]
+
+
 def measured(index, truth, seeds):
-    """Order and number of answers -> average precisions (draws, classes) on site-nights without answers."""
+    """Order -> average precisions (draws, answers, classes) on site-nights without answers."""
     embeddings, nights = np.array(index.embeddings), index.site_nights
-    mean, scale = heads.moments(embeddings)
-    found = {("first five", 0): [], ("margin", ASKED): [], ("random", ASKED): [], ("random", RANDOM): []}
-    for seed in range(seeds):
-        for half in range(2):
-            open_ = nights % 2 == half
-            for (kind, n), values in found.items():
-                wanted = answered("random" if n == 0 else kind, n, embeddings, truth, open_, nights, mean, scale, seed)
-                scores = heads.fit(embeddings[open_], wanted[open_], CALLS, mean, scale).scores(embeddings[~open_])
-                judged = truth[~open_]
-                values.append([average_precision_score(judged[judged[:, k] != OPEN, k] == YES,
-                                                       scores[judged[:, k] != OPEN, k]) for k in range(len(CALLS))])
-    return {key: np.array(values) for key, values in found.items()}
+    moments = heads.moments(embeddings)
+    return {kind: np.array([curve(kind, embeddings, truth, nights % 2 == half, nights, moments, seed)
+                            for seed in range(seeds) for half in range(2)]) for kind in ("margin", "random")}
+
+
+def indexed(survey, encoder):
+    """(index, seconds on the wall and of the processor: of the encoder, and of embedding)."""
+    spans, embed = {}, indexing.embed_files
+
+    def timed(*args, **options):
+        spans["encoder"] = now()
+        embed(*args, **options)
+        spans["embedding"] = now()
+
+    now = lambda: np.array([time.monotonic(), time.process_time()])
+    begun, indexing.embed_files = now(), timed
+    try:
+        index = indexing.index_survey(survey, encoder, device="cpu", tell=lambda line: None)
+    finally:
+        indexing.embed_files = embed
+    return index, spans["encoder"] - begun, spans["embedding"] - spans["encoder"]
+
+
+def needed(curves, target):
+    """Answers after which the mean average precision reaches a target, or None within those that were asked."""
+    reached = np.flatnonzero(curves.mean((0, 2)) >= target)
+    return ANSWERS[reached[0]] if len(reached) else None
 
 
 def main():
@@ -144,29 +184,30 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="file for the numbers")
     args = parser.parse_args()
-    found = {}
+    found = {"date": time.strftime("%Y-%m-%d"), "machine": machine(), "classes": CALLS, "first": FIRST,
+             "answers": ANSWERS, "minutes": args.minutes, "draws": 2 * args.seeds, "encoders": {}}
     with tempfile.TemporaryDirectory() as name:
         truth = stitch(args.data, Path(name), args.minutes, 0)
         for encoder in args.encoders.split(","):
-            folder = Path(name, encoder)
-            survey = Survey.create(folder, Path(name, "recordings"), classes=CALLS, sample_rate=RATE)
-            started = time.process_time(), time.monotonic()
-            index = index_survey(survey, encoder, device="cpu", tell=lambda line: None)
-            took = time.process_time() - started[0], time.monotonic() - started[1]
-            answers = truth_of(index, truth)
-            numbers = measured(index, answers, args.seeds)
-            print(f"\n{encoder}: {len(index):,} windows, {len(truth)} calls; index {took[1]:.0f} s ({took[0]:.0f} s of "
-                  "processor)", flush=True)
-            for (kind, n), values in numbers.items():
-                each = "  ".join(f"{name} {value:.2f}" for name, value in zip(CALLS, values.mean(0)))
-                spread = values.mean(1).std(ddof=1)
-                print(f"  {FIRST} yes per class{f' and {n} by {kind}' if n else ''}: average precision "
-                      f"{values.mean():.3f} (deviation over draws {spread:.3f}); {each}", flush=True)
-            found[encoder] = {"index_s": took[1], "index_processor_s": took[0], "windows": len(index),
-                              "calls": len(truth), "average_precision":
-                              {f"{kind} {n}": values.mean(0).tolist() for (kind, n), values in numbers.items()}}
+            survey = Survey.create(Path(name, encoder), Path(name, "recordings"), classes=CALLS, sample_rate=RATE)
+            index, training, embedding = indexed(survey, encoder)
+            curves = measured(index, truth_of(index, truth), args.seeds)
+            hours = sum(file.duration_s for file in index.files) / 3600
+            found |= {"calls": len(truth), "windows": len(index), "hours": hours}
+            found["encoders"][encoder] = one = {
+                "encoder_s": training.tolist(), "embedding_s": embedding.tolist(),
+                "hours_per_hour": 3600 * hours / float(embedding[1]),
+                "average_precision": {kind: values.mean(0).tolist() for kind, values in curves.items()},
+                "deviation": {kind: values.mean(2).std(0, ddof=1).tolist() for kind, values in curves.items()}}
+            random = float(curves["random"][:, -1].mean())
+            one["needed_for_own_random"] = needed(curves["margin"], random)
+            print(f"\n{encoder}: {len(index):,} windows, {len(truth)} calls; encoder {training[1]:.0f} s and embedding "
+                  f"{embedding[1]:.1f} s of processor, {one['hours_per_hour']:,.0f} h of sound per hour", flush=True)
+            for kind, values in curves.items():
+                print(f"  {kind:<7}" + "  ".join(f"{n}: {value:.3f}" for n, value in zip(
+                    ANSWERS, values.mean((0, 2)))), flush=True)
             if args.json:
-                args.json.write_text(json.dumps({"classes": CALLS, **found}, indent=1) + "\n", encoding="utf-8")
+                write_json(args.json, found)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,16 @@
 One SYNTHETIC hour at 48 kHz (six WAV files of ten minutes: noise with tones) is indexed with an encoder that is
 pre-trained on it, in a process of its own. The time of ten hours is extrapolated: pre-training once, on 2,000 windows
 and for all epochs, embedding ten times. `--hours 10` measures them. Processor seconds stand beside those on the wall,
-since other work on the machine lengthens only the latter.
+since other work on the machine lengthens only the latter. With `--files` it is `acssm survey look` instead, on so many
+recordings of one second.
 """
 
 import argparse
 import json
+import os
 import tempfile
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +42,33 @@ spans["all"] = [time.monotonic() - begun[0], time.process_time() - begun[1]]
 print(json.dumps({**spans, "windows": len(index), "peak_mib": peak_memory_mib()}))
 """
 
+_LOOK = """
+import json, sys, time
+from pathlib import Path
+from acssm_lib.recordings import look
+from acssm_lib.recordings.folder import SurveySettings
+from benchmarks.common import peak_memory_mib
+
+before, begun = peak_memory_mib(), (time.monotonic(), time.process_time())
+found = look.look(Path(sys.argv[1]), SurveySettings(), lambda line: None)
+text = look.as_text(found)
+print(json.dumps({"look": [time.monotonic() - begun[0], time.process_time() - begun[1]], "files": len(found.files),
+                  "lines": text.count("\\n") + 1, "before_mib": before, "peak_mib": peak_memory_mib()}))
+"""
+
+
+def write_files(folder, count):
+    """So many names of one recording of a second at 20 sites, five minutes apart: hard links, which take no room."""
+    folder.mkdir()
+    first = folder / "first.wav"
+    soundfile.write(first, 0.1 * np.random.default_rng(0).standard_normal(20_000), 20_000, "PCM_16")
+    for number in range(count):
+        at = datetime(2024, 5, 1) + timedelta(minutes=5 * (number // 20))
+        place = folder / f"site{number % 20:02d}" / f"{at:%Y%m%d_%H%M%S}.wav"
+        place.parent.mkdir(exist_ok=True)
+        os.link(first, place)
+    first.unlink()
+
 
 def write_hours(folder, hours, seed=0):
     """WAV files of ten minutes, 16 bit, block by block."""
@@ -60,7 +90,16 @@ def main():
     parser.add_argument("--encoder", default="acoustic-ssm1")
     parser.add_argument("--epochs", type=int, help="of the pre-training; fewer than all are extrapolated")
     parser.add_argument("--json", type=Path, help="file for the numbers")
+    parser.add_argument("--files", type=int, help="look at so many recordings instead")
     args = parser.parse_args()
+    if args.files:
+        with tempfile.TemporaryDirectory() as name:
+            write_files(Path(name, "card"), args.files)
+            took = in_own_process(_LOOK, Path(name, "card"))
+        print(f"look at {took['files']:,} recordings: {took['look'][1]:.0f} s of processor, {took['look'][0]:.0f} s on "
+              f"the wall, largest memory {took['peak_mib']:,.0f} MiB ({took['before_mib']:,.0f} before), "
+              f"{took['lines']} lines")
+        return
     with tempfile.TemporaryDirectory() as name:
         write_hours(Path(name, "recordings"), args.hours)
         started = time.monotonic()

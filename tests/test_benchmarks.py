@@ -69,3 +69,24 @@ def test_encoder_and_its_gradients(plain):
     torch.testing.assert_close(*embeddings, atol=1e-4, rtol=1e-4)
     for (name, one), other in zip(copied.encoder.named_parameters(), encoder.parameters()):
         assert (one.grad - other.grad).norm() <= 1e-3 * other.grad.norm() + 1e-4, name
+
+
+def test_a_stitched_survey_never_asks_about_a_window_twice(monkeypatch):
+    """Not even where a call only grazes it, which the listener of benchmarks/survey_esc10.py cannot name."""
+    from acssm_lib.recordings import asking, heads
+    from acssm_lib.recordings.labels import NO, OPEN, YES
+    from benchmarks import survey_esc10 as stitched
+    from benchmarks.made_surveys import made_survey
+
+    made = made_survey(0, windows=400, classes=4, nights=4, rate=(0.05, 0.2))
+    truth = np.where(made.truth, YES, NO)
+    truth[::3] = np.where(truth[::3] == YES, OPEN, truth[::3])
+    asked, order = [], asking.order
+    monkeypatch.setattr(asking, "order", lambda *args, **options: asked.append(order(*args, **options)) or asked[-1])
+    monkeypatch.setattr(stitched, "ANSWERS", (0, 40))
+    open_ = made.site_nights % 2 == 0
+    for kind in ("margin", "random"):
+        asked.clear()
+        found = stitched.curve(kind, made.embeddings, truth, open_, made.site_nights, heads.moments(made.embeddings), 0)
+        assert np.shape(found) == (2, 4) and len(np.unique(asked)) == len(asked) == 41
+        assert np.all(np.isfinite(found))

@@ -38,6 +38,15 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_place_that_cannot_be_written_is_named_as_the_caller_named_it(tmp_path):
+    def fails(part):
+        raise PermissionError(13, "Permission denied", str(part))
+
+    with pytest.raises(PermissionError) as caught:
+        write_atomically(tmp_path / "file.txt", fails)
+    assert caught.value.filename == str(tmp_path / "file.txt") and str(caught.value).endswith("/file.txt'")
+
+
 def test_writers_on_two_machines_with_one_process_number_do_not_meet(tmp_path):
     names = []
 

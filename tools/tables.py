@@ -310,6 +310,28 @@ def scaling_bank():
     return markdown(["clips", "opening again", "resident, opened", "resident, at most", "views per second"], rows)
 
 
+def survey():
+    """Encoders of a survey on the recordings stitched from ESC-10: average precision, labels needed, hours per hour."""
+    path = FIGURES / "survey_esc10.json"
+    if not path.exists():
+        return ["Not measured yet."]
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    answers, most = stored["answers"], stored["answers"][-1]
+    mean = lambda one, kind, n: sum(row := one["average_precision"][kind][answers.index(n)]) / len(row)
+    target = mean(stored["encoders"]["mel-stats"], "random", most)
+    rows = []
+    for name, one in stored["encoders"].items():
+        enough = [next((str(n) for n in answers if mean(one, kind, n) >= target), f"over {most}")
+                  for kind in ("margin", "random")]
+        rows.append([f"`{name}`", *(f"{mean(one, kind, n):.2f}" for kind, n in (
+            ("margin", 0), ("margin", 40), ("random", 40), ("margin", most), ("random", most))), *enough,
+            f"{one['encoder_s'][1]:.0f}", f"{one['embedding_s'][1]:.0f}", f"{one['hours_per_hour']:,.0f}"])
+    header = ["encoder", "first labels", "40 by margin", "40 at random", f"{most} by margin", f"{most} at random",
+              f"answers to {target:.2f}, by margin", "at random", "pre-training, s", "embedding, s",
+              "hours of sound per hour"]
+    return [*measured(stored), "", *markdown(header, rows)]
+
+
 def settings():
     """Every setting: its value in each preset, and the comment of ``presets.py`` on unit and source."""
     source = (ROOT / "acssm_lib" / "presets.py").read_text(encoding="utf-8")
@@ -348,7 +370,7 @@ TABLES = {
     "best-differences": lambda: differences(records("metrics-best", real), ("logistic", "clusters"), unshared=True),
     "best-groups": lambda: by_group(records("metrics-best", real), ("logistic", "clusters")),
     "best-order": lambda: by_group(records("metrics-best", lambda run: not real(run)), ("logistic",), "accuracy"),
-    "speed": speed, "scaling-length": scaling_length, "scaling-bank": scaling_bank,
+    "survey": survey, "speed": speed, "scaling-length": scaling_length, "scaling-bank": scaling_bank,
 }
 
 

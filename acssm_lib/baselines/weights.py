@@ -114,8 +114,8 @@ def find(name, path=None):
         get = f"`acssm data weights {name}` downloads {weights.megabytes:,.1f} MB (licence: {weights.licence})"
         if path:
             raise DataError(f"{path}: no such file; expected weights of {weights.method}; {get}")
-        raise DataError(f"{name} needs its published weights: {get}, or bring a file of your own with "
-                        f"--weights {weights.method}=PATH")
+        raise DataError(f"{name} needs its published weights: {get}, or bring a file of your own, as {found} or, to "
+                        f"acssm reproduce, with --weights {weights.method}=PATH")
     recorded = _recorded(found)
     if recorded and _sha256(found) != recorded:
         raise DataError(f"{found}: changed since it was downloaded, its SHA-256 was {recorded}; "

@@ -105,7 +105,11 @@ def _look(args):
     print(look.as_text(found))
     if not found.files:
         return 1
-    print(look.draw(found, args.picture or (args.card if survey else Path()) / "look.png"))
+    place = args.picture or (args.card if survey else Path()) / "look.png"
+    try:
+        print(look.draw(found, place))
+    except OSError as error:  # a card that is locked, a folder of others: what was found has been said
+        print(f"warning  no picture: {place}: {error.strerror}; --picture names another place")
     print(f"next: acssm survey index {quoted(args.card)}" if survey else
           f"next: acssm survey index NEW --recordings {quoted(args.card)}")
     return 0

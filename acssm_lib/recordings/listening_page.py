@@ -64,7 +64,9 @@ class ListeningPage(anywidget.AnyWidget):
             try:
                 picture, sound = png(state.picture()), state.sound()
             except Exception as error:
-                message = f"{error} (answer u to go on)"
+                gone = not state.index.recordings.is_dir()
+                message = ("The recordings are gone (a disk that was taken out?): put it back, and load this page, or "
+                           "run the cell, again." if gone else f"{error} (answer u to go on)")
         self._sent += 1  # so that the page hears of it even where nothing else has changed
         with self.hold_sync():
             self.picture, self.sound = picture, sound

@@ -13,6 +13,7 @@ from acssm_lib.cli.main import main
 from acssm_lib.files import DataError
 from acssm_lib.recordings import listening, serve
 from acssm_lib.recordings.folder import Survey
+from acssm_lib.recordings.indexing import index_survey
 from acssm_lib.recordings.labels import Labels
 
 RATE = 8_000
@@ -37,6 +38,8 @@ def said(capsys, status, *words):
 def test_each_step_names_the_next_one_as_it_can_be_typed(card, capsys, monkeypatch):
     assert said(capsys, 0, "survey", "look", "my card").endswith(
         'next: acssm survey index NEW --recordings "my card"\n')
+    assert "warning  no picture: nowhere/look.png: No such file" in said(
+        capsys, 0, "survey", "look", "my card", "--picture", "nowhere/look.png")
     assert 'these recordings: acssm survey index NEW --recordings "my card"' in said(
         capsys, 1, "survey", "index", "my card")
     text = said(capsys, 0, "survey", "index", "a survey", "--recordings", "my card", "--encoder", "mel-stats",
@@ -86,6 +89,20 @@ def test_a_survey_around_its_recordings_can_be_saved_from_anywhere(tmp_path, mon
     monkeypatch.chdir("/")
     again = Survey.open(tmp_path / "new")
     assert again.settings.classes == ("frog",) and again.recordings.resolve() == (tmp_path / "new/recordings").resolve()
+
+
+def test_a_page_whose_card_was_taken_out_asks_for_it_and_for_no_answer(card):
+    page_of = pytest.importorskip("acssm_lib.recordings.listening_page").ListeningPage
+    survey = Survey.create(card / "new", card / "my card", classes=("frog",), sample_rate=RATE)
+    index = index_survey(survey, "mel-stats", tell=lambda line: None)
+    page = page_of(listening.ListeningState(survey, index, by="Ada"))
+    assert page.picture and page.question["message"] == ""
+    (card / "my card").rename(card / "elsewhere")
+    page.show()
+    assert not page.picture and "put it back" in page.question["message"] and "answer u" not in page.question["message"]
+    (card / "my card").mkdir()                        # the disk is there, one recording is not
+    page.show()
+    assert "20240514_213000.WAV" in page.question["message"] and "answer u to go on" in page.question["message"]
 
 
 def test_a_page_takes_the_next_port_where_another_one_is_open():
