@@ -115,7 +115,8 @@ thesis: tables
 	for variant in $(VARIANTS); do for rule in spread one; do \
 	    there=$(TABLES)/$$variant/$$rule; mkdir -p $$there; \
 	    [ $$rule = spread ] || cp -R $(TABLES)/$$variant/spread/encoders $$there/; \
-	    .venv/bin/acssm $(AT_BEST) $(SPOKEN) --methods acoustic-ssm1 --seeds 0,1,2 --out $$there \
+	    nets=acoustic-ssm1; case $$variant in negatives=*) nets=acoustic-ssm1,adapted-cnn; esac; \
+	    .venv/bin/acssm $(AT_BEST) $(SPOKEN) --methods $$nets --seeds 0,1,2 --out $$there \
 	        --set support_sources=$$rule finetuning=false $$variant $(SHORT) || exit 1; \
 	done; done
 	[ -z "$(EMBEDDERS)" ] || for rule in spread one; do \

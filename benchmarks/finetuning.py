@@ -29,9 +29,8 @@ MLP = {"finetune_head": "mlp", "finetune_lr": 3e-3}
 WAYS = [
     MLP | {"finetune_encoder_lr": 1e-3}, MLP | {"finetune_encoder_lr": 1e-4},
     MLP | {"finetune_encoder_lr": 0.0, "finetune_ssm_lr": 0.0},
-    {"finetune_lr": 1e-3}, {"finetune_lr": 1e-3, "finetune_encoder_lr": 1e-4},
-    {"finetune_lr": 1e-4, "finetune_encoder_lr": 3e-4}, {"finetune_lr": 1e-4},
-    {"finetune_lr": 1e-4, "finetune_epochs": 15}, {"finetune_lr": 3e-5},
+    {"finetune_lr": 1e-3}, {"finetune_lr": 1e-4, "finetune_encoder_lr": 1e-3},
+    {"finetune_lr": 1e-4, "finetune_encoder_lr": 3e-4}, {"finetune_lr": 1e-4}, {"finetune_lr": 3e-5},
 ]
 
 

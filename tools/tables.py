@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "figures"
 PLACE = re.compile(r"(?s)(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)")
 SHUFFLED = ", frames shuffled at test"
-READOUT = {"finetuned": "fine-tuned", "logistic": "frozen, logistic", "clusters": "frozen, clusters"}
+READOUT = {"finetuned": "fine-tuned", "logistic": "frozen, logistic", "clusters": "frozen, clusters",
+           "em-lda": "frozen, em-lda"}
 
 
 def records(folder, keep=lambda run: True):
@@ -159,8 +160,16 @@ def what_ran(runs):
             f"{max(draws)} frozen; a pre-training took up to {math.ceil(minutes)} minutes of one core.")
 
 
+DIFFERENCE = ["difference", "readout", "points", "what the interval shows"]
+
+
 def differences(runs, readouts=("finetuned", "logistic"), unshared=False):
     """Paired differences over groups and seeds, with what their intervals show before and after Holm's correction."""
+    return markdown(DIFFERENCE, difference_rows(runs, readouts, unshared))
+
+
+def difference_rows(runs, readouts, unshared):
+    """Rows of ``differences``."""
     found, prefix = average_differences(runs, readouts=readouts), "unshared_" if unshared else ""
     rows = []
     for row in found.to_dict("records"):
@@ -171,7 +180,7 @@ def differences(runs, readouts=("finetuned", "logistic"), unshared=False):
             shown += "; not after Holm's correction"
         rows.append([short(row["method"], row["baseline"]), READOUT[row["readout"]], plus_minus(mean, half, "+"),
                      shown])
-    return markdown(["difference", "readout", "points", "what the interval shows"], rows)
+    return rows
 
 
 def short(method, baseline):
@@ -212,6 +221,14 @@ def thesis():
     return markdown(["frozen", *(f"{place}, {readout}" for place in ("ESC-10", "five label, sixth asked",
                                                                      "one labels, five asked")
                                  for readout in ("logistic", "em-lda"))], rows)
+
+
+def thesis_differences():
+    """What the same-source negatives say of the state-space layers and of the order of frames, on either rule."""
+    rules = {"spread": "five label, sixth asked", "one": "one labels, five asked"}
+    rows = [[words, *row] for rule, words in rules.items() for row in difference_rows(
+        records(f"metrics/thesis/same-source/{rule}"), ("logistic", "em-lda"), unshared=True)]
+    return markdown(["labels", *DIFFERENCE], rows)
 
 
 def _thesis_rows(places, named):
@@ -366,7 +383,8 @@ TABLES = {
     "esc10-inductive": lambda: by_group(records("metrics/inductive"), ("logistic",), "accuracy"),
     **{f"digits-{name}": functools.partial(digits, name) for name in ("spread", "one")},
     **{f"digits-{name}-differences": functools.partial(digits, name, differences) for name in ("spread", "one")},
-    "thesis": thesis, "best": best, "finetuning": finetuning, "best-steps": best_steps, "best-ablation": ablation,
+    "thesis": thesis, "thesis-differences": thesis_differences, "best": best, "best-steps": best_steps,
+    "best-ablation": ablation, "finetuning": finetuning,
     "best-differences": lambda: differences(records("metrics-best", real), ("logistic", "clusters"), unshared=True),
     "best-groups": lambda: by_group(records("metrics-best", real), ("logistic", "clusters")),
     "best-order": lambda: by_group(records("metrics-best", lambda run: not real(run)), ("logistic",), "accuracy"),

@@ -42,7 +42,8 @@ def finetune(encoder: Encoder, clips, indices, labels, config: Preset, seed: int
 
     Every labelled clip gives ``finetune_crops`` crops, cut once as published: one stretch per clip, equally spaced.
     With ``finetune_head="logistic"`` it starts as the logistic regression on the frozen encoder, so that what the
-    encoder learned is not undone while a random head finds its way (Kumar et al. 2022).
+    encoder learned is not undone while a random head finds its way (Kumar et al. 2022), and batch norm keeps the
+    statistics that this regression was made with.
 
     Args:
         encoder: left as it is; the classifier holds a copy.
@@ -68,6 +69,10 @@ def finetune(encoder: Encoder, clips, indices, labels, config: Preset, seed: int
         classifier.head.fit(embed(encoder, clips, indices, config), labels.cpu(), config.logistic_C)
     identity = _identity(encoder, clips, indices, labels, config, seed) if checkpoint else None
     classifier.to(device).train()
+    if config.finetune_head == "logistic":
+        for norm in classifier.modules():
+            if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+                norm.eval()
     generator = torch.Generator().manual_seed(seed)
     crops = config.finetune_crops
     targets = labels.repeat_interleave(crops)

@@ -62,6 +62,10 @@ def test_a_logistic_head_starts_as_the_frozen_readout_and_learns_from_there(bank
     frozen = LogisticReadout(embed(encoder, bank, np.arange(12), config), 0.3).fit(support, LABELS[support], 0)
     start = answers(finetune_epochs=0)
     assert start.shape == (6, n_way)
+    tuned = finetune(encoder, bank, support, LABELS[support], dataclasses.replace(config, finetune_lr=0.01), 0,
+                     progress=False)  # batch norm keeps the statistics that the regression was made with
+    kept = {name: value for name, value in encoder.state_dict().items() if name.endswith(("running_mean", "_var"))}
+    assert kept and all(torch.equal(tuned.encoder.state_dict()[name], value) for name, value in kept.items())
     np.testing.assert_allclose(start, frozen.predict(asked), atol=1e-4)
     assert np.abs(answers(finetune_epochs=2, finetune_lr=0.01) - start).max() > 1e-3
 
