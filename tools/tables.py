@@ -8,11 +8,9 @@ import argparse
 import csv
 import dataclasses
 import functools
-import json
 import math
 import re
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 from acssm_lib.experiment.methods import METHODS, loss_of_a_guess
@@ -24,9 +22,9 @@ from acssm_lib.report.markdown import plus_minus
 from acssm_lib.report.page import CLAIMS, verdicts
 from acssm_lib.report.readings import method_rank, read_runs
 from acssm_lib.report.tables import average_differences, average_table, comparison_table, paired_differences
+from tools.bench_tables import scaling_bank, scaling_length, speed, survey
+from tools.table_text import FIGURES, ROOT, markdown
 
-ROOT = Path(__file__).resolve().parents[1]
-FIGURES = ROOT / "figures"
 PLACE = re.compile(r"(?s)(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)")
 SHUFFLED = ", frames shuffled at test"
 READOUT = {"finetuned": "fine-tuned", "logistic": "frozen, logistic", "clusters": "frozen, clusters",
@@ -44,13 +42,6 @@ def records(folder, keep=lambda run: True):
     if problems or not runs:
         raise ValueError(f"figures/{folder}: {'; '.join(problems) or 'no record there'}")
     return runs
-
-
-def markdown(header, rows):
-    """Lines of a table; columns of numbers to the right."""
-    numbers = [all(re.match(r"[-−+±≤\d]|–?$", str(cell)) for cell in column) for column in zip(*rows)]
-    lines = [header, ["---:" if number else "---" for number in numbers], *rows]
-    return ["| " + " | ".join(str(cell) for cell in line) + " |" for line in lines]
 
 
 def methods_of(runs):
@@ -292,61 +283,6 @@ def finetuning():
                  f"{100 * float(row['accuracy']):.1f}", f"{100 * float(row['deviation']):.1f}"]
                 for row in csv.DictReader(file)]
     return markdown(["acoustic-ssm1, ESC-10, E2", "unshared queries", "deviation over draws"], rows)
-
-
-def speed():
-    """The table of ``make bench`` and where it was measured."""
-    stored = json.loads((FIGURES / "bench.json").read_text(encoding="utf-8"))
-    rows = [[row["what"], row["plain"], row["ours"], f"{row['better']:.1f}x", row["reach"],
-             "yes" if row["reached"] else "**no**"] for row in stored["rows"]]
-    return [*measured(stored), "", *markdown(["what", "plain", "ours", "better", "reach", "reached"], rows)]
-
-
-def measured(stored):
-    machine = stored["machine"]
-    minutes = f", {stored['minutes']:.0f} minutes in all" if "minutes" in stored else ""
-    return [f"Measured {stored['date']} on {machine['cores']} CPU cores ({machine['processor']}), Python "
-            f"{machine['python']}, torch {machine['torch']}{minutes}."]
-
-
-def scaling_length():
-    """Cost of embedding one recording at once, against its length."""
-    stored = json.loads((FIGURES / "scaling.json").read_text(encoding="utf-8"))
-    rows = [[f"{seconds:g} s", *(text for name in ("small", "paper") for text in (
-        f"{1000 * stored['clip_length'][name][place]['seconds']:,.0f} ms",
-        f"{stored['clip_length'][name][place]['mib']:,.0f} MiB"))] for place, seconds in enumerate(stored["seconds"])]
-    return [*measured(stored), "", *markdown(["recording", "small, time", "memory", "paper, time", "memory"], rows)]
-
-
-def scaling_bank():
-    """Cost of a bank of half-second clips, against their number."""
-    stored = json.loads((FIGURES / "scaling.json").read_text(encoding="utf-8"))
-    rows = [[f"{clips:,}", f"{1000 * one['open_s']:.0f} ms", f"{one['opened_mib']:.0f} MiB",
-             f"{one['largest_mib']:.0f} MiB", f"{one['views_per_s']:,.0f}"]
-            for clips, one in zip(stored["clips"], stored["bank"], strict=True)]
-    return markdown(["clips", "opening again", "resident, opened", "resident, at most", "views per second"], rows)
-
-
-def survey():
-    """Encoders of a survey on the recordings stitched from ESC-10: average precision, labels needed, hours per hour."""
-    path = FIGURES / "survey_esc10.json"
-    if not path.exists():
-        return ["Not measured yet."]
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    answers, most = stored["answers"], stored["answers"][-1]
-    mean = lambda one, kind, n: sum(row := one["average_precision"][kind][answers.index(n)]) / len(row)
-    target = mean(stored["encoders"]["mel-stats"], "random", most)
-    rows = []
-    for name, one in stored["encoders"].items():
-        enough = [next((str(n) for n in answers if mean(one, kind, n) >= target), f"over {most}")
-                  for kind in ("margin", "random")]
-        rows.append([f"`{name}`", *(f"{mean(one, kind, n):.2f}" for kind, n in (
-            ("margin", 0), ("margin", 40), ("random", 40), ("margin", most), ("random", most))), *enough,
-            f"{one['encoder_s'][1]:.0f}", f"{one['embedding_s'][1]:.0f}", f"{one['hours_per_hour']:,.0f}"])
-    header = ["encoder", "first labels", "40 by margin", "40 at random", f"{most} by margin", f"{most} at random",
-              f"answers to {target:.2f}, by margin", "at random", "pre-training, s", "embedding, s",
-              "hours of sound per hour"]
-    return [*measured(stored), "", *markdown(header, rows)]
 
 
 def settings():
