@@ -15,7 +15,7 @@ import numpy as np
 from acssm_lib.data.audio import preparation_key, prepare
 from acssm_lib.data.bank import DiskBank
 from acssm_lib.data.base import AudioDataset
-from acssm_lib.data.folders import scan_folder
+from acssm_lib.data.folders import is_unlabelled, scan_folder, scan_unlabelled
 from acssm_lib.data.frogs import SyntheticFrogs
 from acssm_lib.data.layouts import scan_esc50, too_few_clips
 from acssm_lib.data.phrases import SyntheticPhrases
@@ -205,13 +205,41 @@ class SpokenDigits(AudioFolder):
         self.groups = DIGIT_GROUPS
 
 
-def load(name, path=None, *, preset):
+class UnlabelledFolder(FileDataset):
+    """Recordings of which nobody has said what they are: every audio file below a folder, all with label -1.
+
+    ``sources.csv`` may lie in it, as in an ``AudioFolder``. One group, "all", of no class: there is something to map
+    and to hear, and nothing to classify.
+
+    Args:
+        as ``AudioFolder``.
+    Raises:
+        DataError: no folder, no recording in it, or a wrong row in ``sources.csv``.
+    """
+
+    name = "folder"
+
+    def __init__(self, root: str | os.PathLike, sample_rate: int = 20_000, trim_level: int = 0,
+                 cache_dir: str | os.PathLike | None = None, channel: str = "auto"):
+        super().__init__(scan_unlabelled(root), root, sample_rate, trim_level, cache_dir, channel)
+        self.groups = {"all": []}
+
+
+def has_classes(root):
+    """Whether a folder of recordings has folders that stand for classes, so that ``AudioFolder`` opens it."""
+    root = Path(root)
+    return not root.is_dir() or any(entry.is_dir() and not entry.name.startswith(".") and not is_unlabelled(entry.name)
+                                    for entry in root.iterdir())
+
+
+def load(name, path=None, *, preset, unlabelled=False):
     """The data set of that name, prepared as the preset says.
 
     Args:
         name: "esc50", "spoken-digits", "folder", "synthetic-frogs" or "synthetic-phrases".
         path: the data folder; None for the synthetic ones.
         preset: gives ``sample_rate``, ``trim_level`` and ``channel``.
+        unlabelled: whether a "folder" may be one without classes, to look at and listen to.
     Raises:
         ValueError: unknown name, or a path missing or not wanted.
         DataError: as ``ESC50`` and ``AudioFolder``.
@@ -229,6 +257,8 @@ def load(name, path=None, *, preset):
         raise ValueError(f"unknown data set {name!r}; there are {', '.join(DATASETS)}")
     if path is None:
         raise ValueError(f"{name} needs a data folder: --data PATH (`acssm data esc50 --to PATH` downloads ESC-50)")
+    if unlabelled and name == "folder" and not has_classes(path):
+        kinds["folder"] = UnlabelledFolder
     return kinds[name](path, preset.sample_rate, preset.trim_level, channel=preset.channel)
 
 

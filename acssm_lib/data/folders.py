@@ -82,6 +82,23 @@ def scan_folder(root):
     return scan
 
 
+def scan_unlabelled(root):
+    """Clips and problems of a folder of recordings without classes, however deep they lie, without decoding anything.
+
+    Raises:
+        DataError: ``root`` is not a folder, or holds no recording.
+    """
+    root, scan = Path(root), Scan()
+    if not root.is_dir():
+        raise DataError(f"{root}: {'not a folder' if root.exists() else 'does not exist'}; expected one of recordings")
+    found = audio_below(root, root, scan)
+    sources = _sources(root, list(root.iterdir()), [below for below, _ in found.audio], scan)
+    scan.clips = [Clip(visible(below), path, None, sources.get(below)) for below, path in found.audio]
+    if not scan.clips:
+        raise DataError(f"{root}: holds no audio file (WAV, FLAC, Ogg, MP3, AIFF)")
+    return scan
+
+
 def is_unlabelled(name):
     """Whether a folder of that name holds clips without a class: unlabelled, Unlabeled 2, unlabelled_2024 ..."""
     return bool(_UNLABELLED.fullmatch(unicodedata.normalize("NFC", name).strip().casefold()))

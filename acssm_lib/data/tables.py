@@ -5,7 +5,7 @@ import io
 import re
 import unicodedata
 from collections import defaultdict
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from acssm_lib.files import DataError
 
@@ -13,10 +13,14 @@ _TABLE_ENDINGS = (".txt", ".csv", ".tsv")
 _LABEL = re.compile(rb"\d+([.,]\d+)?\t\d+([.,]\d+)?(\t|\r?\n|$)")  # Audacity: begin and end in seconds
 
 
-def read_table(path, columns):
+def read_table(path, columns, others=False):
     """The rows of a table as (row number as a spreadsheet counts, the header being 1; column -> text).
 
     Commas, semicolons or tabs part the cells; the header's case, spaces and quotes do not count.
+
+    Args:
+        columns: that it must have.
+        others: whether its other columns are wanted too.
 
     Raises:
         DataError: unreadable, not text, a column missing, or no rows.
@@ -41,13 +45,54 @@ def read_table(path, columns):
                         "separated by commas")
     if not lines:
         raise DataError(f"{path}: no rows below the header; expected one for each clip")
-    places = {name: header.index(name) for name in columns}
+    places = {name: header.index(name) for name in (filter(None, header) if others else columns)}
     return [(number, {name: line[place].strip() if place < len(line) else "" for name, place in places.items()})
             for number, line in lines]
 
 
 def _plain(name):
     return name.strip().strip("\ufeff\"'").casefold()
+
+
+def read_columns(path, names):
+    """What a table says about clips, to colour a map by: column -> values in the order of the clips.
+
+    A column ``file``, ``filename`` or ``name`` says which clip a row is about; rows about others are passed over. A
+    column whose cells are all numbers becomes numbers; what is empty or missing is None.
+
+    Args:
+        names: of the clips, as the data set has them.
+    Raises:
+        DataError: no such column, no row about any of the clips, or two that say different things about one.
+    """
+    rows = read_table(Path(path), (), others=True)
+    key = next((name for name in ("file", "filename", "name") if name in rows[0][1]), None)
+    if key is None:
+        raise DataError(f"{path}: no column file, filename or name says which clip a row is about; it has "
+                        f"{', '.join(rows[0][1])}")
+    wanted, told = {_as_path(name) for name in names}, {}
+    for number, row in rows:
+        name = _as_path(row.pop(key))
+        if name in wanted and told.setdefault(name, row) != row:
+            raise DataError(f"{path} row {number}: {name} has other values in a row above; keep one row per clip")
+    if not told:
+        raise DataError(f"{path}: none of its rows is about one of the {len(names)} clips; expected names such as "
+                        f"{names[0]} in the column {key}")
+    rows_in_order = [told.get(_as_path(name), {}) for name in names]
+    columns = {column: [row.get(column) or None for row in rows_in_order] for column in next(iter(told.values()))}
+    return {column: _as_numbers(values) for column, values in columns.items() if any(values)}
+
+
+def _as_path(name):
+    return unicodedata.normalize("NFC", PurePosixPath(name.replace("\\", "/")).as_posix())
+
+
+def _as_numbers(values):
+    """Floats where every cell is one, with a decimal point or comma; else the words as they are."""
+    try:
+        return [None if value is None else float(value.replace(",", ".")) for value in values]
+    except ValueError:
+        return values
 
 
 def read_sources(path, names):

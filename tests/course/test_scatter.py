@@ -14,8 +14,8 @@ def test_the_page_fetches_nothing():
 
 
 def test_every_trait_of_the_script_is_one_of_the_widget():
-    used = set(re.findall(r'model\.(?:get|set)\("(\w+)"', EmbeddingScatter._esm))
-    assert used == {"points", "selected", "neighbours", "legend"}
+    used = set(re.findall(r'(?:model\.get|\bset)\("(\w+)"', EmbeddingScatter._esm))
+    assert used == {"points", "selected", "neighbours", "marked", "legend", "title", "row"}
     scatter = EmbeddingScatter()
     assert used <= set(scatter.get_state())
 
