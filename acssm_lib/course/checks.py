@@ -43,6 +43,23 @@ def close(name, one, other, tolerance):
     print(f"ok  {name} agree to {tolerance:g}")
 
 
+class Stop(Exception):
+    """Ends a run of a page; a notebook shows the sentence and no trace."""
+
+    def _render_traceback_(self):
+        return [str(self)]
+
+
+def go_on_if(condition, sentence):
+    """Nothing, or the end of this run of the page with a sentence that says why.
+
+    Raises:
+        Stop: the condition is false.
+    """
+    if not condition:
+        raise Stop(sentence)
+
+
 def attempt(function, *cases, hint="", tolerance=1e-4):
     """Try an exercise: prints ``not attempted yet``, ``correct``, or what differs and the hint. Never raises.
 

@@ -22,7 +22,7 @@ class Marks:
         labels: (n,) list; None where no label was given.
     """
 
-    def __init__(self, n):
+    def __init__(self, n: int) -> None:
         self.marked: list[int] = []
         self.labels: list[str | None] = [None] * n
         self._steps: deque = deque(maxlen=MOST_STEPS)

@@ -74,3 +74,10 @@ def test_a_shown_source_breaks_between_words_only(monkeypatch):
     page = shown[0]._repr_html_()
     assert "word-break: normal" in page.partition("<pre")[2].partition(">")[0]
     assert "def" in page and repr(shown[0]).startswith("def between(name, value, low, high):")
+
+
+def test_a_page_goes_on_or_ends_with_a_sentence_and_no_trace():
+    checks.go_on_if(True, "no labels")
+    with pytest.raises(checks.Stop, match="no labels") as stopped:
+        checks.go_on_if(0, "no labels")
+    assert stopped.value._render_traceback_() == ["no labels"]
