@@ -226,10 +226,9 @@ class UnlabelledFolder(FileDataset):
 
 
 def has_classes(root):
-    """Whether a folder of recordings has folders that stand for classes, so that ``AudioFolder`` opens it."""
-    root = Path(root)
-    return not root.is_dir() or any(entry.is_dir() and not entry.name.startswith(".") and not is_unlabelled(entry.name)
-                                    for entry in root.iterdir())
+    """Whether a folder of recordings has two folders or more that stand for classes; one tells nothing apart."""
+    folders = [entry.name for entry in Path(root).iterdir() if entry.is_dir()] if Path(root).is_dir() else []
+    return sum(not name.startswith(".") and not is_unlabelled(name) for name in folders) > 1
 
 
 def load(name, path=None, *, preset, unlabelled=False):

@@ -15,13 +15,13 @@ QUICK = preset("quick")
 
 
 def test_recordings_without_classes_are_all_unlabelled(tmp_path):
-    for name in ("b.wav", "a.wav", "unlabelled/night/c.flac"):
+    for name in ("b.wav", "a.wav", "creek/night/c.flac"):
         tone(tmp_path / name, 500, duration_s=0.2)
     (tmp_path / "notes.txt").write_text("rain")
     (tmp_path / "sources.csv").write_text("file,source\na.wav,creek\n")
     dataset = load("folder", tmp_path, preset=QUICK, unlabelled=True)
     assert isinstance(dataset, UnlabelledFolder) and dataset.classes == [] and dataset.groups == {"all": []}
-    assert dataset.names == ["a.wav", "b.wav", "unlabelled/night/c.flac"]
+    assert dataset.names == ["a.wav", "b.wav", "creek/night/c.flac"]
     assert dataset.labels.tolist() == [-1, -1, -1] and dataset.sources == ["creek", None, None]
     data = load_group(dataset, "all", QUICK, 0, progress=False)
     assert data.labels.tolist() == [-1, -1, -1] and data.clips.lengths.tolist() == [4_000] * 3
