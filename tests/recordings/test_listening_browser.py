@@ -7,7 +7,6 @@ By `make test-browser`; ``ACSSM_SCREENSHOTS=FOLDER`` keeps pictures of what the 
 import os
 import signal
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,9 @@ import soundfile
 from acssm_lib.recordings.labels import Labels
 
 pytest.importorskip("playwright.sync_api")
+from browsing import MINUTE, browser, keep, page, server
+
 pytestmark = pytest.mark.browser
-from course.test_browser import MINUTE, browser, page, server  # noqa: E402
 
 CLASSES = ("frog", "owl", "toad")
 
@@ -75,13 +75,6 @@ def kill_kernels(pid):
     for kernel in kernels:
         os.kill(kernel, signal.SIGKILL)
     return len(kernels)
-
-
-def keep(page, name):
-    """A picture of the whole window, where somebody asked for pictures."""
-    if os.environ.get("ACSSM_SCREENSHOTS"):
-        page.wait_for_timeout(500)
-        page.screenshot(path=Path(os.environ["ACSSM_SCREENSHOTS"]) / f"{name}.png")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kills with a POSIX signal")
