@@ -184,5 +184,6 @@ def click_a_point(page, number, scroll=True):
     page.wait_for_function("before => document.querySelector('.acssm-clip .t-label').innerText != before",
                            arg=caption)
     page.wait_for_function("document.querySelector('.acssm-clip .t-audio').duration > 0.5")
-    page.wait_for_function("document.querySelector('.acssm-clip .t-audio').currentTime > 0")  # it plays by itself after a click
+    # it plays by itself after a click
+    page.wait_for_function("document.querySelector('.acssm-clip .t-audio').currentTime > 0")
     return name, label.inner_text()

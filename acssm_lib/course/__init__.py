@@ -2,6 +2,7 @@
 
 What a reader turns, hears and answers.
 
-In reading order: ``checks``, ``recipes``, ``listen``, ``quiz``, ``panel``, ``scatter``, ``explore_spectrogram``,
-``explore_kernel``, ``explore_embedding``, ``neighbours``.
+In reading order: ``checks``, ``recipes``, ``listen``, ``quiz``, ``panel``, ``explore_spectrogram``, ``explore_kernel``;
+the explorer: ``neighbours``, ``colouring``, ``clip_picture``, ``marks``, ``embedding_state``, ``scatter``,
+``explore_embedding``.
 """

@@ -38,7 +38,8 @@ class EmbeddingPanel(Panel):
         self.told.add_class("t-told")
         self.word = widgets.Combobox(placeholder="label", options=state.classes, ensure_option=False,
                                      continuous_update=False,  # else a click overtakes the last letters
-                                     layout=widgets.Layout(flex="1 1 80px", width="auto", min_width="70px", max_width="170px"))
+                                     layout=widgets.Layout(flex="1 1 80px", width="auto", min_width="70px",
+                                                           max_width="170px"))
         self.word.add_class("t-word")
         self.hear = self._button("hear", "the marked clips, one after another", self._hear)
         self.give = self._button("label", "give the marked clips the label in the box; an empty box takes it away",
@@ -118,7 +119,7 @@ class EmbeddingPanel(Panel):
         self.told.value = html.escape(state.marks_in_words())
 
     def _button(self, text, tooltip, action):
-        button = widgets.Button(description=text, tooltip=tooltip, layout=widgets.Layout(width="62px"))
+        button = widgets.Button(description=text, tooltip=tooltip, layout=widgets.Layout(width="auto"))
         button.add_class(f"t-do-{text}")
         button.on_click(lambda _: action())
         return button

@@ -35,7 +35,7 @@ class Panel(widgets.VBox):
     def __init__(self, state, controls, width, height):
         self.state, self.controls = state, controls
         self.image = widgets.Image(format="png", layout=widgets.Layout(
-            width=f"{width}px", max_width="100%", height="auto"))
+            width=f"{width}px", max_width="calc(100% - 4px)", height="auto"))
         self.audio = widgets.Audio(format="wav", autoplay=False, loop=False)
         self.label = widgets.HTML()
         for name, control in controls.items():

@@ -4,6 +4,7 @@ By `make test-browser`, offline; about half a minute. ``test_browser`` runs the 
 """
 # ruff: noqa: F401, F811
 
+import contextlib
 import csv
 import importlib.util
 import shutil
@@ -25,6 +26,7 @@ from browsing import (
     page,
     run_all,
     server,
+    sync_api,
     watched,
 )
 
@@ -314,7 +316,7 @@ def test_a_page_that_is_not_trusted_says_how_to_get_its_panel(page, lab):
 def test_panels_fit_small_screens_as_a_page_of_voila(page, folder):
     with server(folder, "voila", "made.ipynb", "--Voila.ip=127.0.0.1") as base:
         page.goto(base, timeout=MINUTE)
-        page.wait_for_selector(".ls-picture[src]", timeout=MINUTE)
+        page.wait_for_selector(".ls-picture[src]", state="attached", timeout=MINUTE)
         assert_all_fit(page, "voila")
 
 
@@ -323,7 +325,10 @@ def test_panels_fit_small_screens_in_notebook_7(page, folder):
     with jupyterlab(folder, "notebook", "JupyterNotebookApp") as base:
         page.goto(f"{base}/notebooks/made.ipynb?token=course")
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=MINUTE)
-        page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
-        page.wait_for_selector(".ls-picture[src]", timeout=MINUTE)
+        for _ in range(4):  # a kernel that has just started may swallow the first command
+            page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+            with contextlib.suppress(sync_api.TimeoutError):
+                page.wait_for_selector(".ls-picture[src]", state="attached", timeout=MINUTE / 3)
+                break
         assert_all_fit(page, "notebook7")
         end_kernels(base)

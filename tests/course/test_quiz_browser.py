@@ -7,7 +7,8 @@ By `make test-browser`, offline; ``ACSSM_SCREENSHOTS=FOLDER`` keeps the pictures
 import pytest
 
 pytest.importorskip("playwright.sync_api")
-from course.test_browser import browser, keep, lab, no_kernel_left, page, run_all
+from browsing import browser, keep, page, run_all
+from course.test_browser import lab, no_kernel_left
 
 pytestmark = pytest.mark.browser
 
