@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from acssm_lib.course import colouring
+from acssm_lib.course.clip_marks import Marks, write_new
 from acssm_lib.course.clip_picture import ClipPicture
 from acssm_lib.course.listen import wav
-from acssm_lib.course.marks import Marks, write_new
 from acssm_lib.course.neighbours import cosine_distances, loudness_db, pca, tsne
 from acssm_lib.plots import CLASS_COLOURS
 
@@ -43,7 +43,7 @@ class EmbeddingState:
         playing: 0 for the selected clip, 1 to 4 for its neighbours, None for clips in a row; 0 again when another clip
             is selected.
         row: list of (second, index), when which clip begins while clips are heard in a row.
-        marks: ``marks.Marks``.
+        marks: ``clip_marks.Marks``.
     Raises:
         ValueError: fewer than three clips, or an embedding or column of another number of clips.
     """

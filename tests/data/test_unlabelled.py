@@ -69,7 +69,7 @@ def test_a_table_that_says_nothing_about_the_clips_is_refused(tmp_path, text, me
 
 
 def test_what_the_explorer_exports_can_be_read_as_columns(tmp_path):
-    from acssm_lib.course.marks import write_new
+    from acssm_lib.course.clip_marks import write_new
 
     path = write_new(tmp_path, "labels", {"name": NAMES, "my label": ["frog", None, "owl"], "x": [0.5, 1.0, 2.0]})
     assert read_columns(path, NAMES[::-1]) == {"my label": ["owl", None, "frog"], "x": [2.0, 1.0, 0.5]}

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from acssm_lib.course.marks import Marks, write_new
+from acssm_lib.course.clip_marks import Marks, write_new
 
 
 def test_marks_and_labels_are_undone_step_by_step():
