@@ -39,6 +39,12 @@ def test_distinct_sources_give_different_recordings():
     assert len({sources[i] for i in episode.support}) == 25
 
 
+def test_where_recordings_have_to_differ_an_unknown_one_is_one_of_its_own():
+    labels, sources = np.repeat([0, 1], 5), ["a", "a", None, None, None] * 2
+    drawn = {tuple(sample_support(labels, 2, 4, seed, sources, distinct_sources=True)) for seed in range(20)}
+    assert drawn and all({2, 3, 4, 7, 8, 9} < set(support) for support in drawn)
+
+
 def speakers(n_speakers=6, takes=12, n_classes=5):
     """Labels and sources of clips that every speaker gave of every class."""
     labels = np.repeat(np.arange(n_classes), n_speakers * takes)

@@ -65,12 +65,16 @@ def test_meaningless_labels_stay_at_chance(readout, tiny):
 def test_nearest_mean_equals_a_loop():
     points, (support, query) = blobs(spread=1.5), every_fourth()
     deviation = [np.sqrt(np.mean((column - column.mean()) ** 2)) for column in points.T]
-    answers = []
+    answers, expected = [], []
     for clip in query:
         distance = [sum(((points[clip, j] - np.mean([points[i, j] for i in support if LABELS[i] == label]))
                          / deviation[j]) ** 2 for j in range(points.shape[1])) for label in range(3)]
         answers.append(int(np.argmin(distance)))
-    assert NearestMean(points).fit(support, LABELS[support], 0).predict(query).argmax(1).tolist() == answers
+        closeness = [np.exp(-one / (2 * points.shape[1])) for one in distance]
+        expected.append([one / sum(closeness) for one in closeness])
+    predicted = NearestMean(points).fit(support, LABELS[support], 0).predict(query)
+    np.testing.assert_allclose(predicted, expected, atol=1e-9)
+    assert predicted.argmax(1).tolist() == answers
     assert (np.array(answers) != LABELS[query]).any()  # the clouds overlap: the comparison says something
 
 
