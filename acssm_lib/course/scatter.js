@@ -10,10 +10,9 @@ function render({ model, el }) {
   const svg = svgElement("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, role: "group",
                                   "aria-label": `map of clips: ${KEYS}` });
   const dots = svgElement("g"), rings = svgElement("g", { "pointer-events": "none" });
-  const title = svgElement("text", { x: 8, y: 16, "pointer-events": "none" });
   const loop = svgElement("path", { class: "loop", "pointer-events": "none" });
-  svg.append(dots, rings, title, loop);
-  const [foot, legend, bar] = ["foot", "legend", "bar"].map((name) => {
+  svg.append(dots, rings, loop);
+  const [title, foot, legend, bar] = ["title", "foot", "legend", "bar"].map((name) => {
     const made = document.createElement("div");
     made.className = `acssm-${name}`;
     return made;
@@ -22,7 +21,7 @@ function render({ model, el }) {
   // Otherwise JupyterLab takes the arrow keys and Enter for its cells.
   el.setAttribute("data-lm-suppress-shortcuts", "true");
   foot.append(legend, bar);
-  el.append(svg, foot);
+  el.append(title, svg, foot);
   let base = [], places = [], view = WHOLE, dragging = null;
 
   const button = (text, tooltip, action) => {

@@ -23,7 +23,7 @@ class EmbeddingScatter(anywidget.AnyWidget):
         neighbours: indices of points with a light ring, numbered from 1 in this order.
         marked: indices of the points that stand out, ascending; set it from either side.
         legend: list of {color, label}.
-        title: text in the corner.
+        title: text above it.
         row: list of [second, index]: when which point is heard in the player of the panel.
     """
 
