@@ -132,9 +132,9 @@ def curve(kind, embeddings, truth, open_, nights, moments, seed):
             scores = made.scores(embeddings[places])
         if turn in ANSWERS:
             found.append(precisions(made.scores(embeddings[~open_]), truth[~open_]))
-        (window,) = asking.order(kind, 1, embeddings[places], wanted[places], scores, nights[places], *moments,
-                                 seed=seed * 1000 + turn)
-        wanted[places[window]] = answer_of(truth[places[window]])
+        window = places[asking.order(kind, 1, embeddings[places], wanted[places], scores, nights[places], *moments,
+                                     seed=seed * 1000 + turn)]  # none, once all have been answered
+        wanted[window] = answer_of(truth[window])
     return found
 
 

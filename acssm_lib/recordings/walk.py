@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from acssm_lib.files import DataError
 from acssm_lib.recordings import heads, look, species, thresholds
 from acssm_lib.recordings.demo_card import write_demo_card
 from acssm_lib.recordings.folder import Survey
@@ -28,6 +29,10 @@ LISTENER = "planted truth"
 
 def truth_of(survey, index):
     """(windows, classes) bool: does the window hold at least half of a planted call, or is half filled by one?"""
+    if not (survey.folder / "truth.csv").is_file():
+        raise DataError(f"{survey.folder / 'truth.csv'}: not there; this needs a card whose calls are known, as acssm "
+                        "survey demo writes one; your own is labelled by ear: acssm survey label "
+                        f"{quoted(survey.folder)}")
     with open(survey.folder / "truth.csv", newline="", encoding="utf-8") as file:
         rows = [Answer(row["file"], float(row["start_s"]), float(row["end_s"]), None, None, row["class"], "yes",
                        LISTENER, "", "", None) for row in csv.DictReader(file)]

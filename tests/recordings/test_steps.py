@@ -11,7 +11,7 @@ import soundfile
 
 from acssm_lib.cli.main import main
 from acssm_lib.files import DataError
-from acssm_lib.recordings import listening, serve
+from acssm_lib.recordings import listening, serve, walk
 from acssm_lib.recordings.folder import Survey
 from acssm_lib.recordings.indexing import index_survey
 from acssm_lib.recordings.labels import Labels
@@ -89,6 +89,11 @@ def test_a_survey_around_its_recordings_can_be_saved_from_anywhere(tmp_path, mon
     monkeypatch.chdir("/")
     again = Survey.open(tmp_path / "new")
     assert again.settings.classes == ("frog",) and again.recordings.resolve() == (tmp_path / "new/recordings").resolve()
+
+
+def test_a_walk_over_a_card_without_truth_says_what_to_do_instead(card):
+    with pytest.raises(DataError, match="truth.csv: not there.* acssm survey label new"):
+        walk.truth_of(Survey.create("new", card / "my card"), None)
 
 
 def test_a_page_whose_card_was_taken_out_asks_for_it_and_for_no_answer(card):
