@@ -45,7 +45,7 @@ function render({ model, el }) {
   button("u", "unsure", () => send("unsure"));
   button("z", "undo", () => send("undo"));
   button("space", "play", play);
-  const enter = button("enter", "the chosen ones (Shift with a class chooses)", () => chosen.size && finish());
+  const enter = button("enter", "those chosen with Shift", () => chosen.size && finish());
 
   model.get("orders").forEach((name) => { element("option", "", order, name).value = name; });
   orders.hidden = !model.get("orders").length;

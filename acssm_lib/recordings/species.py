@@ -173,7 +173,7 @@ def write_table_and_report(survey, index, made, by=BY):
     Args:
         made: ``Heads`` of the survey's recogniser.
     Returns:
-        cells, and lines of text about what is left out.
+        cells, and lines of text: each class over all sites and nights, and what is left out.
     """
     found, judged = detections_of(survey), reviews(survey, index, made)
     cells = table(index, found, judged, list(made.classes), by)
@@ -183,18 +183,20 @@ def write_table_and_report(survey, index, made, by=BY):
         f"{index.folder / 'skipped.csv'} says why" if index.skipped else ""),
         f"{blind} of {len(index.files)} recordings have no known time: they count in the table, not in the activity"]
     notes += [words for words in judged.values() if isinstance(words, str)]
+    totals = [f"{name}: {{:,.0f}} ({{:,.0f}} to {{:,.0f}}) of all {len(index.file_of):,} windows hold the call".format(
+        *one.windows_with_call()) for name, one in judged.items() if not isinstance(one, str)]
     write_table(survey.species_csv, COLUMNS, [cell.row for cell in cells])
-    write_text(survey.folder / "report.html", _page(survey, index, made, cells, notes, rates, listened))
-    return cells, notes
+    write_text(survey.folder / "report.html", _page(survey, index, made, cells, totals, notes, rates, listened))
+    return cells, totals + notes
 
 
-def _page(survey, index, made, cells, notes, rates, listened):
+def _page(survey, index, made, cells, totals, notes, rates, listened):
     """One file that opens without a network."""
     buffer = io.BytesIO()
     activity_figure(rates, list(made.classes)).savefig(buffer, format="png", dpi=plots.DPI, facecolor="white")
     picture = base64.b64encode(buffer.getvalue()).decode()
     hours = sum(file.duration_s for file in index.files) / 3600
-    lines = [*h.in_words(made), *(f"{name}: a score of {made.thresholds.get(name, 0.5):.3f} or more counts; "
+    lines = [*totals, *h.in_words(made), *(f"{name}: a score of {made.thresholds.get(name, 0.5):.3f} or more counts; "
                                   f"{made.evidence[name].get('threshold', 'no review has said what it is worth')}"
                                   for name in made.classes)]
     items = lambda some: "".join(f"<li>{html.escape(line)}</li>" for line in some)

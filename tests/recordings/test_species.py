@@ -59,7 +59,7 @@ def test_activity_counts_per_hour_listened_and_leaves_out_what_has_no_clock():
     assert species.activity_figure(rates, list(CLASSES)).axes[0].get_title(loc="left") == "frog"
 
 
-def test_table_and_report_say_what_is_left_out(tmp_path):
+def test_table_and_report_say_what_is_left_out_and_what_there_is_in_all(tmp_path, monkeypatch):
     survey = made_folder(tmp_path / "survey")
     survey.index_folder.mkdir()
     INDEX.folder = survey.index_folder
@@ -78,3 +78,9 @@ def test_table_and_report_say_what_is_left_out(tmp_path):
     assert "left out: 1 (x.wav)" in notes[0] and "x.wav" in notes[0] and "1 of 6 recordings" in notes[1]
     page = (survey.folder / "report.html").read_text(encoding="utf-8")
     assert "too few to judge it" in page and "x.wav" in page
+    monkeypatch.setattr(species, "reviews", lambda *args: {"frog": a_review(), "owl": "owl: no review yet"})
+    _, notes = species.write_table_and_report(survey, INDEX, made)
+    number, low, high = a_review().windows_with_call()
+    assert notes[0] == f"frog: {number:.0f} ({low:.0f} to {high:.0f}) of all 600 windows hold the call"
+    page = (survey.folder / "report.html").read_text(encoding="utf-8")
+    assert notes[0] in page and notes[-1] == "owl: no review yet"
