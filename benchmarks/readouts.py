@@ -39,13 +39,14 @@ SEARCHED = {
 }
 
 
-def embedding_of(run, data, config):
+def embedding_of(run, data, config, weights=None):
     """(name, embedding of every clip, C of its logistic regression)"""
     members = np.arange(len(data.labels))
     if run in (None, "mel-stats"):
         return "mel-stats", MelStatistics(data.clips, config).features(members), 1.0
-    made = load_classifier(Path(run) / "classifier.pt")
-    made.encoder.load_state_dict(torch.load(Path(run) / "encoder.pt", weights_only=True))  # as before any fine-tuning
+    made = load_classifier(Path(run) / "classifier.pt", weights=weights)
+    if (before := Path(run) / "encoder.pt").exists():  # as before any fine-tuning; an embedder is as it was downloaded
+        made.encoder.load_state_dict(torch.load(before, weights_only=True))
     return str(run), embed(made.encoder, data.clips, members, made.config).numpy(), made.config.logistic_C
 
 
@@ -55,6 +56,7 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--runs", nargs="*", default=[None])
     parser.add_argument("--beside")
+    parser.add_argument("--weights", help="file of the embedder that --beside is a run of, if it is not in the cache")
     parser.add_argument("--groups", default="E2")
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--search", action="store_true", help="their settings, in place of the readouts of a run")
@@ -68,7 +70,7 @@ def main():
             name, embedding, penalty = embedding_of(run, data, config)
             readouts = {"logistic": partial(LogisticReadout, C=penalty), **(SEARCHED if args.search else HEARING)}
             if args.beside:
-                _, second, other = embedding_of(args.beside, data, config)
+                _, second, other = embedding_of(args.beside, data, config, args.weights)
                 readouts = {"logistic": readouts["logistic"],
                             f"{args.beside}, logistic": lambda _, second=second, C=other: LogisticReadout(second, C),
                             "combination": partial(Combination, second=second, C=(penalty, other))}
