@@ -45,8 +45,9 @@ def add_example(survey, text, by=None):
 def add_table(survey, path, by=None):
     """Every mark of a Raven selection table or an Audacity label track whose label is a class of the survey.
 
-    The recording is the one whose name, without its ending, the table's name begins with (``X.Table.1.selections.txt``,
-    ``X.txt``): below the survey's recordings, else beside the table, where the marks are clips from elsewhere.
+    The recording is the one that the mark's row names (``Begin File``, where Raven had several open), else the one
+    whose name, without its ending, the table's name begins with (``X.Table.1.selections.txt``, ``X.txt``): below the
+    survey's recordings, else beside the table, where the marks are clips from elsewhere.
 
     Returns:
         number of marks.
@@ -54,32 +55,46 @@ def add_table(survey, path, by=None):
         DataError: no recording or more than one of that name, no such table, or no mark of a class.
     """
     found = read_marks(path)
-    stem = path.name.split(".Table.")[0].removesuffix(".selections.txt").removesuffix(".txt")
-    named = lambda place: place.stem == stem and place.suffix.lower() in AUDIO_SUFFIXES + PHONE_SUFFIXES
-    inside = [place for place in sorted(survey.recordings.rglob("*")) if named(place)]
-    places = inside or [place for place in sorted(path.parent.iterdir()) if named(place)]
-    if len(places) != 1:
-        raise DataError(f"{path}: {len(places)} recordings are called {stem}; expected exactly one below "
-                        f"{survey.recordings}, or beside the table")
     marks = [mark for mark in found if mark[0] in survey.settings.classes]
+    stem = path.name.split(".Table.")[0].removesuffix(".selections.txt").removesuffix(".txt")
+    several = len({mark[4] for mark in found}) > 1
+    places = {name: _recording(survey, path, [name] if several else [name, stem])
+              for name in dict.fromkeys(mark[4] for mark in found)}
     if not marks:
         raise DataError(f"{path}: no mark is called {' or '.join(survey.settings.classes) or 'as a class'}"
                         + (f"; it has {', '.join(sorted({mark[0] for mark in found}))}" if found else ""))
-    labels, file = Labels(survey.labels_csv), places[0]
-    if inside:
-        file = file.relative_to(survey.recordings).as_posix()
-        for _, start_s, end_s, _ in marks:  # all, before the first is written
-            _check_span(survey, file, start_s, end_s)
-    for name, start_s, end_s, band in marks:
-        if inside:
-            _mark(labels, name, file, start_s, end_s, band, by)
+    inside = {name: place.relative_to(survey.recordings).as_posix() for name, place in places.items()
+              if place.is_relative_to(survey.recordings)}
+    for _, start_s, end_s, _, name in marks:  # all, before the first is written
+        if name in inside:
+            _check_span(survey, inside[name], start_s, end_s)
+    labels = Labels(survey.labels_csv)
+    for label, start_s, end_s, band, name in marks:
+        if name in inside:
+            _mark(labels, label, inside[name], start_s, end_s, band, by)
         else:
-            add_clip(survey, name, file, (start_s, end_s))
+            add_clip(survey, label, places[name], (start_s, end_s))
     return len(marks)
 
 
+def _recording(survey, table, names):
+    """The recording of the first name that one has, with its ending or without: of the survey, or beside the table."""
+    for name in filter(None, names):
+        named = lambda place, name=name: (place.suffix.lower() in AUDIO_SUFFIXES + PHONE_SUFFIXES
+                                          and name in (place.name, place.stem))
+        places = ([place for place in sorted(survey.recordings.rglob("*")) if named(place)]
+                  or [place for place in sorted(table.parent.iterdir()) if named(place)])
+        if len(places) == 1:
+            return places[0]
+    raise DataError(f"{table}: {len(places)} recordings are called {name}; expected exactly one below "
+                    f"{survey.recordings}, or beside the table")
+
+
 def read_marks(path):
-    """(label, start s, end s, (low Hz, high Hz)) of a Raven selection table or an Audacity label track.
+    """(label, start s, end s, (low Hz, high Hz), recording) of a Raven selection table or an Audacity label track.
+
+    Raven counts times through all the files that it has open; a row's ``Begin File`` and ``File Offset (s)`` say where
+    it is. The recording is None where no row names one.
 
     Raises:
         DataError: it is neither.
@@ -94,16 +109,19 @@ def read_marks(path):
                     continue  # Raven writes each selection once per view
                 label = next((row[key] for key in ("Annotation", "Species", "Label", "Class", "Common Name", "Tags")
                               if row.get(key)), "")
-                found.append((label, float(row["Begin Time (s)"]), float(row["End Time (s)"]),
+                begin, end = float(row["Begin Time (s)"]), float(row["End Time (s)"])
+                file, offset = row.get("Begin File") or None, row.get("File Offset (s)")
+                start = float(offset) if file and offset else begin
+                found.append((label, start, start + end - begin,
                               (float(row["Low Freq (Hz)"]), float(row["High Freq (Hz)"]))
-                              if row.get("Low Freq (Hz)") and row.get("High Freq (Hz)") else (None, None)))
+                              if row.get("Low Freq (Hz)") and row.get("High Freq (Hz)") else (None, None), file))
             return found
         found = []
         for row in rows:
             if row and row[0] == "\\" and found:  # the second line of a spectral label: its band
-                found[-1] = (*found[-1][:3], (float(row[1]), float(row[2])))
+                found[-1] = (*found[-1][:3], (float(row[1]), float(row[2])), None)
             elif row:
-                found.append((row[2], float(row[0]), float(row[1]), (None, None)))
+                found.append((row[2], float(row[0]), float(row[1]), (None, None), None))
         return found
     except (ValueError, IndexError, KeyError, csv.Error) as error:
         raise DataError(f"{path}: no Raven selection table and no Audacity label track ({error})") from None

@@ -52,6 +52,30 @@ def test_tables_of_raven_and_audacity(survey, tmp_path, name, text, found):
     assert [(row[4], row[1]) for row in rows(survey)] == found and rows(survey)[0][3] == 300
 
 
+def test_a_raven_table_of_several_recordings_says_where_each_mark_is(survey, tmp_path):
+    soundfile.write(survey.recordings / "a/20240515_213000.WAV", np.zeros(2_000 * 10), 2_000)
+    head = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\tSpecies\n"
+    (tmp_path / "week.Table.1.selections.txt").write_text(
+        head + "1\t2.5\t4\t20240514_213000.WAV\t2.5\tfrog\n2\t13\t14.5\t20240515_213000.WAV\t3\towl\n")
+    assert marks.add_table(survey, tmp_path / "week.Table.1.selections.txt") == 2
+    assert [(row[0], row[1], row[2], row[4]) for row in rows(survey)] == [
+        ("a/20240514_213000.WAV", 2.5, 4.0, "frog"), ("a/20240515_213000.WAV", 3.0, 4.5, "owl")]
+    (tmp_path / "other.txt").write_text(head + "1\t1\t2\t20240514_213000.WAV\t1\tfrog\n2\t3\t4\tlost.WAV\t0\tfrog\n")
+    with pytest.raises(DataError, match="0 recordings are called lost.WAV"):
+        marks.add_table(survey, tmp_path / "other.txt")
+    assert len(rows(survey)) == 2
+
+
+def test_a_table_under_another_name_belongs_to_the_recording_that_it_names(survey, tmp_path):
+    (tmp_path / "mine.txt").write_text("Begin Time (s)\tEnd Time (s)\tBegin File\tSpecies\n"
+                                       "2.5\t4\t20240514_213000.WAV\tfrog\n")
+    assert marks.add_table(survey, tmp_path / "mine.txt") == 1
+    (tmp_path / "20240514_213000.txt").write_text("Begin Time (s)\tEnd Time (s)\tBegin File\tSpecies\n"
+                                                  "6\t7\tbefore it was renamed.wav\tfrog\n")
+    assert marks.add_table(survey, tmp_path / "20240514_213000.txt") == 1
+    assert [row[:2] for row in rows(survey)] == [("a/20240514_213000.WAV", 2.5), ("a/20240514_213000.WAV", 6.0)]
+
+
 def test_a_table_of_no_recording_or_no_class_is_refused(survey, tmp_path):
     (tmp_path / "other.txt").write_text(AUDACITY)
     with pytest.raises(DataError, match="0 recordings are called other"):
