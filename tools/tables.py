@@ -166,6 +166,8 @@ def difference_rows(runs, readouts, unshared):
     for row in found.to_dict("records"):
         mean = row["unshared" if unshared else "difference"]
         low, high, half = (row[f"{prefix}{name}"] for name in ("low", "high", "half"))
+        if math.isnan(half):  # one cell: nothing to conclude from
+            continue
         shown = conclusion(row["method"], row["baseline"], low, high)
         if not unshared and (low > 0 or high < 0) and not row["holm_p"] <= 0.05:
             shown += "; not after Holm's correction"
