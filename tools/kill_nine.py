@@ -141,8 +141,8 @@ def survives(task, kills, seed):
         whole, broken = Path(name, "whole"), Path(name, "broken")
         whole.mkdir()
         broken.mkdir()
-        started = time.monotonic()
         command, expected = task(whole)
+        started = time.monotonic()
         if not _start(command, whole):
             raise RuntimeError(f"the unbroken {task.__name__} failed")
         took, generator = time.monotonic() - started, random.Random(seed)
