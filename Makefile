@@ -144,7 +144,7 @@ figures: $(STAMP)
 	mkdir -p build/screenshots && ACSSM_SCREENSHOTS=$(CURDIR)/build/screenshots $(MAKE) test-browser
 	cd build/screenshots && cp panel_quiz.png panel_spectrogram.png panel_kernel.png panel_embedding.png panel_listening.png ../../figures/
 
-# Fast against plain, every row measured now; about 12 minutes on two cores that do nothing else. docs/speed.md
+# Fast against plain, every row measured now; 12 to 30 minutes on two cores that do nothing else. docs/speed.md
 # quotes the files. A GPU has a benchmark of its own: .venv/bin/python benchmarks/pretraining_speed.py --device cuda
 bench: $(STAMP)
 	.venv/bin/python benchmarks/bench.py --json figures/bench.json

@@ -1,7 +1,8 @@
 """The whole table, fast against plain, on this machine: ``make bench``, or ``python benchmarks/bench.py --only s4d``.
 
 Every topic is a script of its own and runs in a process of its own, one after the other. The result is also written
-as JSON with the machine's name, for docs/speed.md and for comparing machines.
+as JSON with the machine's name, topic by topic, for docs/speed.md and for comparing machines; topics that are not
+measured anew keep what stands there.
 """
 
 import argparse
@@ -15,6 +16,8 @@ import time
 from pathlib import Path
 
 from common import Row, machine, show
+
+from acssm_lib.files import write_text
 
 TOPICS = ("front_end", "s4d", "pretraining", "bank", "few_shot", "demo")
 HERE = Path(__file__).parent
@@ -43,18 +46,25 @@ def main():
     args = parser.parse_args()
     about = machine()
     print(", ".join(f"{key} {value}" for key, value in about.items() if value), flush=True)
-    started, rows = time.monotonic(), []
+    started, measured = time.monotonic(), {}
     for topic in args.only:
         print(f"\n{topic}", flush=True)
-        rows += rows_of(topic, ["--runs", args.runs] if topic == "demo" and args.runs else [])
-    minutes = (time.monotonic() - started) / 60
-    print(f"\nAll of it, {minutes:.1f} minutes", flush=True)
-    show(rows)
-    if args.json:
-        record = {"date": datetime.date.today().isoformat(), "machine": about, "minutes": round(minutes, 1),
-                  "rows": [dataclasses.asdict(row) for row in rows]}
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        rows = rows_of(topic, ["--runs", args.runs] if topic == "demo" and args.runs else [])
+        measured[topic] = {"date": datetime.date.today().isoformat(), "machine": about,
+                           "rows": [dataclasses.asdict(row) for row in rows]}
+        if args.json:
+            keep(args.json, measured)
+    print(f"\nAll of it, {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
+    show([Row(**row) for one in measured.values() for row in one["rows"]])
+
+
+def keep(path, measured):
+    """Put topics into a table on disk; those that were not measured now keep their rows, their date and machine."""
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    together = before | measured
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ordered = {topic: together[topic] for topic in TOPICS if topic in together}
+    write_text(path, json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The plain side of every benchmark computes what the library computes."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -90,3 +91,16 @@ def test_a_stitched_survey_never_asks_about_a_window_twice(monkeypatch):
         found = stitched.curve(kind, made.embeddings, truth, open_, made.site_nights, heads.moments(made.embeddings), 0)
         assert np.shape(found) == (2, 4) and len(np.unique(np.concatenate(asked))) == len(asked) == 41
         assert np.all(np.isfinite(found))
+
+
+def test_a_topic_measured_anew_leaves_the_other_topics_as_they_were(monkeypatch, tmp_path):
+    """So that one of them can be measured without the half hour that all of them take."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
+    import bench
+    table = tmp_path / "bench.json"
+    bench.keep(table, {"s4d": {"date": "2026-01-01"}, "demo": {"date": "2026-01-01"}})
+    bench.keep(table, {"front_end": {"date": "2026-02-02"}, "demo": {"date": "2026-02-02"}})
+    kept = json.loads(table.read_text(encoding="utf-8"))
+    assert {topic: one["date"] for topic, one in kept.items()} == {
+        "front_end": "2026-02-02", "s4d": "2026-01-01", "demo": "2026-02-02"}
+    assert list(kept) == ["front_end", "s4d", "demo"]

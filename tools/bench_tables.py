@@ -6,11 +6,16 @@ from tools.table_text import FIGURES, markdown
 
 
 def speed():
-    """The table of ``make bench`` and where it was measured."""
-    stored = json.loads((FIGURES / "bench.json").read_text(encoding="utf-8"))
+    """The table of ``make bench``, and when and where each topic was measured."""
+    topics = json.loads((FIGURES / "bench.json").read_text(encoding="utf-8"))
     rows = [[row["what"], row["plain"], row["ours"], f"{row['better']:.1f}x", row["reach"],
-             "yes" if row["reached"] else "**no**"] for row in stored["rows"]]
-    return [*measured(stored), "", *markdown(["what", "plain", "ours", "better", "reach", "reached"], rows)]
+             "yes" if row["reached"] else "**no**"] for one in topics.values() for row in one["rows"]]
+    where = {}  # sentence -> topics
+    for topic, one in topics.items():
+        where.setdefault(measured(one)[0], []).append(topic)
+    said = [f"`{'`, `'.join(some)}`: {sentence[0].lower()}{sentence[1:]}" if len(where) > 1 else sentence
+            for sentence, some in where.items()]
+    return [*said, "", *markdown(["what", "plain", "ours", "better", "reach", "reached"], rows)]
 
 
 def measured(stored):
