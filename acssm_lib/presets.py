@@ -6,7 +6,7 @@ The same names serve in Python (``preset("quick", n_layers=4)``), on the command
 
 import dataclasses
 import difflib
-import math
+import numbers
 import types
 import typing
 from dataclasses import dataclass
@@ -179,9 +179,9 @@ _CHOICES = {
 
 _BEFORE = {"standardise": "; false of earlier versions is none, true is most like scale"}  # said of a bool
 
-# Least and most of each number, both allowed; of a tuple, of every entry. None: no limit, but a finite number.
+# Least and most of each number, both allowed; of a tuple, of every entry.
 _RANGES = {
-    "sample_rate": (1_000, 1_000_000), "n_samples": (2, None), "max_stretch": (1.0, 4.0), "trim_level": (0, 32_767),
+    "sample_rate": (1_000, 1_000_000), "n_samples": (2, 1_000_000_000), "max_stretch": (1.0, 4.0), "trim_level": (0, 32_767),
     "n_fft": (16, 65_536), "hop_length": (1, 65_536), "n_mels": (1, 1024), "floor_db": (-400.0, 0.0),
     "widths": (1, 16_384), "blocks": (1, 64), "n_layers": (0, 64), "d_state": (2, 4096), "dt_min": (1e-9, 1e3),
     "dt_max": (1e-9, 1e3), "dropout": (0.0, 0.99), "n_members": (1, 100),
@@ -190,7 +190,7 @@ _RANGES = {
     "bilinear_std": (0.0, 1e3), "bilinear_diagonal": (-1e3, 1e3), "temperature": (1e-6, 1e6),
     "n_views": (2, 64), "mel_shift": (0.0, 1024.0), "gain_db": (0.0, 200.0), "equaliser_db": (0.0, 200.0),
     "masked_span": (0.0, 0.95), "mix_max": (0.0, 0.99), "pitch_semitones": (0.0, 48.0), "fade_max": (0.0, 1.0),
-    "mask_max": (0.0, 1.0), "shift_max": (0.0, 1.0), "noise_snr_db": (-100.0, 200.0), "pool_size": (2, None),
+    "mask_max": (0.0, 1.0), "shift_max": (0.0, 1.0), "noise_snr_db": (-100.0, 200.0), "pool_size": (2, 1_000_000_000),
     "n_shot": (1, 10_000), "n_episodes": (1, 1_000_000), "finetune_epochs": (0, 1_000_000),
     "finetune_batch": (1, 1_000_000), "finetune_crops": (1, 100_000), "finetune_stretch": (1.0, 4.0),
     "finetune_lr": (0.0, 10.0), "finetune_encoder_lr": (0.0, 10.0), "finetune_ssm_lr": (0.0, 10.0),
@@ -239,6 +239,11 @@ def _contradictions(made):
     yield made.d_state % 2, f"d_state={made.d_state} is odd; states come in conjugate pairs"
     yield (made.n_samples <= made.n_fft // 2,
            f"n_samples={made.n_samples} with n_fft={made.n_fft}: a crop needs more than half an n_fft of samples")
+    yield (made.hop_length > made.n_samples,
+           f"hop_length={made.hop_length} with n_samples={made.n_samples}: a crop would have one frame, and no time")
+    yield (made.test_views > 1 and made.features != "log-mel",
+           f"test_views={made.test_views} with features={made.features}: a phase has no neighbour in pitch; set "
+           "features=log-mel, or test_views=1")
     yield (made.negatives != "all" and made.views == "pair",
            f"negatives={made.negatives} with views=pair: equation 4 takes every other clip; set views=segments or "
            "spectrogram")
@@ -278,10 +283,12 @@ def _convert(key, value, hint):
         if kind is bool:
             return {"true": True, "false": False}[str(value).lower()]
         if typing.get_origin(kind) is tuple:
-            parts = value.split(",") if isinstance(value, str) else tuple(value)
+            parts = value.split(",") if isinstance(value, str) else value
+            if not isinstance(parts, (list, tuple)):
+                raise TypeError
             return tuple(_convert(key, part, typing.get_args(kind)[0]) for part in parts)
-        if kind is not str and isinstance(value, bool):
-            raise ValueError
+        if kind is not str and (isinstance(value, bool) or not isinstance(value, (str, numbers.Real))):
+            raise TypeError
         converted = kind(value) if kind is str else float(value)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         if str(error).startswith(f"{key}="):  # an entry of a tuple
@@ -295,9 +302,7 @@ def _convert(key, value, hint):
         return converted
     least, most = _RANGES[key]
     whole = kind is int
-    if not (math.isfinite(converted) and least <= converted and (most is None or converted <= most)
-            and (not whole or converted == int(converted))):
-        wanted = f"at least {least:,}" if most is None else f"from {least:,} to {most:,}"
-        raise ValueError(f"{key}={value!r}: expected a {'whole ' * whole}number {wanted}"
+    if not (least <= converted <= most and (not whole or converted == int(converted))):
+        raise ValueError(f"{key}={value!r}: expected a {'whole ' * whole}number from {least:,} to {most:,}"
                          + (" or none" if optional else ""))
     return kind(converted)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from acssm_lib.fewshot.readout import logistic_regression
-from acssm_lib.model.features import SpectrogramStack
+from acssm_lib.model.features import SpectrogramStack, long_enough
 
 
 def band_statistics(log_mel):
@@ -34,7 +34,8 @@ class MelStatistics:
 
     def _one(self, index):
         if index not in self.cache:
-            self.cache[index] = band_statistics(self.front_end(self.clips.waveform(index))[:, 0])[0].numpy()
+            waveform = long_enough(self.clips.waveform(index), self.front_end)
+            self.cache[index] = band_statistics(self.front_end(waveform)[:, 0])[0].numpy()
         return self.cache[index]
 
     def fit(self, indices, labels, seed, checkpoint=None):

@@ -89,7 +89,7 @@ def _rounded(accuracy):
 
 def _pretraining(pretrainings, config):
     """Sums over the splits; the loss is that of the last ten steps, averaged."""
-    losses = [np.mean(done.losses[-10:]) for done in pretrainings]
+    losses = [np.mean(done.losses[-10:]) for done in pretrainings if done.losses]  # of 0 epochs there are none
     return {"clips": pretrainings[0].clips if pretrainings else 0, "steps": sum(done.steps for done in pretrainings),
             "seconds": float(sum(done.seconds for done in pretrainings)),
             "final_loss": float(np.mean(losses)) if losses else None,
@@ -98,5 +98,5 @@ def _pretraining(pretrainings, config):
 
 
 def _thinned(losses, most=200):
-    stride = -(-len(losses) // most)
+    stride = max(1, -(-len(losses) // most))
     return [round(loss, 4) for loss in losses[::stride]]

@@ -33,8 +33,8 @@ class StateSpaceStack(nn.Module):
 
     def forward(self, x, layers=None):
         """``layers``: what stands in for the S4D layers, such as their recurrences (see ``streaming``)."""
-        x = x.to(self.norms[0].weight.dtype)  # the residual stream stays in single precision under autocast
         for layer, norm in zip(layers or self.layers, self.norms):
+            x = x.to(norm.weight.dtype)  # the residual stream stays in single precision under autocast
             if self.prenorm:
                 x = x + self.dropout(layer(_over_channels(norm, x)))
             else:

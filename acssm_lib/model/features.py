@@ -15,6 +15,7 @@ import math
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 _CACHED = 8  # clips of 1.5 s that a processor transforms at once, so that their spectra stay in its cache
 EPSILON = 2.220446049250313e-16  # smallest step of a double at 1, added inside both logarithms
@@ -169,6 +170,22 @@ class LogMel(SpectrogramStack):
         power = self._mel((spectra * spectra.conj()).real[:, None])
         log_mel = 10 * torch.log10(power + EPSILON)
         return log_mel if self.floor_db is None else log_mel.clamp_min(self.floor_db)
+
+
+def long_enough(waveform, front_end):
+    """A waveform (..., samples) with zeros behind it where a ``SpectrogramStack`` could not make two frames of it.
+
+    Taught in: 04_contrastive_pretraining.
+    """
+    return F.pad(waveform, (0, max(0, least_samples(front_end) - waveform.shape[-1])))
+
+
+def least_samples(front_end):
+    """Samples of two frames, which a centred one can be reflected in.
+
+    Taught in: 04_contrastive_pretraining.
+    """
+    return max(front_end.n_fft // 2 + 1, front_end.hop_length)
 
 
 def front_end(config):

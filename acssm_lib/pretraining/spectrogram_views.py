@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from acssm_lib.data.clips import random_crops
 from acssm_lib.model.base import embedding_width, summary
-from acssm_lib.model.features import LogMel
+from acssm_lib.model.features import LogMel, least_samples, long_enough
 from acssm_lib.model.streaming import spectrogram_blocks
 from acssm_lib.pretraining.contrastive import projection_head
 from acssm_lib.pretraining.spectrogram_changes import coloured, drawn_frames, masked, mixed, shifted_bands
@@ -109,11 +109,14 @@ class SpectrogramViews(SegmentViews):
 
     @torch.no_grad()
     def _hear(self, front_end, clips):
-        self.lengths = clips.lengths // front_end.hop_length + 1  # frames
+        least = least_samples(front_end)
+        self.lengths = clips.lengths.clamp_min(least) // front_end.hop_length + 1  # frames
         self.offsets = self.lengths.cumsum(0) - self.lengths
         heard, end = front_end.hann.new_empty(int(self.lengths.sum()), front_end.n_mels), 0
         for clip in range(len(clips)):
-            for part in spectrogram_blocks(front_end, clips.pieces(clip, _AT_ONCE), _AT_ONCE // front_end.hop_length):
+            pieces = (clips.pieces(clip, _AT_ONCE) if clips.lengths[clip] >= least
+                      else [long_enough(clips.waveform(clip), front_end)])
+            for part in spectrogram_blocks(front_end, pieces, _AT_ONCE // front_end.hop_length):
                 start, end = end, end + part.shape[3]
                 heard[start:end] = part[0, 0].T
         self.heard = heard
