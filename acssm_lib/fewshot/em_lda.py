@@ -15,6 +15,8 @@ import numpy as np
 
 from acssm_lib.fewshot.transduction import compressed
 
+_LEAST = 1e-6  # of the total variance within classes: one labelled clip per class has none
+
 
 class SoftLDA:
     """A Gaussian for each class with one covariance for all, fitted to labelled and unlabelled clips.
@@ -56,7 +58,8 @@ class SoftLDA:
         between = (self.means.T * shares.sum(0)) @ self.means
         covariance = (points.T @ points - between) / len(points)  # each clip's shares sum to 1
         d = len(covariance)
-        self.covariance = (1 - self.shrinkage) * covariance + self.shrinkage * np.trace(covariance) / d * np.eye(d)
+        spread = max(np.trace(covariance), _LEAST) / d
+        self.covariance = (1 - self.shrinkage) * covariance + self.shrinkage * spread * np.eye(d)
 
     def _shares(self, points):
         weights = np.linalg.solve(self.covariance, self.means.T)  # (d, n_way)

@@ -34,6 +34,13 @@ def test_clouds_far_apart_are_told_apart(readout):
 
 
 @pytest.mark.parametrize("readout", READOUTS)
+def test_one_label_per_class_is_enough_for_clouds_far_apart(readout):
+    support = np.array([0, 20, 40])  # no class varies yet: a covariance within classes is zero
+    probabilities = readout(blobs()).fit(support, LABELS[support], seed=0).predict(np.arange(len(LABELS)))
+    assert np.isfinite(probabilities).all() and (probabilities.argmax(1) == LABELS).mean() > 0.95
+
+
+@pytest.mark.parametrize("readout", READOUTS)
 def test_answers_do_not_depend_on_scale_and_place_of_a_coordinate(readout):
     support, query = every_fourth()
     points = blobs(spread=1.0)
