@@ -203,8 +203,10 @@ def answers(survey, index, reviews=False):
     return targets(rows, survey.settings.classes, Places.of_index(index))
 
 
-def train(survey, index, seed=0):
+def train(survey, index):
     """The heads of a survey from everything that was answered and clips from elsewhere, with evidence (of ``judge``).
+
+    Same answers, same heads: no seed changes them, or a review would be of heads that nobody has.
 
     Raises:
         DataError: the survey names no classes, or none has a yes or a clip.
@@ -213,14 +215,14 @@ def train(survey, index, seed=0):
     if not (wanted == YES).any() and not len(given.wanted):
         raise DataError(f"{survey.labels_csv}: no window has been answered with yes; acssm survey label "
                         f"{quoted(survey.folder)} asks")
-    mean, scale = moments(index.embeddings, seed=seed)
-    asked, others = np.flatnonzero((wanted != OPEN).any(1)), unheard(wanted, seed)
+    mean, scale = moments(index.embeddings)
+    asked, others = np.flatnonzero((wanted != OPEN).any(1)), unheard(wanted)
     embeddings, rest = np.asarray(index.embeddings[asked]), np.asarray(index.embeddings[others])
     heads = fit(*given.added_to(embeddings, wanted[asked]), survey.settings.classes, mean, scale, rest)
     nights = np.asarray(index.site_nights)
     for k, name in enumerate(heads.classes):
         heads.evidence[name] = judge(embeddings, wanted[asked, k], nights[asked], mean, scale, (rest, nights[others]),
-                                     seed, given.embeddings[given.wanted[:, k] == YES])
+                                     clips=given.embeddings[given.wanted[:, k] == YES])
     marks = [row for row in Labels(survey.labels_csv).rows() if row.asked_because == "example" and row.answer == "yes"
              and row.low_hz is not None and row.high_hz is not None]
     for name in heads.classes:

@@ -85,7 +85,7 @@ class Labels:
     def __init__(self, path):
         self.path = Path(path)
         self._standing, self.damaged = [], []  # list of answers, each a list of rows
-        for number, row in enumerate(self._rows(), 2):
+        for number, row in self._rows():
             answer = _parse(row, self.path, number)
             if answer is None:
                 self.damaged.append(number)
@@ -93,7 +93,10 @@ class Labels:
                 self._take([answer])
 
     def _rows(self):
-        """Rows behind the header; read line by line, so that a torn quote does not swallow the lines behind it."""
+        """(number, row) behind the header; read line by line, so that a torn quote does not swallow the lines behind it.
+
+        The file of a second listener may be put behind that of the first, header and all.
+        """
         if not self.path.exists() or not self.path.stat().st_size:
             return []
         text = self.path.read_bytes().decode("utf-8-sig", errors="replace")
@@ -104,14 +107,16 @@ class Labels:
         if tuple(header) != COLUMNS:
             raise DataError(f"{self.path}: its first line is {lines[0][:80]!r}, expected {','.join(COLUMNS)}; "
                             "a spreadsheet may have saved it with other separators")
-        return [next(csv.reader([line.rstrip("\r")]), []) for line in lines[1:]]
+        rows = (next(csv.reader([line.rstrip("\r")]), []) for line in lines[1:])
+        return [(number, row) for number, row in enumerate(rows, 2) if tuple(row) != COLUMNS]
 
     def _take(self, rows):
         """Put rows that were read or written where they belong."""
         first = rows[0]
         if first.answer == _SPECIAL:
             for place in range(len(self._standing) - 1, -1, -1):
-                if self._standing[place][0].window == first.window:
+                standing = self._standing[place][0]
+                if (standing.window, standing.by) == (first.window, first.by):
                     del self._standing[place]
                     return
             return

@@ -90,7 +90,7 @@ class ListeningState:
         if self.review_of not in self.classes:
             raise DataError(f"no class {self.review_of!r} in this survey; there are {', '.join(self.classes)}")
         k = self.classes.index(self.review_of)
-        trained = heads.train(self.survey, self.index, self.seed)
+        trained = heads.train(self.survey, self.index)
         scores = score_all(trained, self.index)[:, k]
         known = heads.answers(self.survey, self.index)[:, k]
         try:
@@ -204,14 +204,10 @@ class ListeningState:
             self.place = int(np.searchsorted(self.pool, self.window))
 
     def _learn(self, windows):
-        """Read the answers of these windows anew, and fit."""
-        names = {self._key(window) for window in windows}
-        rows = [row for row in self._rows() if row.window in names]
-        self.wanted[np.searchsorted(self.pool, windows)] = OPEN
-        for row in rows:
-            if row.label in self.classes:
-                value = {"yes": YES, "no": NO}.get(row.answer, 2)
-                self.wanted[np.searchsorted(self.pool, self.places.of(row)), self.classes.index(row.label)] = value
+        """Read the answers about these windows anew, those of marks that lie in them too, and fit."""
+        names = {self.index.files[self.index.file_of[window]].name for window in windows}
+        rows = [row for row in self._rows() if row.file in names]
+        self.wanted[np.searchsorted(self.pool, windows)] = targets(rows, self.classes, self.places)[windows]
         self.fit()
 
     def title(self):

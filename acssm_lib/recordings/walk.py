@@ -96,7 +96,7 @@ def walk(to, seed=0, n_review=60, tell=print, **index_options):
     first, then, state = label(survey, index, truth, seed=seed)
     tell(f"{first} similar and {then} margin; {state.progress()}\n{state.forecast()}")
     step(5, "train: heads, judged across sites and nights")
-    made = heads.train(survey, index, seed)
+    made = heads.train(survey, index)
     thresholds.kept(made, survey)
     thresholds.keep(made, survey)
     tell("\n".join(heads.in_words(made)))

@@ -58,6 +58,29 @@ def test_undo_brings_back_the_answer_before_and_the_later_answer_counts(labels):
     assert stored(labels) == [(WINDOW, "frog", "no")]
 
 
+def test_undo_leaves_what_somebody_else_said_of_the_same_window(labels):
+    labels.add(WINDOW, {"frog": "no"}, "Ada", "random")
+    labels.add(WINDOW, {"frog": "yes"}, "Bo", "random")
+    labels.undo("Ada")
+    assert [(row.by, row.answer) for row in labels.rows()] == [("Bo", "yes")]
+    assert [(row.by, row.answer) for row in Labels(labels.path).rows()] == [("Bo", "yes")]
+
+
+def test_the_files_of_two_listeners_may_stand_one_behind_the_other(labels, tmp_path):
+    labels.add(WINDOW, {"frog": "yes"}, "Ada", "random")
+    labels.add(WINDOW, {"frog": "no"}, "Ada", "random")
+    labels.undo("Ada")
+    second = Labels(tmp_path / "bo.csv")
+    second.add((WINDOW[0], 3.0, 6.0), {"frog": "no"}, "Bo", "random")
+    labels.path.write_bytes(labels.path.read_bytes() + second.path.read_bytes())
+    assert stored(labels) == [(WINDOW, "frog", "yes"), ((WINDOW[0], 3.0, 6.0), "frog", "no")]
+    assert Labels(labels.path).damaged == []
+    with labels.path.open("a") as file:
+        file.write("x.wav,zero,3,,,frog,yes,Ada,,random,\n")
+    with pytest.raises(DataError, match="line 7: could not convert string to float: 'zero'"):
+        Labels(labels.path)
+
+
 @pytest.mark.parametrize("cut", range(1, 70))
 def test_a_power_cut_in_the_last_line_costs_that_line_alone(labels, cut):
     labels.add(WINDOW, {"frog": "yes"}, "Ada", "random")

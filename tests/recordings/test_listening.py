@@ -5,6 +5,7 @@ import pytest
 from made_index import CLASSES, made_folder, made_index
 
 from acssm_lib.files import DataError
+from acssm_lib.recordings import heads, species
 from acssm_lib.recordings.labels import Labels
 from acssm_lib.recordings.listening import ListeningState, spectrogram
 
@@ -45,6 +46,20 @@ def test_an_answer_to_an_older_question_is_not_taken(survey):
     state.answer(["frog"], asked=asked)
     state.answer(["frog"], asked=asked)          # the same key once more
     assert len(Labels(survey.labels_csv)) == 1
+
+
+def test_undo_leaves_a_mark_that_lies_in_the_window(survey):
+    """Somebody marked a call of half a second, then answered a window that holds it, and took that back."""
+    labels = Labels(survey.labels_csv)
+    labels.add((INDEX.files[0].name, 3.5, 4.0), {"frog": "yes"}, "Ada", "example")
+    state = ListeningState(survey, INDEX, by="Ada", order="margin")
+    before = state.wanted.copy()
+    state.window = state.place = int(np.flatnonzero(before[:, 0] == 1)[0])
+    state.answer()
+    assert state.wanted[:, 0].tolist() != before[:, 0].tolist()
+    state.undo()
+    assert np.array_equal(state.wanted, before)
+    assert np.array_equal(ListeningState(survey, INDEX, by="Ada").wanted, before)
 
 
 def test_undo_brings_the_window_back(survey):
@@ -114,6 +129,15 @@ def test_a_full_disk_is_said_and_the_question_stays(survey, monkeypatch):
     monkeypatch.setattr("os.fsync", lambda place: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     state.answer(["frog"])
     assert "NOT saved" in state.message and state.window == window
+
+
+def test_a_review_drawn_from_another_seed_is_of_the_same_heads(survey):
+    """The seed of a draw changes which windows are heard, not what a score is worth."""
+    listen(ListeningState(survey, INDEX, by="Ada", order="random"), 60)
+    listen(ListeningState(survey, INDEX, by="Ada", review_of="frog", n=30, seed=3), 30)
+    made = heads.train(survey, INDEX)
+    judged = species.reviews(survey, INDEX, made)["frog"]
+    assert not isinstance(judged, str) and len(judged.windows) == 30
 
 
 def test_a_survey_without_classes_or_a_review_of_none_is_refused_in_words(survey, tmp_path):
