@@ -93,7 +93,7 @@ class Labels:
                 self._take([answer])
 
     def _rows(self):
-        """(number, row) behind the header; read line by line, so that a torn quote does not swallow the lines behind it.
+        """(number, row) of what stands behind the header, line by line: a torn quote swallows no line behind it.
 
         The file of a second listener may be put behind that of the first, header and all.
         """
