@@ -182,9 +182,9 @@ _BEFORE = {"standardise": "; false of earlier versions is none, true is most lik
 # Least and most of each number, both allowed; of a tuple, of every entry.
 _RANGES = {
     "sample_rate": (1_000, 1_000_000), "n_samples": (2, 1_000_000_000), "max_stretch": (1.0, 4.0),
-    "trim_level": (0, 32_767), "n_fft": (16, 65_536), "hop_length": (1, 65_536), "n_mels": (1, 1024), "floor_db": (-400.0, 0.0),
-    "widths": (1, 16_384), "blocks": (1, 64), "n_layers": (0, 64), "d_state": (2, 4096), "dt_min": (1e-9, 1e3),
-    "dt_max": (1e-9, 1e3), "dropout": (0.0, 0.99), "n_members": (1, 100),
+    "trim_level": (0, 32_767), "n_fft": (16, 65_536), "hop_length": (1, 65_536), "n_mels": (1, 1024),
+    "floor_db": (-400.0, 0.0), "widths": (1, 16_384), "blocks": (1, 64), "n_layers": (0, 64), "d_state": (2, 4096),
+    "dt_min": (1e-9, 1e3), "dt_max": (1e-9, 1e3), "dropout": (0.0, 0.99), "n_members": (1, 100),
     "pretrain_epochs": (0, 1_000_000), "pretrain_batch": (2, 1_000_000), "pretrain_lr": (0.0, 10.0),
     "pretrain_weight_decay": (0.0, 10.0), "pretrain_warmup": (0.0, 1.0), "d_projection": (1, 65_536),
     "bilinear_std": (0.0, 1e3), "bilinear_diagonal": (-1e3, 1e3), "temperature": (1e-6, 1e6),
