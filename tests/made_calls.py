@@ -1,5 +1,7 @@
 """One call, files that hold it, and whether a file was read whole: shared by the tests of reading."""
 
+import struct
+
 import numpy as np
 import pytest
 import soundfile
@@ -29,3 +31,14 @@ def kept(path, seconds=2.0, rate=20_000):
 def wav(path, samples, subtype="PCM_16", rate=RATE):
     soundfile.write(path, samples, rate, subtype=subtype)
     return path
+
+
+def chunk(name, body, announced=None):
+    """A chunk of a WAV; ``announced``: another length in its head."""
+    return name + struct.pack("<I", len(body) if announced is None else announced) + body + b"\0" * (len(body) % 2)
+
+
+def riff(*chunks, size=None, kind=b"RIFF"):
+    """A WAV of chunks; ``size``: another length in its head."""
+    body = b"WAVE" + b"".join(chunks)
+    return kind + struct.pack("<I", len(body) if size is None else size) + body

@@ -1,10 +1,16 @@
 """What a recorder did to level, offset and channels: mended and said, or left alone."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from made_calls import RATE, call, kept, wav
 
 from acssm_lib.data.audio import prepare, read
+from acssm_lib.data.reading import channels, decoding
+from acssm_lib.data.reading.channels import Choice, choose
+from acssm_lib.data.reading.decoding import Recording
+from acssm_lib.data.reading.levels import gain_of, measure
 
 
 @pytest.mark.parametrize("subtype, level, note", [
@@ -54,11 +60,11 @@ CHANNELS = {  # channels, the one that is heard, word of the note
 
 @pytest.mark.parametrize("case", CHANNELS)
 def test_the_better_channel_is_taken_and_said(tmp_path, case):
-    channels, heard, word = CHANNELS[case]
-    path = wav(tmp_path / "a.wav", np.clip(np.stack(channels, 1), -1, 1), "FLOAT")
+    both, heard, word = CHANNELS[case]
+    path = wav(tmp_path / "a.wav", np.clip(np.stack(both, 1), -1, 1), "FLOAT")
     assert word in kept(path, 2.0)
     if heard is not None:
-        np.testing.assert_allclose(read(path)[0], channels[heard], atol=1e-6)
+        np.testing.assert_allclose(read(path)[0], both[heard], atol=1e-6)
 
 
 def test_channels_that_agree_are_averaged_and_any_can_be_asked_for(tmp_path):
@@ -71,3 +77,107 @@ def test_channels_that_agree_are_averaged_and_any_can_be_asked_for(tmp_path):
     assert read(opposed, "mix")[0].abs().max() < 1e-3
     with pytest.raises(ValueError, match="channel='middle': choose one of auto, mix, left, right"):
         read(path, "middle")
+
+
+def recorded(tmp_path, *samples, subtype="FLOAT"):
+    return Recording(wav(tmp_path / "a.wav", np.stack(samples, 1), subtype))
+
+
+def test_a_clipped_channel_is_not_the_better_one(tmp_path):
+    clipped = np.clip(20 * call(seed=1), -0.9, 0.9)
+    for both in ([call(), clipped], [clipped, call()]):
+        heard = choose(recorded(tmp_path, *both))
+        assert both[1 - heard.channel] is clipped and "differ by much" in heard.note
+    for share, flat in ((0.004, False), (0.03, True)):  # of the samples stand at the very top
+        peaks = call(seed=1)
+        highest = np.argsort(np.abs(peaks))[-round(share * len(peaks)):]
+        peaks[highest] = 0.35 * np.sign(peaks[highest])
+        assert choose(recorded(tmp_path, call(), peaks)).channel == (0 if flat else None)
+
+
+def test_two_channels_of_a_still_night_are_heard_unless_one_is_dead_beside_the_other(tmp_path):
+    quiet = 4e-4 * call(noise=3e-4)
+    assert choose(recorded(tmp_path, quiet, 0.5 * quiet)).channel is None
+    assert choose(recorded(tmp_path, 0.05 * quiet, quiet)) == Choice(1, "only channel 2 of 2 has a signal; it is used "
+                                                                      "alone")
+    assert choose(recorded(tmp_path, 0 * quiet, 0 * quiet)) == Choice(None)
+
+
+@pytest.mark.parametrize("factor, alone", [(2.0, False), (200.0, True)])
+def test_one_channel_is_taken_where_its_sound_stands_out_by_ten_decibels(tmp_path, factor, alone):
+    heard = choose(recorded(tmp_path, call(noise=1e-3, seed=1), call(noise=1e-3 * factor, seed=2) / factor))
+    assert heard.channel == (0 if alone else None)
+
+
+def test_what_was_asked_for_is_said_and_one_channel_needs_no_choice(tmp_path):
+    stereo = recorded(tmp_path, call(), 0.1 * call())
+    assert choose(stereo, "left") == Choice(0, "left channel of 2, as asked")
+    assert choose(stereo, "right") == Choice(1, "right channel of 2, as asked")
+    assert choose(stereo, "mix") == Choice(None)
+    assert choose(recorded(tmp_path, call()), "right") == Choice(None)
+
+
+def test_channels_are_compared_alike_in_pieces_and_over_the_whole_recording(tmp_path, monkeypatch):
+    loud_at_the_end = call() * np.linspace(0.1, 3, len(TIME))
+    stereo = loud_at_the_end.clip(-0.5, 0.5), 0.3 * call(seed=3) + 0.1
+    spectra, covariance, flat = channels._spectra(recorded(tmp_path, *stereo))
+    assert len(spectra) == len(TIME) // 1024
+    np.testing.assert_allclose(covariance, np.cov(np.stack(stereo), bias=True), atol=1e-6)
+    assert flat[0] == pytest.approx(np.mean(np.abs(stereo[0]) > 0.4995), abs=1e-4) and flat[1] < 1e-3
+    monkeypatch.setattr(decoding, "BLOCK", 3_000)
+    in_pieces = channels._spectra(recorded(tmp_path, *stereo))
+    for one, other in zip(in_pieces, (spectra, covariance, flat)):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    monkeypatch.setattr(channels, "_FRAMES", 7)
+    some, _, _ = channels._spectra(recorded(tmp_path, *stereo))
+    np.testing.assert_array_equal(some, spectra[::len(TIME) // (7 * 1024)])
+
+
+def test_a_recording_shorter_than_one_spectrum_is_compared_too(tmp_path):
+    short = call()[200:900]
+    assert choose(recorded(tmp_path, short, -short)).note.startswith("its channels are opposed")
+
+
+def measured(tmp_path, samples):
+    return measure(recorded(tmp_path, samples), Choice(None))
+
+
+def test_a_level_is_that_of_the_sound_between_the_zeros_in_pieces_too(tmp_path, monkeypatch):
+    sound = call(0.5).astype(np.float32) + 0.1
+    padded = np.concatenate([np.zeros(5_000, np.float32), sound, np.zeros(4_321, np.float32)])
+    for block in (decoding.BLOCK, 3_000):
+        monkeypatch.setattr(decoding, "BLOCK", block)
+        level = measured(tmp_path, padded)
+        assert (level.count, level.bad, level.first, level.last) == (len(padded), 0, 5_000, 5_000 + len(sound) - 1)
+        assert (level.highest, level.lowest) == (sound.max(), sound.min())
+        assert level.peak == max(sound.max(), -sound.min())
+        assert level.offset == pytest.approx(sound.mean(), rel=1e-4)
+        assert level.deviation == pytest.approx(sound.std(), rel=1e-4)
+    silent = measured(tmp_path, np.zeros(3_000))
+    assert (silent.first, silent.peak, silent.offset, silent.deviation, silent.wrong_offset) == (None, 0, 0, 0, 0)
+    padded[[6_000, 6_001, 9_000]] = np.nan, np.inf, -np.inf
+    assert measured(tmp_path, padded).bad == 3
+
+
+@pytest.mark.parametrize("offset, deviation, n, wrong", [
+    (0.02, 0.05, 3_000, True), (-0.02, 0.05, 3_000, True), (0.009, 0.05, 3_000, False), (0.02, 0.3, 3_000, False),
+    (0.04, 0.3, 3_000, True), (0.02, 0.05, 2_002, True), (0.02, 0.05, 2_000, False)])
+def test_which_offset_is_the_recorder_s(tmp_path, offset, deviation, n, wrong):
+    wave = deviation * np.resize([1, -1], n) + offset
+    level = measured(tmp_path, np.concatenate([np.zeros(100), wave, np.zeros(100)]))
+    assert level.wrong_offset == (pytest.approx(offset, rel=1e-4) if wrong else 0)
+
+
+@pytest.mark.parametrize("exact, deep, peak, decibels", [
+    (True, False, 3.0, 0), (False, True, 1.0, 0), (False, True, 1.01, -20 * np.log10(1.01)), (False, False, 1.4, 0),
+    (False, False, 1.42, -20 * np.log10(1.42)), (False, True, 128 / 32768, 0), (False, True, 127 / 32768, 42.14),
+    (False, False, 16 / 32768, 0), (False, False, 15 / 32768, 60.21), (True, False, 1e-3, 0),
+    (False, True, 2.0**-20, 0), (False, True, 2.0**-19, 108.37)])
+def test_how_far_a_peak_is_raised_or_lowered(exact, deep, peak, decibels):
+    gain, notes = gain_of(SimpleNamespace(exact=exact, deep=deep), peak)
+    assert 20 * np.log10(gain) == pytest.approx(decibels, abs=0.01) and len(notes) == (decibels != 0)
+    if decibels > 0:
+        assert np.log2(gain) % 1 == 0 and 0.25 < gain * peak <= 0.5
+        assert f"{-20 * np.log10(peak):.0f} dB below full scale, and was raised by {decibels:.0f} dB" in notes[0]
+    elif decibels:
+        assert f"it reaches {peak:.3g} times full scale, and was scaled down by {-decibels:.1f} dB" in notes[0]

@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import soundfile
-from made_calls import RATE, call, kept, wav
+from made_calls import RATE, call, chunk, kept, riff, wav
 from made_folders import FIELD_FAULTS, field_fault
 
 from acssm_lib.data import audio
@@ -27,15 +27,6 @@ def encoded(kind, samples=None, **options):
 def saved(path, content):
     path.write_bytes(content)
     return path
-
-
-def chunk(name, body, announced=None):
-    return name + struct.pack("<I", len(body) if announced is None else announced) + body + b"\0" * (len(body) % 2)
-
-
-def riff(*chunks, size=None, kind=b"RIFF"):
-    body = b"WAVE" + b"".join(chunks)
-    return kind + struct.pack("<I", len(body) if size is None else size) + body
 
 
 FORMAT = chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, RATE, 2 * RATE, 2, 16))

@@ -39,7 +39,7 @@ def mpeg_parts(content, path):
     """(parts, samples, slack, notes) as ``containers.Contents`` takes them, of the ``Pieces`` of a file.
 
     Raises:
-        DataError: the tag in its first frame announces more frames than there are.
+        DataError: the tag in its first frame announces more frames than there are, or that frame is cut itself.
     """
     whole = ((b"", 0, len(content)),)
     begin = _after_tags(content)
@@ -48,6 +48,8 @@ def mpeg_parts(content, path):
         return whole, -1, 0, ()
     place, announced = _tag(content, begin, first)
     count, cut, skipped = _count(content, begin, first)
+    if not count:
+        raise DataError(f"{path}: truncated, not even its first frame is whole; copy or download it again")
     count -= place is not None
     notes = (f"{skipped:,} bytes between its frames are no sound",) if skipped else ()
     if cut:
