@@ -70,9 +70,19 @@ def in_csv(text):
     return re.sub(r"^([-=+@])", r"'\1", visible(text))
 
 
+def from_csv(text):
+    """What ``in_csv`` was given, but for what ``visible`` has written out."""
+    return re.sub(r"^'([-=+@])", r"\1", text)
+
+
 def in_figure(text):
     """For a label of matplotlib, which takes what stands between two dollars for a formula."""
     return re.sub(r"(?<!\\)\$", r"\\$", visible(text))
+
+
+def many(count, word):
+    """ "1 error", "2 errors" """
+    return f"{count} {word}{'s' * (count != 1)}"
 
 
 def quoted(path):

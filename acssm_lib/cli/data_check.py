@@ -8,10 +8,10 @@ from acssm_lib.data.audio import preparation_key, prepare_and_tell
 from acssm_lib.data.bank import DiskBank
 from acssm_lib.data.faults import Facts, Listener, long_clips, recorder_tells_class, too_high
 from acssm_lib.data.folders import scan_folder
-from acssm_lib.data.layouts import Problem, is_esc50, many, of_note, problem_lines, scan_esc50, too_few_clips
+from acssm_lib.data.layouts import Problem, is_esc50, of_note, problem_lines, scan_esc50, too_few_clips
 from acssm_lib.data.likeness import alike, landmarks
 from acssm_lib.files import DataError
-from acssm_lib.text import visible
+from acssm_lib.text import many, visible
 
 
 class Findings(list):

@@ -177,8 +177,12 @@ def _predict(args):
     time_zone_of(args.time_zone)
     if args.out is not None and len(args.folders) > 1:
         raise BadArguments(f"--out {args.out}: one folder of recordings at a time, and {len(args.folders)} are given")
-    for folder in args.folders:
-        out = args.out or Path(f"detections-{folder.resolve().name}")
+    places = [args.out or Path(f"detections-{folder.resolve().name}") for folder in args.folders]
+    if len(set(places)) < len(places):
+        twice = next(place for place in places if places.count(place) > 1)
+        raise BadArguments(f"folders of one name: the results of several would be in {twice}; one at a time, with "
+                           "--out")
+    for folder, out in zip(args.folders, places):
         predict_folder(args.model, folder, out, args.format, args.time_zone, args.device, _tell)
         print(out / "detections.csv")
     return 0

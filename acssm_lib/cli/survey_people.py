@@ -1,9 +1,10 @@
 """``acssm survey label | train | review | table``: the steps in which somebody listens, and what follows from it."""
 
+import unicodedata
 from pathlib import Path
 
 from acssm_lib.cli.arguments import BadArguments, add_command, positive, require
-from acssm_lib.text import quoted
+from acssm_lib.text import many, quoted
 
 _BY = ("site", "night")
 
@@ -30,7 +31,7 @@ def add_listening(steps):
                          "Prints precision by threshold and the number of windows with the call, each with a 95 %% "
                          "interval, and sets the threshold.")
     review.add_argument("survey", type=Path, metavar="SURVEY")
-    review.add_argument("--class", dest="label", required=True, metavar="NAME")
+    review.add_argument("--class", dest="label", type=_one_spelling, required=True, metavar="NAME")
     review.add_argument("--n", type=positive, default=60, metavar="N", help="windows to listen to (default: 60)")
     review.add_argument("--precise", type=float, default=0.9, metavar="SHARE",
                         help="precision that the threshold is to have (default: 0.9)")
@@ -52,6 +53,10 @@ def _add_page(command):
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of draws (default: 0)")
 
 
+def _one_spelling(text):
+    return unicodedata.normalize("NFC", text)
+
+
 def _by(text):
     words = [word.strip() for word in text.split(",") if word.strip()]
     for word in words:
@@ -70,11 +75,24 @@ def _label(args):
     for text in args.example:
         print(f"example  {marks.add_example(survey, text, args.by)}")
     for path in args.marks:
-        print(f"{path}: {marks.add_table(survey, path, args.by)} marks taken as examples")
+        taken, others = marks.add_table(survey, path, args.by)
+        print(f"{path}: {many(taken, 'mark')} taken as examples" + "".join(
+            f"; {many(count, 'mark')} called {name or 'nothing'} left out, which is no class"
+            for name, count in others.items()))
+    _warn_of_no_class(survey)
     serve.open_page(survey, args.port, not args.no_browser, by=args.by, order=args.order, seed=args.seed)
-    print(f"{len(Labels(survey.labels_csv))} answers in {survey.labels_csv}\nnext: acssm survey train "
+    print(f"{many(len(Labels(survey.labels_csv)), 'answer')} in {survey.labels_csv}\nnext: acssm survey train "
           f"{quoted(args.survey)}")
     return 0
+
+
+def _warn_of_no_class(survey):
+    from acssm_lib.recordings.labels import Labels, of_no_class
+
+    for name, count in of_no_class(Labels(survey.labels_csv).rows(), survey.settings.classes).items():
+        print(f"warning  {survey.labels_csv}: {many(count, 'answer')} about {name!r}, which is no class of "
+              f"{survey.folder / 'survey.toml'}, left out. If the class has another name now, write that into the "
+              "column class too")
 
 
 def _name_classes(survey, names):
@@ -98,6 +116,7 @@ def _train(args):
     survey = Survey.open(args.survey)
     made = heads.train(survey, Index.open(survey))
     kept(made, survey)
+    _warn_of_no_class(survey)
     print("\n".join(heads.in_words(made)))
     print(f"{keep(made, survey)}\nnext: acssm survey predict {quoted(args.survey)}, or acssm survey review "
           f"{quoted(args.survey)} --class NAME")

@@ -13,7 +13,7 @@ from pathlib import Path
 from acssm_lib.data.reading.decoding import AUDIO_SUFFIXES, PHONE_SUFFIXES
 from acssm_lib.data.tables import read_table
 from acssm_lib.files import DataError
-from acssm_lib.text import visible
+from acssm_lib.text import many, visible
 
 ESC50_COLUMNS = ("filename", "fold", "target", "category", "src_file")
 
@@ -60,11 +60,6 @@ def problem_lines(problems):
     counts = Counter(problem.severity for problem in problems)
     totals = [many(counts[severity], severity) for severity in _ORDER if counts[severity] or severity != "note"]
     return [*lines, ", ".join(totals) if problems else "no problems found"]
-
-
-def many(count, word):
-    """ "1 error", "2 errors" """
-    return f"{count} {word}{'s' * (count != 1)}"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from acssm_lib.data.audio import resample
 from acssm_lib.data.frogs import SyntheticFrogs, add, rms, visitor
 from acssm_lib.files import DataError, settle
 from acssm_lib.recordings.folder import Survey
-from acssm_lib.recordings.indexing import write_table
+from acssm_lib.recordings.tables import write_table
 
 CLASSES = {"rubella": (2000, 3800), "rothii": (1200, 2200), "ornatum": (400, 2400)}  # name -> band of its calls, Hz
 TRUTH = ("file", "start_s", "end_s", "low_hz", "high_hz", "class")

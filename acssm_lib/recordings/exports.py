@@ -7,15 +7,14 @@ Sources: Raven Pro 1.6 user's manual, "Selection tables"; Audacity manual, "Impo
 format with frequency ranges; Wildlife Acoustics, Kaleidoscope Pro user guide, columns of cluster.csv.
 """
 
-import csv
-import io
 import shutil
 from collections import Counter, defaultdict
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from acssm_lib.files import settle
-from acssm_lib.text import in_csv, visible
+from acssm_lib.recordings.tables import as_csv
+from acssm_lib.text import visible
 
 RAVEN = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
          "Begin File", "File Offset (s)", "Annotation", "Score")
@@ -41,7 +40,8 @@ def audacity(file, found):
 
 def plain(file, found):
     """Commas, for spreadsheets and R."""
-    return _csv(CSV, [(n, *one.row[1:7], one.absolute_start, file.clock) for n, one in enumerate(found, start=1)])
+    return as_csv(CSV, [(n, *one.row[1:7], one.absolute_start, file.clock) for n, one in enumerate(found, start=1)],
+                  "\r\n")
 
 
 def kaleidoscope(index, found):
@@ -55,7 +55,7 @@ def kaleidoscope(index, found):
         rows.append((Path(index.recordings).as_posix(), folder, path.name, _channel(one.file) - 1,
                      f"{one.start_s:.3f}", f"{one.end_s - one.start_s:.3f}", f"{one.low_hz:.0f}", f"{one.high_hz:.0f}",
                      *when, one.name, f"{one.score:.4f}", ""))
-    return _csv(KALEIDOSCOPE, rows)
+    return as_csv(KALEIDOSCOPE, rows, "\r\n")
 
 
 FORMATS = {"raven": (raven, ".Table.1.selections.txt"), "audacity": (audacity, ".labels.txt"), "csv": (plain, ".csv"),
@@ -109,11 +109,3 @@ def _channel(file):
 def _word(name):
     """A class on one line and in one cell."""
     return visible(name).replace("\\t", " ")
-
-
-def _csv(columns, rows):
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows([in_csv(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
-    return out.getvalue()

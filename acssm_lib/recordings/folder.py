@@ -4,11 +4,13 @@ import dataclasses
 import difflib
 import json
 import tomllib
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from acssm_lib.data.audio import SAMPLE_RATE_RANGE_HZ
 from acssm_lib.files import DataError, write_text
+from acssm_lib.presets import Preset
 from acssm_lib.recordings.clock import time_zone_of
 from acssm_lib.text import quoted
 
@@ -32,6 +34,8 @@ class SurveySettings:
     classes: tuple[str, ...] = ()  # that are looked for, in the order of keys and tables
 
     def __post_init__(self):
+        spelled = tuple(unicodedata.normalize("NFC", name) for name in self.classes)  # on a Mac ü may be two letters
+        object.__setattr__(self, "classes", spelled)
         lowest, highest = SAMPLE_RATE_RANGE_HZ
         checks = (
             (lowest <= self.sample_rate <= highest, f"sample_rate={self.sample_rate}: from {lowest} to {highest} Hz"),
@@ -68,24 +72,46 @@ class SurveySettings:
         """(field -> value of these settings, the other pairs), from words as on a command line; classes stay apart.
 
         Raises:
-            ValueError: no number where one is expected.
+            ValueError: no number where one is expected, or neither a setting of a survey nor a field of a preset.
         """
-        kinds = {"window_s": float, "step_s": float, "low_hz": float, "high_hz": float, "sample_rate": int,
+        kinds = {"window_s": float, "step_s": float, "low_hz": float, "high_hz": float, "sample_rate": _whole,
                  "time_zone": str}
         ours, others = {}, []
         for key, text in pairs:
             if key not in kinds:
+                _check_field(key, kinds)
                 others.append((key, text))
                 continue
             try:
-                ours[key] = kinds[key](text)
+                ours[key] = None if text == "none" and key in ("high_hz", "time_zone") else kinds[key](text)
             except ValueError:
-                raise ValueError(f"{key}={text}: expected a number") from None
+                raise ValueError(f"{key}={text}: expected a {'whole ' * (key == 'sample_rate')}number") from None
         return ours, others
 
     def of_windows(self):
         """The settings that windows and their embeddings depend on."""
         return {key: getattr(self, key) for key in ("window_s", "step_s", "low_hz", "top_hz", "sample_rate")}
+
+
+def _whole(text):
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError
+    return int(number)
+
+
+def _check_field(key, ours):
+    """Raises:
+        ValueError: a word that is neither a setting of a survey nor a field of a preset.
+    """
+    fields = [field.name for field in dataclasses.fields(Preset)]
+    if key == "classes":
+        raise ValueError('classes are named by acssm survey label SURVEY --classes "frog a,frog b"')
+    if key not in fields:
+        close = difflib.get_close_matches(key, [*ours, *fields], n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"unknown setting {key!r}{hint}; a survey has {', '.join(ours)}, all else are fields of the "
+                         "preset")
 
 
 class Survey:

@@ -14,11 +14,10 @@ import numpy as np
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
-from acssm_lib.data.layouts import many
 from acssm_lib.files import DataError
 from acssm_lib.recordings.examples import examples_of
 from acssm_lib.recordings.labels import NO, OPEN, REVIEW, YES, Labels, Places, targets
-from acssm_lib.text import quoted
+from acssm_lib.text import many, quoted
 
 LEAST_YES, LEAST_NO, LEAST_NIGHTS = 5, 5, 3  # below that nothing is said about a class
 FOLDS = 5  # at most; whole site-nights each

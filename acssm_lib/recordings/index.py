@@ -61,9 +61,9 @@ class Index:
     def __init__(self, folder, recordings, head, lines):
         self.folder, self.recordings, self.head = folder, recordings, head
         self.complete = bool(lines) and lines[-1].get("complete", False)
-        last = {line["name"]: line for line in lines if "name" in line}  # a file that was mended has two
+        last = journal.latest(lines)
         self.skipped = sorted((line["name"], line["skipped"]) for line in last.values() if "skipped" in line)
-        self.files = [IndexedFile(line["name"], line["site"], line["night"], line["recorded_at"], line["clock"],
+        self.files = [IndexedFile(line["name"], *(last[line["name"]][key] for key in journal.TIMES),
                                   Source.from_dict(line["source"]), line["n_windows"])
                       for line in lines if "source" in line]
         self.window_s = head["windows"]["window_s"]

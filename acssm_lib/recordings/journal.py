@@ -56,6 +56,12 @@ class Journal:
         if time.monotonic() - self._settled > _SETTLE_S:
             self.settle()
 
+    def embeddings(self, first, n):
+        """``n`` rows from row ``first`` on, read from the disk: float32 (n, d)."""
+        self.settle()
+        place = self.folder / "embeddings.f32"
+        return np.fromfile(place, "<f4", n * self.width, offset=4 * self.width * first).reshape(n, self.width)
+
     def settle(self):
         """Everything so far is on the disk when this returns: first the numbers, then the lines that speak of them."""
         for file, what in ((self._numbers, b""), (self._text, _as_lines(self._waiting))):
@@ -71,6 +77,24 @@ class Journal:
         self.settle()
         self._text.close()
         self._numbers.close()
+
+
+TIMES = ("site", "night", "recorded_at", "clock")  # of a recording; a time zone may be set when it is indexed already
+
+
+def latest(lines):
+    """name -> what the lines of a journal say of each recording at last.
+
+    A recording that was mended has two lines, of which the second counts; one whose time was set later has a line with
+    ``TIMES`` alone.
+    """
+    found: dict = {}
+    for line in lines:
+        if "source" in line or "skipped" in line:
+            found[line["name"]] = line
+        elif "name" in line:
+            found[line["name"]] = found[line["name"]] | {key: line[key] for key in TIMES}
+    return found
 
 
 def read(folder):

@@ -11,6 +11,7 @@ import getpass
 import io
 import math
 import os
+from collections import Counter
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -242,6 +243,11 @@ def _parse(row, path, number):
         score = None
     return Answer(values["file"], start_s, end_s, low_hz, high_hz, values["class"], values["answer"], values["by"],
                   values["at"], values["asked_because"], score)
+
+
+def of_no_class(rows, classes):
+    """Class -> number of answers about it, for classes that the survey does not name (any more)."""
+    return Counter(row.label for row in rows if row.label not in classes)
 
 
 class Places:

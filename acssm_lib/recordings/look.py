@@ -11,11 +11,11 @@ from datetime import timedelta
 import numpy as np
 
 from acssm_lib.data.faults import Listener, too_high
-from acssm_lib.data.layouts import Problem, many, of_note, problem_lines
+from acssm_lib.data.layouts import Problem, of_note, problem_lines
 from acssm_lib.files import DataError
 from acssm_lib.recordings.card import files_of
 from acssm_lib.recordings.windows import Source
-from acssm_lib.text import in_figure, visible
+from acssm_lib.text import in_figure, many, visible
 
 _GAP = 2.5  # times the usual distance between two recordings of a site
 _TELL_S = 10.0

@@ -4,6 +4,7 @@ import csv
 import difflib
 import re
 import unicodedata
+from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from acssm_lib.data.reading.decoding import AUDIO_SUFFIXES, PHONE_SUFFIXES, Recording
@@ -29,7 +30,7 @@ def add_example(survey, text, by=None):
     if match is None:
         raise DataError(f"{text!r}: expected CLASS=FILE@START-END, as in frog=A/20240514_040000.WAV@12.5-15, or "
                         "CLASS=CLIP, as in frog=clips/frog.wav")
-    name, file = match[1], match[2]
+    name, file = _one_spelling(match[1]), match[2]
     span = (float(match[3]), float(match[4])) if match[3] else None
     _check_class(survey, name)
     inside = _below(survey, file)
@@ -50,7 +51,7 @@ def add_table(survey, path, by=None):
     survey's recordings, else beside the table, where the marks are clips from elsewhere.
 
     Returns:
-        number of marks.
+        number of marks taken, and label -> number of those that are called as no class.
     Raises:
         DataError: no recording or more than one of that name, no such table, or no mark of a class.
     """
@@ -74,7 +75,7 @@ def add_table(survey, path, by=None):
             _mark(labels, label, inside[name], start_s, end_s, band, by)
         else:
             add_clip(survey, label, places[name], (start_s, end_s))
-    return len(marks)
+    return len(marks), Counter(mark[0] for mark in found if mark[0] not in survey.settings.classes)
 
 
 def _recording(survey, table, names):
@@ -107,8 +108,8 @@ def read_marks(path):
             for row in (dict(zip(rows[0], row)) for row in rows[1:]):
                 if row.get("View", "Spectrogram 1").startswith("Waveform"):
                     continue  # Raven writes each selection once per view
-                label = next((row[key] for key in ("Annotation", "Species", "Label", "Class", "Common Name", "Tags")
-                              if row.get(key)), "")
+                label = _one_spelling(next((row[key] for key in (
+                    "Annotation", "Species", "Label", "Class", "Common Name", "Tags") if row.get(key)), ""))
                 begin, end = float(row["Begin Time (s)"]), float(row["End Time (s)"])
                 file, offset = row.get("Begin File") or None, row.get("File Offset (s)")
                 start = float(offset) if file and offset else begin
@@ -121,10 +122,15 @@ def read_marks(path):
             if row and row[0] == "\\" and found:  # the second line of a spectral label: its band
                 found[-1] = (*found[-1][:3], (float(row[1]), float(row[2])), None)
             elif row:
-                found.append((row[2], float(row[0]), float(row[1]), (None, None), None))
+                found.append((_one_spelling(row[2]), float(row[0]), float(row[1]), (None, None), None))
         return found
     except (ValueError, IndexError, KeyError, csv.Error) as error:
         raise DataError(f"{path}: no Raven selection table and no Audacity label track ({error})") from None
+
+
+def _one_spelling(name):
+    """A class as ``SurveySettings`` spells it: an accent may be one letter or two, by the system it was typed on."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _check_class(survey, name):

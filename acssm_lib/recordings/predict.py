@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from acssm_lib.files import DataError
-from acssm_lib.recordings import indexing
 from acssm_lib.recordings.card import files_of
+from acssm_lib.recordings.embedding import embed_files, locked
 from acssm_lib.recordings.exports import write_tables
 from acssm_lib.recordings.folder import Survey
 from acssm_lib.recordings.index import Index
 from acssm_lib.recordings.share import read_recogniser
+from acssm_lib.recordings.tables import write_table
 from acssm_lib.text import quoted
 
 COLUMNS = ("file", "start_s", "end_s", "low_hz", "high_hz", "class", "score", "recorded_at", "absolute_start", "clock",
@@ -130,7 +131,7 @@ def predict_folder(model, recordings, out, formats=("raven",), time_zone=None, d
     Returns:
         list of Detection.
     Raises:
-        DataError: no recording can be used, or they do not suit the recogniser.
+        DataError: no recording can be used, or they do not suit the recogniser; ``out`` holds results of others.
     """
     made, recordings, out = read_recogniser(model, device), Path(recordings), Path(out)
     if (recordings / "survey.toml").is_file():
@@ -139,11 +140,11 @@ def predict_folder(model, recordings, out, formats=("raven",), time_zone=None, d
         recordings, time_zone = survey.recordings, time_zone or survey.settings.time_zone
     folder = out / "index"
     folder.mkdir(parents=True, exist_ok=True)
-    with indexing.locked(folder):
+    with locked(folder):
         files, problems, _ = files_of(recordings, time_zone)
         for problem in problems:
             tell(f"{problem.severity:<8} {problem}")
-        indexing.embed_files(folder, recordings, files, made.settings, made.encoder, tell, made.needed_hz)
+        embed_files(folder, recordings, files, made.settings, made.encoder, tell, made.needed_hz, gone_may_stay=False)
         index = Index.at(folder, recordings)
         return _write(index, made, made.settings, out, formats, tell)
 
@@ -155,7 +156,7 @@ def _write(index, made, settings, folder, formats, tell):
             tell(f"warning  {name}: no head (too few answers); nothing is detected")
     found = detect(index, made.heads, settings)
     write_tables(folder / "tables", index, found, formats)
-    indexing.write_table(folder / "detections.csv", COLUMNS, [one.row for one in found])
+    write_table(folder / "detections.csv", COLUMNS, [one.row for one in found])
     counts = {name: sum(one.name == name for one in found) for name in made.heads.classes}
     hours = sum(file.duration_s for file in index.files) / 3600
     tell(f"{len(found):,} detections in {len(index.files):,} recordings, {hours:.2f} h"

@@ -6,7 +6,6 @@ for; for single ones it is carried over (``review.Review.cell``).
 """
 
 import base64
-import csv
 import html
 import io
 from collections import defaultdict
@@ -18,10 +17,10 @@ import numpy as np
 from acssm_lib import plots
 from acssm_lib.files import DataError, write_text
 from acssm_lib.recordings import heads as h
-from acssm_lib.recordings.indexing import write_table
 from acssm_lib.recordings.labels import Labels, Places
 from acssm_lib.recordings.listening import score_all
 from acssm_lib.recordings.review import of_answers
+from acssm_lib.recordings.tables import read_table, write_table
 from acssm_lib.text import quoted
 
 BY = ("site", "night")
@@ -86,8 +85,7 @@ def detections_of(survey):
     if not survey.detections_csv.is_file():
         raise DataError(f"{survey.detections_csv}: not there yet; acssm survey predict {quoted(survey.folder)} writes "
                         "it")
-    with open(survey.detections_csv, newline="", encoding="utf-8-sig") as file:
-        return list(csv.DictReader(file))
+    return read_table(survey.detections_csv)
 
 
 def table(index, found, judged, classes, by=BY):

@@ -91,7 +91,7 @@ def test_clips_alone_are_enough_to_begin_with(survey, indexed, tmp_path):
 def test_a_table_beside_its_own_recording_gives_clips(survey, tmp_path):
     tone(tmp_path / "known.wav", 100, [(62, 64)])
     (tmp_path / "known.txt").write_text("62.0\t64.0\thigh\n80\t81\tlow\n5\t6\tcar\n")
-    assert marks.add_table(survey, tmp_path / "known.txt") == 2
+    assert marks.add_table(survey, tmp_path / "known.txt")[0] == 2
     assert not survey.labels_csv.exists()
     kept = {path.parent.name: soundfile.read(path) for path in (survey.folder / "examples").rglob("*.wav")}
     assert set(kept) == {"high", "low"} and np.abs(kept["high"][0]).max() > 0.2 > np.abs(kept["low"][0]).max()

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from acssm_lib.files import DamagedFile, DataError
-from acssm_lib.recordings import indexing, journal
+from acssm_lib.recordings import embedding, journal
 from acssm_lib.recordings.folder import Survey
 from acssm_lib.recordings.index import Index
 from acssm_lib.recordings.indexing import index_survey
@@ -48,6 +48,39 @@ def test_every_window_is_embedded_and_every_bad_file_named(card):
     assert any("pond/cut.wav" in line for line in said)
     row = index.encoder()(index.waveform(7)[None])[0]  # read alone, from its file
     assert np.allclose(row, index.embeddings[7], atol=0.2)
+
+
+def test_a_copy_and_a_renamed_recording_are_counted_once_and_named(card):
+    creek, said = card.recordings / "creek", []
+    shutil.copy(creek / "20240514_200000.wav", card.recordings / "pond/20240520_200000.wav")
+    first = index_survey(card, "mel-stats", tell=said.append)
+    assert len(first.files) == 4 and dict(first.skipped)["pond/20240520_200000.wav"] == (
+        "a copy of creek/20240514_200000.wav, which is indexed")
+    (creek / "20240515_050000.flac").rename(creek / "20240515_060000.flac")
+    recording(creek / "20240516_050000.wav", seed=9)
+    then = index_survey(card, "mel-stats", tell=said.append)
+    assert [file.name for file in then.files] == [*(file.name for file in first.files), "creek/20240516_050000.wav"]
+    assert dict(then.skipped)["creek/20240515_060000.flac"].startswith(
+        "it was indexed as creek/20240515_050000.flac, and counts under that name; give it its name back")
+    assert any(line.startswith("warning  creek/20240515_050000.flac: indexed, and not there") for line in said)
+    (creek / "20240515_060000.flac").rename(creek / "20240515_050000.flac")
+    del said[:]
+    assert len(index_survey(card, "mel-stats", tell=said.append).files) == 5 and said == []
+
+
+def test_a_time_zone_that_is_set_later_holds_for_what_is_indexed_already(card):
+    before, said = index_survey(card, "mel-stats", tell=lambda line: None), []
+    rows = np.array(before.embeddings)
+    card.change(time_zone="+10:00")
+    after = index_survey(card, "mel-stats", tell=said.append)
+    assert said == ["3 recordings of the index got another time: detections and tables are to be made again"]
+    assert [file.recorded_at for file in after.files] == [
+        "2024-05-14T20:00:00+10:00", "2024-05-15T05:00:00+10:00", "2024-05-14T21:00:00+10:00", ""]
+    assert after.complete and np.array_equal(after.embeddings, rows)
+    assert "2024-05-14T20:00:00+10:00" in (card.index_folder / "files.csv").read_text()
+    del said[:]
+    index_survey(card, "mel-stats", tell=said.append)
+    assert said == []
 
 
 def test_an_index_goes_on_from_any_byte(card):
@@ -100,14 +133,14 @@ def test_damage_in_the_middle_is_named(card):
 
 
 def test_no_exception_of_one_recording_stops_the_others(card, monkeypatch):
-    honest = indexing.windows
+    honest = embedding.windows
 
     def failing(recording, source):
         if recording.path.name == "a.wav":
             raise ZeroDivisionError("odd")
         return honest(recording, source)
 
-    monkeypatch.setattr(indexing, "windows", failing)
+    monkeypatch.setattr(embedding, "windows", failing)
     index = index_survey(card, "mel-stats", tell=lambda line: None)
     assert ("pond/a.wav", "ZeroDivisionError: odd") in index.skipped and len(index.files) == 3
 
@@ -117,7 +150,7 @@ def test_a_disk_that_is_taken_out_ends_it(card, monkeypatch):
         shutil.move(card.recordings, card.folder / "elsewhere")
         raise OSError("no such device")
 
-    monkeypatch.setattr(indexing, "windows", gone)
+    monkeypatch.setattr(embedding, "windows", gone)
     with pytest.raises(DataError, match="the recordings are gone"):
         index_survey(card, "mel-stats", tell=lambda line: None)
     assert not journal.read(card.index_folder)[1]
@@ -125,7 +158,7 @@ def test_a_disk_that_is_taken_out_ends_it(card, monkeypatch):
 
 def test_a_second_process_is_turned_away(card):
     card.index_folder.mkdir()
-    with indexing.locked(card.index_folder), pytest.raises(DataError, match="another acssm works on this index"):
+    with embedding.locked(card.index_folder), pytest.raises(DataError, match="another acssm works on this index"):
         index_survey(card, "mel-stats")
 
 

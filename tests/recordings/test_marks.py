@@ -48,8 +48,18 @@ def test_a_wrong_example_is_named_and_nothing_is_written(survey, text, why):
     ("20240514_213000.txt", AUDACITY, [("frog", 2.5), ("owl", 7.0)])])
 def test_tables_of_raven_and_audacity(survey, tmp_path, name, text, found):
     (tmp_path / name).write_text(text)
-    assert marks.add_table(survey, tmp_path / name, "Ada") == len(found)
+    taken, others = marks.add_table(survey, tmp_path / name, "Ada")
+    assert taken == len(found) and others == ({"car": 1} if "car" in text else {})
     assert [(row[4], row[1]) for row in rows(survey)] == found and rows(survey)[0][3] == 300
+
+
+def test_an_accent_may_be_one_letter_or_two(survey, tmp_path):
+    survey.change(classes=("fr\u006f\u0308hlich", "owl"))
+    assert survey.settings.classes == ("fr\u00f6hlich", "owl")
+    (tmp_path / "20240514_213000.txt").write_text("1.0\t2.0\tfro\u0308hlich\n3.0\t4.0\tfr\u00f6hlich\n", "utf-8")
+    assert marks.add_table(survey, tmp_path / "20240514_213000.txt") == (2, {})
+    marks.add_example(survey, "fro\u0308hlich=a/20240514_213000.WAV@5-6")
+    assert {row[4] for row in rows(survey)} == {"fr\u00f6hlich"} and len(rows(survey)) == 3
 
 
 def test_a_raven_table_of_several_recordings_says_where_each_mark_is(survey, tmp_path):
@@ -57,7 +67,7 @@ def test_a_raven_table_of_several_recordings_says_where_each_mark_is(survey, tmp
     head = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\tSpecies\n"
     (tmp_path / "week.Table.1.selections.txt").write_text(
         head + "1\t2.5\t4\t20240514_213000.WAV\t2.5\tfrog\n2\t13\t14.5\t20240515_213000.WAV\t3\towl\n")
-    assert marks.add_table(survey, tmp_path / "week.Table.1.selections.txt") == 2
+    assert marks.add_table(survey, tmp_path / "week.Table.1.selections.txt")[0] == 2
     assert [(row[0], row[1], row[2], row[4]) for row in rows(survey)] == [
         ("a/20240514_213000.WAV", 2.5, 4.0, "frog"), ("a/20240515_213000.WAV", 3.0, 4.5, "owl")]
     (tmp_path / "other.txt").write_text(head + "1\t1\t2\t20240514_213000.WAV\t1\tfrog\n2\t3\t4\tlost.WAV\t0\tfrog\n")
@@ -69,10 +79,10 @@ def test_a_raven_table_of_several_recordings_says_where_each_mark_is(survey, tmp
 def test_a_table_under_another_name_belongs_to_the_recording_that_it_names(survey, tmp_path):
     (tmp_path / "mine.txt").write_text("Begin Time (s)\tEnd Time (s)\tBegin File\tSpecies\n"
                                        "2.5\t4\t20240514_213000.WAV\tfrog\n")
-    assert marks.add_table(survey, tmp_path / "mine.txt") == 1
+    assert marks.add_table(survey, tmp_path / "mine.txt")[0] == 1
     (tmp_path / "20240514_213000.txt").write_text("Begin Time (s)\tEnd Time (s)\tBegin File\tSpecies\n"
                                                   "6\t7\tbefore it was renamed.wav\tfrog\n")
-    assert marks.add_table(survey, tmp_path / "20240514_213000.txt") == 1
+    assert marks.add_table(survey, tmp_path / "20240514_213000.txt")[0] == 1
     assert [row[:2] for row in rows(survey)] == [("a/20240514_213000.WAV", 2.5), ("a/20240514_213000.WAV", 6.0)]
 
 

@@ -93,6 +93,23 @@ def test_a_shared_file_needs_nothing_else_and_refuses_what_it_cannot_hear(survey
         share.read_recogniser(tmp_path / "gone.acssm")
 
 
+def test_results_of_two_folders_never_mix(survey, tmp_path, monkeypatch, capsys):
+    """Both are called "card", as two cards are."""
+    night(tmp_path / "one/card/20240601_200000.wav", (2.0,))
+    night(tmp_path / "two/card/20240602_200000.wav", (2.0,))
+    monkeypatch.chdir(tmp_path)
+    command = ["predict", "--model", str(survey.recogniser)]
+    assert main([*command, "one/card", "two/card"]) == 2
+    assert "the results of several would be in detections-card; one at a time, with --out" in capsys.readouterr().err
+    assert main([*command, "one/card"]) == 0
+    before = (tmp_path / "detections-card/detections.csv").read_bytes()
+    assert main([*command, "two/card"]) == 1
+    assert ("detections-card: holds results of 20240601_200000.wav, not in two/card; choose another --out"
+            in capsys.readouterr().err)
+    assert (tmp_path / "detections-card/detections.csv").read_bytes() == before
+    assert main([*command, "two/card", "--out", "second"]) == 0
+
+
 def test_tables_of_a_former_threshold_do_not_stay(survey):
     predict_survey(survey, ("audacity", "kaleidoscope"), tell=lambda line: None)
     made = share.read_recogniser(survey.recogniser)

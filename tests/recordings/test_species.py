@@ -10,6 +10,7 @@ from acssm_lib.files import DataError
 from acssm_lib.recordings import heads, species
 from acssm_lib.recordings.labels import NO, OPEN, YES
 from acssm_lib.recordings.review import Review, draw, edges_from, stratum_of
+from acssm_lib.recordings.tables import write_table
 
 INDEX, TRUTH = made_index(windows=600)
 
@@ -42,6 +43,14 @@ def test_cells_add_up_and_a_class_that_was_not_heard_has_its_row():
         assert low <= TRUTH[inside, 0].sum() <= high and low <= estimate <= high
     with pytest.raises(ValueError, match="expected some of site, night"):
         species.table(INDEX, [], {}, CLASSES, ["month"])
+
+
+def test_names_that_a_spreadsheet_would_compute_come_back_as_they_were(tmp_path):
+    survey = made_folder(tmp_path / "survey")
+    names = ("-3 dB song", "=call", "@night", "+1", "'quoted", "plain")
+    write_table(survey.detections_csv, ("class", "site"), [(name, name) for name in names])
+    assert "\n'=call,'=call\n" in survey.detections_csv.read_text()
+    assert species.detections_of(survey) == [{"class": name, "site": name} for name in names]
 
 
 def test_the_whole_is_what_the_review_says():

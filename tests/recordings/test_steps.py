@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import signal
 import socket
 
@@ -35,6 +36,34 @@ def said(capsys, status, *words):
     return out + err
 
 
+def test_what_index_takes_for_a_setting_is_said(card, capsys):
+    index = ["survey", "index", "new", "--recordings", "my card", "--encoder", "mel-stats", "--set"]
+    assert "unknown setting 'windows_s' (did you mean 'window_s'?); a survey has window_s, step_s" in said(
+        capsys, 1, *index, "windows_s=5")
+    assert "unknown setting 'n_mel' (did you mean 'n_mels'?)" in said(capsys, 1, *index, "n_mel=5")
+    assert "acssm survey label SURVEY --classes" in said(capsys, 1, *index, "classes=frog")
+    assert "sample_rate=inf: expected a whole number" in said(capsys, 1, *index, "sample_rate=inf")
+    assert "at 8 kHz, time zone +10:00" in said(capsys, 0, *index, "sample_rate=8000.0", "time_zone=+10:00")
+    assert "time zone unknown" in said(capsys, 0, "survey", "index", "new", "--set", "time_zone=none", "high_hz=none")
+
+
+def test_answers_about_a_class_with_another_name_now_are_not_lost_in_silence(card, capsys, monkeypatch):
+    monkeypatch.setattr(serve, "open_page", lambda survey, *args, **options: None)
+    said(capsys, 0, "survey", "index", "new", "--recordings", "my card", "--encoder", "mel-stats", "--set",
+         "sample_rate=8000")
+    label = ["survey", "label", "new"]
+    said(capsys, 0, *label, "--classes", "frog,owl", *[word for start in range(3) for word in (
+        "--example", f"{'owl' if start else 'frog'}=creek/20240514_213000.WAV@{5 * start}-{5 * start + 2}")])
+    place = card / "new/survey.toml"
+    place.write_text(place.read_text().replace('"owl"', '"barn owl"'))
+    warning = "warning  new/labels.csv: 2 answers about 'owl', which is no class of new/survey.toml, left out"
+    assert warning in said(capsys, 0, *label) and warning in said(capsys, 0, "survey", "train", "new")
+    answers = card / "new/labels.csv"
+    answers.write_text(answers.read_text().replace(",owl,", ",barn owl,"))
+    text = said(capsys, 0, "survey", "train", "new")
+    assert "warning" not in text and re.search(r"barn owl: [1-9]\d* yes", text)
+
+
 def test_each_step_names_the_next_one_as_it_can_be_typed(card, capsys, monkeypatch):
     assert said(capsys, 0, "survey", "look", "my card").endswith(
         'next: acssm survey index NEW --recordings "my card"\n')
@@ -51,7 +80,7 @@ def test_each_step_names_the_next_one_as_it_can_be_typed(card, capsys, monkeypat
     text = said(capsys, 0, "survey", "label", "a survey", "--classes", "frog", "--example",
                 "frog=creek/20240514_213000.WAV@1-2")
     assert "example  frog: creek/20240514_213000.WAV, 1 to 2 s" in text
-    assert text.endswith('1 answers in a survey/labels.csv\nnext: acssm survey train "a survey"\n')
+    assert text.endswith('1 answer in a survey/labels.csv\nnext: acssm survey train "a survey"\n')
     assert "acssm survey predict \"a survey\"" in said(capsys, 0, "survey", "train", "a survey")
     said(capsys, 0, "survey", "predict", "a survey")
     assert 'acssm survey review "a survey" --class frog --n 60' in said(capsys, 0, "survey", "table", "a survey")
