@@ -121,6 +121,17 @@ def test_hooks_and_workflows_run_what_make_lint_and_make_test_run():
     assert "secrets" not in text and "index" not in text
 
 
+def test_the_nightly_pages_find_what_the_steps_before_them_fetch():
+    text = (ROOT / ".github" / "workflows" / "nightly.yml").read_text(encoding="utf-8")
+    steps = yaml.safe_load(text)["jobs"]["everywhere"]["steps"]
+    run = "\n".join(step["run"] for step in steps if "run" in step)
+    kept = {step["with"]["path"] for step in steps if "cache" in step.get("uses", "")}
+    fetched = Path(re.search(r"acssm data esc50 --to (\S+)", run)[1]) / "ESC-50"
+    asked = dict(re.findall(r"(DATA|DIGITS)=(\S+)", run))
+    assert asked["DATA"] == fetched.as_posix() and f"Path(\"{asked['DIGITS']}\")" in run
+    assert {Path(path).parts[0] for path in asked.values()} == kept  # and what was fetched is kept
+
+
 def test_public_functions_and_constructors_have_types():
     for name in acssm_lib.__all__:
         thing = getattr(acssm_lib, name)
