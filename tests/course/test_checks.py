@@ -65,14 +65,15 @@ def test_environment_ends_in_a_verdict(capsys, monkeypatch):
     assert "verdict: not ready" in capsys.readouterr().out
 
 
-def test_a_shown_source_breaks_between_words_only(monkeypatch):
+def test_no_line_of_a_shown_source_goes_on_at_the_margin(monkeypatch):
     import IPython.display
 
     shown = []
     monkeypatch.setattr(IPython.display, "display", shown.append)
     checks.show_source(checks.between)
     page = shown[0]._repr_html_()
-    assert "word-break: normal" in page.partition("<pre")[2].partition(">")[0]
+    style = page.partition("<pre")[2].partition(">")[0]
+    assert "white-space: pre;" in style and "overflow-x: auto" in style
     assert "def" in page and repr(shown[0]).startswith("def between(name, value, low, high):")
 
 
