@@ -44,6 +44,17 @@ function inDirection(places, from, key) {
   return best;
 }
 
+// Where labels go that would lie on one another: down, or up in the lower half, until each stands free.
+function apart(labels, gap) {
+  const free = [];
+  for (const [x, wanted] of labels) {
+    let y = wanted;
+    while (free.some(([a, b]) => Math.abs(a - x) < gap && Math.abs(b - y) < gap)) y += wanted < HEIGHT / 2 ? 2 : -2;
+    free.push([x, y]);
+  }
+  return free;
+}
+
 // Indices of the points within a loop: a line from such a point to the left crosses it an odd number of times.
 function lassoed(places, loop) {
   const inside = ([x, y]) => loop.reduce((odd, [x1, y1], j) => {

@@ -1,5 +1,6 @@
 // The front end of EmbeddingScatter (scatter.py): a map of points to click, lasso, zoom and walk, drawn as SVG circles.
 const KEYS = "arrows move, Enter shows, Shift+arrows or m mark, Esc unmarks, + − zoom, 0 whole";
+const RANK_GAP = 18;  // units of the picture between the ranks of neighbours that crowd
 const svgElement = (tag, attributes = {}) => {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -170,10 +171,13 @@ function render({ model, el }) {
       dot.classList.toggle("marked", marked.has(i));
     }
     rings.replaceChildren();
-    model.get("neighbours").forEach((i, rank) => {
-      if (!places[i]) return;
-      const ring = svgElement("g"), text = svgElement("text", { x: 10, y: -7 });
+    const near = model.get("neighbours").filter((i) => places[i]);
+    const labels = apart(near.map((i) => [places[i][0] + 10, places[i][1] - 7]), RANK_GAP);
+    near.forEach((i, rank) => {
+      const ring = svgElement("g"), down = labels[rank][1] - places[i][1];
+      const text = svgElement("text", { x: 10, y: down });
       text.textContent = rank + 1;
+      if (down !== -7) ring.append(svgElement("line", { x2: 12, y2: down - 4, class: "neighbour" }));
       ring.append(svgElement("circle", { r: 9, class: "neighbour" }), text);
       moveTo(ring, i);
       rings.append(ring);

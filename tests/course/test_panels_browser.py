@@ -7,6 +7,7 @@ By `make test-browser`, offline; about half a minute. ``test_browser`` runs the 
 import contextlib
 import csv
 import importlib.util
+import itertools
 import shutil
 
 import nbformat
@@ -207,6 +208,19 @@ def test_what_is_marked_in_one_map_is_marked_in_the_other(panels):
     said(panels, "0 marked")
     panels.locator(".t-beside select").select_option("(none)")
     panels.wait_for_selector(".t-second", state="detached")
+
+
+def test_ranks_of_neighbours_that_crowd_lie_beside_one_another(panels):
+    shown(panels, ".t-scatter")
+    for clip in range(0, 40, 8):
+        panels.locator(f".t-scatter [data-i='{clip}']").focus()
+        panels.keyboard.press("Enter")
+        panels.wait_for_selector(f".t-scatter [data-i='{clip}'][aria-pressed='true']")
+        panels.wait_for_timeout(1_000)  # the rings glide
+        boxes = [rank.bounding_box() for rank in panels.locator(".t-scatter text").all()]
+        assert len(boxes) == 4
+        assert not [(one, other) for one, other in itertools.combinations(boxes, 2)
+                    if abs(one["x"] - other["x"]) < one["width"] and abs(one["y"] - other["y"]) < 0.7 * one["height"]]
 
 
 def places(page):
