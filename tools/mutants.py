@@ -50,7 +50,7 @@ TESTS = {"reading": ["data/test_laws_of_sound.py", "data/test_reading.py"],
          **dict.fromkeys(("episodes", "protocols", "statistics"), ["fewshot/test_laws_of_draws.py"]),
          "embedding": ["model/test_ensemble.py"], "readout": ["fewshot/test_finetuning.py"],
          "evaluation": ["fewshot/test_laws_of_draws.py", "experiment/test_measure.py"],
-         "records": ["experiment/test_run.py"], "files": ["test_files.py"]}
+         "records": ["experiment/test_measure.py"], "files": ["test_files.py"]}
 _UNSEEN = {"non_blocking", "device"}  # keywords that say where and when, not what: a processor's tests cannot tell
 MOST_S = 300.0  # of a processor, for the tests of a module without any change
 _COMPARED = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,

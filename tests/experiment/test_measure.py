@@ -102,3 +102,34 @@ def test_without_fine_tuning_the_episodes_are_the_first_frozen_draws():
     metrics = record({("logistic", 2): [draw(n, n, 20) for n in range(4)]}, config, pretrainings=[])
     assert metrics["readout"] == "logistic" and [episode["seed"] for episode in metrics["episodes"]] == [0, 1]
     assert metrics["protocol"] == "inductive-clip" and metrics["pretraining"]["saw_query_clips"] is False
+
+
+def test_a_record_adds_up_its_splits_and_keeps_what_a_loss_ended_at():
+    config = preset("quick", n_shot=2)
+    tuned = [draw(0, 8, 20, 3, 9) | {"seconds": 1.5}, draw(1, 12, 20), draw(2, 13, 20, 6, 9)]
+    losses = [0.123456, *range(1, 399), 2.25, 4.25]
+    metrics = record({("finetuned", 2): tuned}, config, pretrainings=[
+        Pretraining(30, 400, 2.0, losses), Pretraining(28, 50, 1.25, [9.0] * 40 + [7.0] * 10)])
+    kept = metrics["pretraining"].pop("losses")
+    assert metrics["pretraining"] == {"clips": 30, "steps": 450, "seconds": 3.25, "saw_query_clips": True,
+                                      "final_loss": pytest.approx((np.mean(losses[-10:]) + 7.0) / 2)}
+    assert kept == [0.1235, *losses[3::3]] and len(kept) == 134  # every third of 401: at most two hundred
+    assert metrics["finetuning"] == {"seconds": 3.5}
+    assert metrics["accuracy_unshared_sources_mean"] == pytest.approx((3 / 9 + 6 / 9) / 2)
+    low, high = metrics["accuracy_ci95"]
+    assert low < metrics["accuracy_mean"] < high and metrics["accuracy_mean"] == pytest.approx(33 / 60)
+    assert low + high == pytest.approx(2 * 33 / 60) and metrics["confusion"][0] == [33, 27]
+    assert not {"confusion", "shuffled"} & set(metrics["episodes"][0]) and metrics["readouts"] == []
+    assert (metrics["n_way"], metrics["n_shot"], metrics["parameters"], metrics["device"]) == (5, 2, 7, "cpu")
+
+
+def test_a_single_draw_has_the_interval_of_its_queries_and_accuracies_have_six_digits():
+    config = preset("quick", n_shot=2)
+    metrics = record({("logistic", 2): [draw(0, 2, 3, 1, 3)]}, config, pretrainings=[])
+    low, high = metrics["accuracy_ci95"]
+    assert (low, high) == pytest.approx((0.2077, 0.9385), abs=1e-4)  # Wilson's, of two in three
+    assert metrics["pretraining"] == {"clips": 0, "steps": 0, "seconds": 0.0, "final_loss": None,
+                                      "saw_query_clips": False, "losses": []}
+    entry, = metrics["readouts"]
+    assert entry["accuracy"] == [0.666667] and entry["accuracy_unshared_sources"] == [0.333333]
+    assert (entry["seeds"], entry["n_query"], entry["n_query_unshared_sources"]) == ([0], [3], [3])

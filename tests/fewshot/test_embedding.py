@@ -113,3 +113,21 @@ def test_whole_clips_of_many_lengths_are_embedded_as_if_each_were_alone(tiny, mo
         monkeypatch.setattr(embedding, "_by_shape", lambda function, batches: [function(one) for one in batches])
         alone = embed(encoder, clips, np.arange(6), config, shuffle_seed)
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("test_crops", [1, 3, 70])
+def test_no_more_crops_are_in_memory_at_once_than_sixty_four_or_one_clip_has(tiny, test_crops):
+    clips = Clips([0.1 * torch.randn(5_000, generator=torch.Generator().manual_seed(n)) for n in range(40)])
+    config, encoder, seen = dataclasses.replace(tiny, test_crops=test_crops), build(tiny), []
+    for module in (encoder, encoder.front_end):
+        module.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    embed(encoder, clips, np.arange(40), config)
+    most = max(64 // test_crops, 1) * test_crops
+    assert max(seen) == min(most, 40 * test_crops) and sum(seen) == 2 * 40 * test_crops
+
+
+def test_whole_clips_in_memory_at_once_begin_within_one_length_of_their_limit(monkeypatch):
+    monkeypatch.setattr(embedding, "_LONG", 10_000)
+    lengths = torch.tensor([3_000, 3_000, 3_000, 3_000, 25_000, 3_000, 3_000])
+    portions = embedding._portions(torch.arange(7), lengths, 0)
+    assert [portion.tolist() for portion in portions] == [[0, 1, 2], [3], [4, 5, 6]]  # a long one counts as the limit

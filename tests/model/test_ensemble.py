@@ -101,6 +101,12 @@ def test_views_that_cannot_be_are_refused_and_another_front_end_s_features_left_
     assert len(list(changed_views(torch.zeros(2, 500), nn.Identity(), config))) == 1
 
 
+def test_a_clip_of_a_single_frame_has_views_of_a_single_frame(config):
+    config = dataclasses.replace(config, test_views=len(CHANGES), max_stretch=1.1)
+    views = list(changed_views(torch.zeros(2, 1, 16, 1), front_end(config), config))
+    assert {view.shape for view in views} == {(2, 1, 16, 1)} and len(views) == len(CHANGES)
+
+
 def test_embeddings_and_answers_are_means_over_the_views(config, data):
     everyone = np.arange(len(data.labels))
     ensemble = build_encoder("acoustic-ssm1", data.clips, everyone, config, 0).eval()
