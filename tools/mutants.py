@@ -46,9 +46,8 @@ TESTS = {"reading": ["data/test_laws_of_sound.py", "data/test_reading.py"],
          "encoder": ["model/test_base.py"], "ensemble": ["model/test_products.py"],
          "augmented_views": ["experiment/test_methods.py"],
          "spectrogram_changes": ["pretraining/test_spectrogram_views.py"],
-         "groups": ["fewshot/test_laws_of_draws.py", "fewshot/test_protocols.py"],
          **dict.fromkeys(("episodes", "protocols", "statistics"), ["fewshot/test_laws_of_draws.py"]),
-         "embedding": ["model/test_ensemble.py"], "readout": ["fewshot/test_finetuning.py"],
+         "embedding": ["model/test_ensemble.py"],
          "evaluation": ["fewshot/test_laws_of_draws.py", "experiment/test_measure.py"],
          "records": ["experiment/test_measure.py"], "files": ["test_files.py"]}
 _UNSEEN = {"non_blocking", "device"}  # keywords that say where and when, not what: a processor's tests cannot tell

@@ -7,7 +7,7 @@ import torch
 from acssm_lib.baselines.mel_statistics import MelStatistics
 from acssm_lib.experiment.measure import HEARING
 from acssm_lib.fewshot.evaluation import evaluate
-from acssm_lib.fewshot.readout import LogisticReadout, NearestMean, logistic_regression
+from acssm_lib.fewshot.readout import LinearHead, LogisticReadout, NearestMean, logistic_regression
 
 LABELS = np.repeat([0, 1, 2], 20)
 READOUTS = [LogisticReadout, *HEARING.values()]
@@ -129,3 +129,15 @@ def test_what_was_not_heard_does_not_scale_the_others():
                   for values in (points, loud))
     assert np.array_equal(one, other)
     assert not np.array_equal(one, NearestMean(loud).fit(support, LABELS[support], 0).predict(query[query % 4 != 1]))
+
+
+@pytest.mark.parametrize("n_way", [2, 3])
+@pytest.mark.parametrize("C", [0.01, 1.0])
+def test_a_layer_takes_on_the_answers_of_the_regression(n_way, C):
+    points, labels = 5 * blobs(spread=1.0, d=4)[:20 * n_way] - 30, LABELS[:20 * n_way]
+    points[:, 3] *= 100
+    asked = points + 1.0
+    head = LinearHead(4, n_way).fit(torch.tensor(points), torch.tensor(labels), C)
+    wanted = logistic_regression(C).fit(points, labels).predict_proba(asked)
+    answers = head(torch.tensor(asked, dtype=torch.float32)).softmax(1)
+    np.testing.assert_allclose(answers.detach().numpy(), wanted, atol=1e-5)
