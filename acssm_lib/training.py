@@ -79,6 +79,8 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
           save_every_s=None, label="training", progress=True):
     """Run ``n_steps`` optimiser steps; a killed run continues from its checkpoint to the same result.
 
+    A checkpoint that is damaged, or was begun by other code, is named and not used.
+
     Args:
         step_loss: step number -> scalar loss tensor; draws randomness from ``generator`` and torch's global state.
         modules: name -> ``nn.Module`` whose weights belong to the checkpoint.
@@ -92,8 +94,6 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
             twentieth of the time allows.
     Returns:
         losses: list of float, one per step, of the whole training, also when it was resumed.
-    A checkpoint that is damaged, or was begun by other code, is named and not used.
-
     Raises:
         ValueError: the checkpoint belongs to another training.
         FloatingPointError: the loss is not finite.

@@ -84,7 +84,7 @@ def reproduce(runs, out, jobs=1, notebook=None, scheduler=None, cluster=None, cl
     finished = [done for done, _ in states]
     wanted = [run for run, done in zip(runs, finished, strict=True) if not done]
     elsewhere = scheduler is not None or cluster is not None
-    batch = _Batch(runs, Path(out), show_progress(runs, 1 if elsewhere else jobs), arrival_s=_ARRIVAL_S * elsewhere)
+    batch = _Batch(Path(out), show_progress(runs, 1 if elsewhere else jobs), arrival_s=_ARRIVAL_S * elsewhere)
     with batch.progress:
         for fault in (fault for _, faults in states for fault in faults):
             batch.progress.note(fault)
@@ -111,7 +111,7 @@ def reproduce(runs, out, jobs=1, notebook=None, scheduler=None, cluster=None, cl
 class _Batch:
     """What became of the runs of one call of `reproduce`."""
 
-    def __init__(self, runs, out, progress, arrival_s):
+    def __init__(self, out, progress, arrival_s):
         self.out, self.progress, self.arrival_s = out, progress, arrival_s
         self.failures = {}  # name of a run -> Failure
 

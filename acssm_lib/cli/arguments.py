@@ -61,6 +61,18 @@ def device_name(text):
     return text
 
 
+def check_device(name):
+    """Raises:
+        BadArguments: it is not there, whether or not something will be computed on it.
+    """
+    from acssm_lib.training import pick_device  # here: torch takes seconds
+
+    try:
+        pick_device(name)
+    except ValueError as error:
+        raise BadArguments(f"--{error}") from None
+
+
 def sha256_digits(text):
     if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
         raise argparse.ArgumentTypeError(f"expected 64 hexadecimal digits, got {len(text)} characters: {text!r}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from acssm_lib.cli.arguments import (
     BadArguments,
     add_command,
+    check_device,
     device_name,
     name_list,
     one_of,
@@ -64,7 +65,7 @@ def _reproduce(args):
     _check_paths(args)
     where = _where(args)
     if args.device != "auto" and args.scheduler is None and args.cluster is None:  # else the workers have it
-        _check_device(args.device)
+        check_device(args.device)
     methods = args.methods or DEFAULT_METHODS.split(",")
     for method in methods:
         require("method", method, METHOD_NAMES)
@@ -219,15 +220,6 @@ def _check_paths(args):
                            "it; rename the folder")
     if args.notebook is not None and not args.notebook.is_file():
         raise BadArguments(f"--notebook {args.notebook}: there is no such file")
-
-
-def _check_device(name):
-    from acssm_lib.training import pick_device
-
-    try:
-        pick_device(name)
-    except ValueError as error:
-        raise BadArguments(f"--{error}") from None
 
 
 def _settings(name, assignments):

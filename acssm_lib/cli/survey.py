@@ -2,7 +2,16 @@
 
 from pathlib import Path
 
-from acssm_lib.cli.arguments import BadArguments, Parser, add_command, device_name, one_of, positive
+from acssm_lib.cli.arguments import (
+    BadArguments,
+    Parser,
+    add_command,
+    check_device,
+    device_name,
+    name_list,
+    one_of,
+    positive,
+)
 from acssm_lib.cli.survey_people import add_listening, add_table
 from acssm_lib.names import METHOD_NAMES
 from acssm_lib.text import quoted
@@ -76,7 +85,7 @@ def _add_format(command):
 
 
 def _formats(text):
-    return [one_of("format", _FORMATS)(word.strip()) for word in text.split(",") if word.strip()]
+    return [one_of("format", _FORMATS)(word) for word in name_list(text)]
 
 
 def _pair(text):
@@ -119,6 +128,7 @@ def _index(args):
     from acssm_lib.recordings.folder import Survey
     from acssm_lib.recordings.indexing import POOL, index_survey
 
+    check_device(args.device)
     if args.recordings is not None and not (args.survey / "survey.toml").is_file():
         Survey.create(args.survey, args.recordings)
     survey = Survey.open(args.survey)
@@ -143,6 +153,7 @@ def _survey_predict(args):
     from acssm_lib.recordings import predict
     from acssm_lib.recordings.folder import Survey
 
+    check_device(args.device)
     survey = Survey.open(args.survey)
     if args.recordings is None:
         predict.predict_survey(survey, args.format, args.device, _tell)
@@ -174,6 +185,7 @@ def _predict(args):
     from acssm_lib.recordings.clock import time_zone_of
     from acssm_lib.recordings.predict import predict_folder
 
+    check_device(args.device)
     time_zone_of(args.time_zone)
     if args.out is not None and len(args.folders) > 1:
         raise BadArguments(f"--out {args.out}: one folder of recordings at a time, and {len(args.folders)} are given")

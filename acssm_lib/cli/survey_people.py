@@ -3,7 +3,7 @@
 import unicodedata
 from pathlib import Path
 
-from acssm_lib.cli.arguments import BadArguments, add_command, positive, require
+from acssm_lib.cli.arguments import BadArguments, add_command, name_list, positive, require
 from acssm_lib.text import many, quoted
 
 _BY = ("site", "night")
@@ -58,7 +58,7 @@ def _one_spelling(text):
 
 
 def _by(text):
-    words = [word.strip() for word in text.split(",") if word.strip()]
+    words = name_list(text)
     for word in words:
         require("part", word, _BY)
     return words

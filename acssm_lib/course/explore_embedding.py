@@ -55,7 +55,7 @@ class EmbeddingPanel(Panel):
                 options=[("clip", 0)] + [(str(rank), rank) for rank in range(1, len(state.neighbours()) + 1)],
                 value=0, tooltips=["hear the selected clip"] + ["hear this neighbour"] * N_NEIGHBOURS,
                 style={"button_width": "44px"}, layout=widgets.Layout(width="max-content")),
-        }, 538, 432)
+        }, 538)
         for scatter in (self.scatter, self.second):
             scatter.observe(self._select, "selected")
             scatter.observe(self._mark, "marked")

@@ -200,7 +200,7 @@ class KernelPanel(Panel):
             "imag": widgets.FloatSlider(state.imag, min=0.0, max=100.0, step=0.5, readout_format=".1f",
                                         description="turning Im A", **look),
         }
-        super().__init__(state, controls, width=round(WIDTH * plots.DPI), height=round(HEIGHT * plots.DPI))
+        super().__init__(state, controls, width=round(WIDTH * plots.DPI))
 
 
 def _frames(value):

@@ -102,4 +102,4 @@ class SpectrogramPanel(panel.Panel):
             "n_mels": dropdown("n_mels", [2 ** power for power in range(4, 9)]),
             "window": dropdown("window", ["hann", "rectangular"]),
             "channel": dropdown("channel", CHANNEL_NAMES),
-        }, WIDTH, HEIGHT)
+        }, WIDTH)

@@ -24,7 +24,7 @@ class Panel(widgets.VBox):
     Args:
         state: has ``picture()`` -> figure, ``sound()`` -> WAV bytes or None, ``caption()`` -> text.
         controls: field of the state -> widget with a ``value``; a change sets the field, then everything is redrawn.
-        width, height: of the picture, pixels.
+        width: of the picture, pixels.
     Attributes:
         state, controls, image, audio, label: for those who drive the panel from code; each control carries the
         class ``t-<field>``, the panel ``t-panel``, so that a browser test finds them.
@@ -32,7 +32,7 @@ class Panel(widgets.VBox):
     callback would be seen by nobody.
     """
 
-    def __init__(self, state, controls, width, height):
+    def __init__(self, state, controls, width):
         self.state, self.controls = state, controls
         self.image = widgets.Image(format="png", layout=widgets.Layout(
             width=f"{width}px", max_width="calc(100% - 4px)", height="auto"))

@@ -68,7 +68,7 @@ def scan_folder(root):
     _tell_odd_classes(classes, scan)
     scan.problems += [Problem(entry.name, "lies outside of the class folders, so it is not used", "warning")
                       for entry in shown if entry.is_file() and entry.suffix.lower() in AUDIO_SUFFIXES + PHONE_SUFFIXES]
-    sources = _sources(root, shown, [below for found in folders.values() for below, _ in found.audio], scan)
+    sources = _sources(shown, [below for found in folders.values() for below, _ in found.audio], scan)
     taken = Counter()
     for entry, found in folders.items():
         category = unicodedata.normalize("NFC", visible(entry.name)) if entry in classes else None
@@ -92,7 +92,7 @@ def scan_unlabelled(root):
     if not root.is_dir():
         raise DataError(f"{root}: {'not a folder' if root.exists() else 'does not exist'}; expected one of recordings")
     found = audio_below(root, root, scan)
-    sources = _sources(root, list(root.iterdir()), [below for below, _ in found.audio], scan)
+    sources = _sources(list(root.iterdir()), [below for below, _ in found.audio], scan)
     scan.clips = [Clip(visible(below), path, None, sources.get(below)) for below, path in found.audio]
     if not scan.clips:
         raise DataError(f"{root}: holds no audio file (WAV, FLAC, Ogg, MP3, AIFF)")
@@ -222,7 +222,7 @@ def _tell_odd_classes(classes, scan):
             f"{min(shared)}/{min(above)}/", "error" if certain else "warning"))
 
 
-def _sources(root, shown, names, scan):
+def _sources(shown, names, scan):
     """Clip -> source, from ``sources.csv`` in any case."""
     tables = [entry for entry in shown if entry.is_file() and entry.name.casefold() == "sources.csv"]
     if len(tables) > 1:

@@ -84,7 +84,7 @@ def embed(encoder, clips, indices, config, shuffle_seed=None, features=None):
     """
     features = features or CropFeatures(encoder, clips, config, most_mib=0)
     return over_test_crops(encoder.eval(), lambda crops: summary(encoder, crops), features, indices, config,
-                            shuffle_seed)
+                           shuffle_seed)
 
 
 _TOGETHER = 64  # crops at once

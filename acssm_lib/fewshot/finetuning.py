@@ -130,7 +130,7 @@ def predict(classifier, clips, indices, config, shuffle_seed=None, features=None
     """
     features = features or CropFeatures(classifier.encoder, clips, config, most_mib=0)
     return over_test_crops(classifier.eval(), lambda crops: classifier(crops).softmax(1), features, indices, config,
-                            shuffle_seed)
+                           shuffle_seed)
 
 
 class FineTuning:

@@ -3,6 +3,7 @@
 Every recording is decoded from beginning to end, since headers are not believed; nothing is changed.
 """
 
+import filecmp
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from acssm_lib.data.faults import Listener, too_high
 from acssm_lib.data.layouts import Problem, of_note, problem_lines
 from acssm_lib.files import DataError
 from acssm_lib.recordings.card import files_of
+from acssm_lib.recordings.embedding import ends
 from acssm_lib.recordings.windows import Source
 from acssm_lib.text import in_figure, many, visible
 
@@ -65,7 +67,7 @@ def look(recordings, settings, tell=print):
             said = now
             tell(f"  {count:,} of {len(files):,} recordings; "
                  f"about {(now - started) * (whole - done) / max(done, 1):.0f} s left")
-    found.problems += _gaps(found)
+    found.problems += _gaps(found) + _copies(found)
     return found
 
 
@@ -105,6 +107,20 @@ def _gaps(found):
                 hours = (begin - end).total_seconds() / 3600
                 problems.append(Problem(f"{site or 'recordings'}/", f"nothing between {end:%Y-%m-%d %H:%M} and "
                                         f"{begin:%Y-%m-%d %H:%M}, {hours:.1f} h", "warning"))
+    return problems
+
+
+def _copies(found):
+    """Warnings of recordings that are there twice; the index takes one of them."""
+    alike, problems = defaultdict(list), []
+    for file, *_ in found.files:
+        alike[file.size, ends(file.path)].append(file)
+    for group in alike.values():
+        for n, file in enumerate(group):
+            first = next((other for other in group[:n] if filecmp.cmp(other.path, file.path, shallow=False)), None)
+            if first is not None:
+                problems.append(Problem(file.name, f"holds the same bytes as {first.name}; index takes one of them, "
+                                        "the hours above count both", "warning"))
     return problems
 
 

@@ -92,7 +92,7 @@ def test_clicking_a_point_of_the_map_plays_and_shows_that_clip(page, lab):
 def test_the_explorer_works_as_a_page_of_voila(page, tmp_path):
     shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
     with server(tmp_path, "voila", "07_explore_embeddings.ipynb", "--Voila.ip=127.0.0.1") as base:
-        page.goto(base, timeout=4 * MINUTE)
-        page.wait_for_selector(".t-scatter circle", timeout=4 * MINUTE)
+        page.goto(base)
+        page.wait_for_selector(".t-scatter circle")
         name, caption = click_a_point(page, 5)
         assert name.split(",")[0] in caption

@@ -30,7 +30,7 @@ class State:
 
 @pytest.fixture
 def shown():
-    return panel.Panel(State(), {"height": widgets.IntSlider(value=1, max=20, continuous_update=False)}, 200, 200)
+    return panel.Panel(State(), {"height": widgets.IntSlider(value=1, max=20, continuous_update=False)}, 200)
 
 
 def test_a_control_changes_state_picture_sound_and_caption(shown):

@@ -320,7 +320,7 @@ def test_the_other_panels_work_by_keyboard(panels):
 def test_a_page_that_is_not_trusted_says_how_to_get_its_panel(page, lab):
     page.goto(f"{lab}/lab/tree/untrusted.ipynb?token=course&reset")
     text = page.get_by_text("EmbeddingPanel: run this cell to use it")
-    text.wait_for(timeout=MINUTE)
+    text.wait_for()
     text.scroll_into_view_if_needed()
     keep(page, "not_trusted")
     assert not page.locator(".t-panel").count()
@@ -329,8 +329,8 @@ def test_a_page_that_is_not_trusted_says_how_to_get_its_panel(page, lab):
 
 def test_panels_fit_small_screens_as_a_page_of_voila(page, folder):
     with server(folder, "voila", "made.ipynb", "--Voila.ip=127.0.0.1") as base:
-        page.goto(base, timeout=MINUTE)
-        page.wait_for_selector(".ls-picture[src]", state="attached", timeout=MINUTE)
+        page.goto(base)
+        page.wait_for_selector(".ls-picture[src]", state="attached")
         assert_all_fit(page, "voila")
 
 
@@ -338,7 +338,7 @@ def test_panels_fit_small_screens_as_a_page_of_voila(page, folder):
 def test_panels_fit_small_screens_in_notebook_7(page, folder):
     with jupyterlab(folder, "notebook", "JupyterNotebookApp") as base:
         page.goto(f"{base}/notebooks/made.ipynb?token=course")
-        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=MINUTE)
+        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
         for _ in range(4):  # a kernel that has just started may swallow the first command
             page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
             with contextlib.suppress(sync_api.TimeoutError):

@@ -133,6 +133,17 @@ def test_channels_are_compared_alike_in_pieces_and_over_the_whole_recording(tmp_
     np.testing.assert_array_equal(some, spectra[::len(TIME) // (7 * 1024)])
 
 
+def test_a_recording_whose_length_nobody_announces_keeps_no_more_spectra_than_another(monkeypatch):
+    """Chained Ogg and raw AAC say nothing of their length; hours of them must not be kept as spectra."""
+    monkeypatch.setattr(channels, "_FRAMES", 16)
+    sound = np.random.default_rng(0).standard_normal((1024 * 100, 2)).astype(np.float32)
+    recording = SimpleNamespace(n_channels=2, samples=None, blocks=lambda: np.array_split(sound, 10))
+    spectra, covariance, _ = channels._spectra(recording)
+    known, same, _ = channels._spectra(SimpleNamespace(**vars(recording) | {"samples": 1024 * 64}))
+    assert 16 <= len(spectra) < 32 and np.array_equal(covariance, same)
+    assert np.array_equal(spectra[0], known[0]) and np.array_equal(spectra[1], known[1])  # every fourth, of both
+
+
 def test_a_recording_shorter_than_one_spectrum_is_compared_too(tmp_path):
     short = call()[200:900]
     assert choose(recorded(tmp_path, short, -short)).note.startswith("its channels are opposed")

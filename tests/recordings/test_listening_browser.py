@@ -15,7 +15,7 @@ import soundfile
 from acssm_lib.recordings.labels import Labels
 
 pytest.importorskip("playwright.sync_api")
-from browsing import MINUTE, browser, keep, page, server
+from browsing import browser, keep, page, server
 
 pytestmark = pytest.mark.browser
 
@@ -46,8 +46,7 @@ def survey(tmp_path_factory):
 def press(page, key, after):
     """A key, and the question that follows it; returns its number."""
     page.keyboard.press(key)
-    page.wait_for_function("asked => Number(document.querySelector('.ls-page').dataset.asked) > asked", arg=after,
-                           timeout=MINUTE)
+    page.wait_for_function("asked => Number(document.querySelector('.ls-page').dataset.asked) > asked", arg=after)
     return int(page.locator(".ls-page").get_attribute("data-asked"))
 
 
@@ -58,8 +57,8 @@ def rows(survey):
 def opened(page, base):
     """The page with its first question, as large as a small laptop shows it."""
     page.set_viewport_size({"width": 1366, "height": 768})
-    page.goto(base, timeout=4 * MINUTE)
-    page.wait_for_function("document.querySelector('.ls-picture')?.naturalWidth > 0", timeout=4 * MINUTE)
+    page.goto(base)
+    page.wait_for_function("document.querySelector('.ls-picture')?.naturalWidth > 0")
     page.locator(".ls-title").click()
     return int(page.locator(".ls-page").get_attribute("data-asked"))
 
@@ -108,7 +107,7 @@ def test_labels_by_keyboard_outlive_the_kernel(page, survey, tmp_path):
         keep(page, "listening_page_answered")
         assert kill_kernels(os.getpid()) == 1
         page.keyboard.press("1")                            # nobody is there to hear it
-        page.wait_for_timeout(1_000)
+        page.wait_for_selector(".ls-waiting")                # sent, and the page knows that no answer came
         assert rows(survey) == written
         opened(page, base)                                  # come back: a new kernel
         assert "4 answers: frog 1 yes, owl 1 yes, toad 1 yes" in page.locator(".ls-progress").inner_text()

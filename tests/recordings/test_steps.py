@@ -47,6 +47,18 @@ def test_what_index_takes_for_a_setting_is_said(card, capsys):
     assert "time zone unknown" in said(capsys, 0, "survey", "index", "new", "--set", "time_zone=none", "high_hz=none")
 
 
+def test_no_name_at_all_is_refused(card, capsys):
+    for words in (["predict", "new", "--format", ""], ["table", "new", "--by", ","]):
+        assert "expected names with commas between them" in said(capsys, 2, "survey", *words)
+
+
+def test_a_device_that_is_not_there_is_refused_by_every_step_that_computes(card, capsys):
+    for words in (["survey", "index", "new", "--recordings", "my card", "--encoder", "mel-stats"],
+                  ["survey", "predict", "new"], ["predict", "--model", "frogs.acssm", "my card"]):
+        assert "device 'cuda:99' is not available here" in said(capsys, 2, *words, "--device", "cuda:99")
+    assert not (card / "new").exists()
+
+
 def test_answers_about_a_class_with_another_name_now_are_not_lost_in_silence(card, capsys, monkeypatch):
     monkeypatch.setattr(serve, "open_page", lambda survey, *args, **options: None)
     said(capsys, 0, "survey", "index", "new", "--recordings", "my card", "--encoder", "mel-stats", "--set",

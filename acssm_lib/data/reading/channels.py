@@ -118,6 +118,8 @@ def _spectra(recording):
             if place % every == 0:
                 kept.append(_spectrum(window * block[first:first + _FRAME]))
             place += 1
+        while len(kept) >= 2 * _FRAMES:  # nobody had announced how long it is
+            kept, every = kept[::2], 2 * every
         rest = block[n_frames * _FRAME:]
     if not kept:  # shorter than one frame
         padded = np.zeros((_FRAME, recording.n_channels), np.float32)

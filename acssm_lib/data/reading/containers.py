@@ -51,7 +51,7 @@ def contents(file, size, path):
     if kind in _CHUNKED and (kind not in (b"FORM", b"RIFF") or start[8:12] in (b"AIFF", b"AIFC", b"WAVE")):
         return _chunked(file, size, path, kind)
     if kind in (b".snd", b"dns.") and len(start) >= 12:
-        return _sun(file, size, path, start)
+        return _sun(size, path, start)
     if kind == b"fLaC":
         return _flac(file, size)
     if kind == b"OggS":
@@ -208,7 +208,7 @@ def _before_tags(file, begin, size, order):
         end = int(found[0])
 
 
-def _sun(file, size, path, start):
+def _sun(size, path, start):
     """AU: offset and size of the sound stand at the beginning."""
     order = ">" if start[:4] == b".snd" else "<"
     offset, announced = struct.unpack_from(f"{order}II", start, 4)
