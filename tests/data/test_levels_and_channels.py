@@ -192,3 +192,40 @@ def test_how_far_a_peak_is_raised_or_lowered(exact, deep, peak, decibels):
         assert f"{-20 * np.log10(peak):.0f} dB below full scale, and was raised by {decibels:.0f} dB" in notes[0]
     elif decibels:
         assert f"it reaches {peak:.3g} times full scale, and was scaled down by {-decibels:.1f} dB" in notes[0]
+
+
+def compared(ahead_db=0.0, levels=(0.1, 0.1), correlation=0.9, flat=(0.0, 0.0)):
+    """The choice between two channels with one call in a tenth of the time, in the first of ten bands.
+
+    Args:
+        ahead_db: by so much the sound stands out more in the first channel.
+        levels: root mean squares. correlation: of the samples. flat: shares of samples at the top.
+    """
+    spectra = np.ones((100, 2, 10, 8), np.complex64)
+    for channel, merit_db in ((0, 40.0), (1, 40.0 - ahead_db)):
+        spectra[:10, channel, 0] = np.sqrt((10 ** (merit_db / 10) - 1) / 0.01)  # one in a hundred of (frame, band)
+    level = np.array(levels)
+    covariance = np.outer(level, level) * np.array([[1, correlation], [correlation, 1]])
+    return channels._compare(spectra, covariance, np.array(flat)).channel
+
+
+@pytest.mark.parametrize("situation, channel", [
+    ({"ahead_db": 9.7}, None), ({"ahead_db": 10.3}, 0), ({"ahead_db": -9.7}, None), ({"ahead_db": -10.3}, 1),
+    ({"flat": (0.009, 0)}, None), ({"flat": (0.011, 0)}, 1), ({"flat": (0, 0.011)}, 0), ({"flat": (0.5, 0.5)}, None),
+    ({"flat": (0.5, 0), "ahead_db": 9.7}, 1), ({"flat": (0.5, 0), "ahead_db": 10.3}, None),  # it counts 20 dB less
+    ({"flat": (0.5, 0), "ahead_db": 30.3}, 0),
+    ({"correlation": -0.45}, None), ({"correlation": -0.55}, 0), ({"correlation": -0.55, "ahead_db": -3}, 1),
+    ({"levels": (1.1e-4, 1)}, None), ({"levels": (0.9e-4, 1)}, 1), ({"levels": (1, 0.9e-4)}, 0),
+    ({"levels": (0.9e-4, 0.1e-4)}, None), ({"levels": (0.9e-4, 0.08e-4)}, 0), ({"levels": (0, 0)}, None)])
+def test_where_the_limits_of_the_choice_lie(situation, channel):
+    assert compared(**situation) == channel
+
+
+def test_steady_background_does_not_stand_out_and_a_moment_that_is_loud_in_all_bands_counts_less():
+    power = np.random.default_rng(0).uniform(1, 2, (200, 16))
+    assert not channels._outstanding(power * np.logspace(-3, 3, 16)).any()
+    power[20:30] *= 1_000  # a knock: loud in all bands at once
+    assert not channels._outstanding(power).any()
+    power[50:60, 3] *= 1_000
+    found = channels._outstanding(power)
+    assert (found > 0).sum() == 10 and (found[50:60, 3] > 300).all()
