@@ -4,15 +4,17 @@ A mutant is one small change of the meaning of one module: a comparison turned, 
 or a keyword left out, a statement dropped. It is killed if a test of the module fails, or takes far too long. Those
 that live say which behaviour nobody holds the code to; some of them change nothing that can be seen.
 
-A sample, drawn from a seed, is tried on a copy of the working tree. Every mutant runs in a fork of a process that has
-torch loaded, so that most take seconds; examples of hypothesis are the same ones each time, and are not made smaller.
-Not in CI.
+A sample, drawn from a seed, is tried on a copy of the working tree. The tests of a module are collected once; every
+mutant is put into a fork of that process (``tools/grafting.py``), so that most take a second or two. What lives, and
+stands where only loading a module would show it, is tried once more in a process of its own. Examples of hypothesis
+are the same ones each time, and are not made smaller. Not in CI.
 """
 
 import argparse
 import ast
 import functools
 import itertools
+import json
 import math
 import os
 import random
@@ -34,6 +36,8 @@ import sklearn.linear_model  # noqa: F401
 import soundfile  # noqa: F401
 import torch  # noqa: F401
 import torchaudio  # noqa: F401
+
+from tools.grafting import graft
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ("acssm_lib/model", "acssm_lib/pretraining", "acssm_lib/fewshot", "acssm_lib/data/reading",
@@ -121,25 +125,25 @@ def changed_line(text, number):
     return next(new.strip() for old, new in zip(whole, mutated(text, number).splitlines()) if old != new)
 
 
-def passes(copied, tests, most_s):
-    """(whether test files pass on a copy of the working tree, in a fork of this process; seconds of the processor).
+def only_loading_shows(text, line):
+    """Whether a line stands outside of every function's body."""
+    bodies = [node.body for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    return not any(body[0].lineno <= line <= body[-1].end_lineno for body in bodies)
 
-    One that takes more than ``most_s`` of these fails, and so does one that waits for twenty times as long.
+
+def forked(act, most_s):
+    """(whether ``act()`` is true in a fork of this process, seconds of the processor that it took).
+
+    What takes more than ``most_s`` of these is not, nor is what waits for twenty times as long.
     """
     child = os.fork()
     if not child:
         os.setsid()
-        os.chdir(copied)
         resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(most_s),) * 2)
-        sys.path.insert(0, str(copied))
-        os.environ["PYTHONPATH"] = str(copied)
-        sys.dont_write_bytecode = True  # two mutants of one second and one length would be taken for one another
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(nowhere, stream)
-        status = pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-profile", "mutants",
-                              *(f"tests/{name}" for name in tests)])
-        os._exit(int(status))
+        try:
+            os._exit(0 if act() else 1)
+        finally:  # whatever was raised
+            os._exit(1)
     end = time.monotonic() + 20 * most_s
     while True:
         done, status, usage = os.wait4(child, os.WNOHANG)
@@ -149,7 +153,51 @@ def passes(copied, tests, most_s):
             os.killpg(child, signal.SIGKILL)
             os.waitpid(child, 0)
             return False, most_s
-        time.sleep(0.05)
+        time.sleep(0.02)
+
+
+def run_tests(copied, tests, *plugins):
+    """Whether test files pass on a copy of the working tree, in this process, which is good for nothing afterwards."""
+    os.chdir(copied)
+    sys.path.insert(0, str(copied))
+    os.environ["PYTHONPATH"] = str(copied)
+    sys.dont_write_bytecode = True  # two mutants of one second and one length would be taken for one another
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    return pytest.main(["-x", "-q", "-s", "-n", "0", "-p", "no:cacheprovider", f"--basetemp={copied.parent / 'tmp'}",
+                        "--hypothesis-profile", "mutants", *(f"tests/{name}" for name in tests)], list(plugins)) == 0
+
+
+class Tries:
+    """A plugin of pytest that runs the collected tests in a fork for each mutant, and writes what came of it.
+
+    Args:
+        module: path of the module in the copy; name: of the module, as it is imported.
+        texts: of the module as it is, then of the mutants.
+        answers: open file, to which a line [passed, seconds] goes for each text.
+    """
+
+    def __init__(self, module, name, texts, answers):
+        self.module, self.name, self.texts, self.answers = module, name, texts, answers
+
+    def pytest_runtestloop(self, session):
+        most_s = MOST_S
+        for text in self.texts:
+            self.module.write_text(text, encoding="utf-8")  # for what a test starts or loads itself
+            passed, taken_s = forked(lambda text=text: self._passes(session, text), most_s)
+            most_s = max(20.0, 3 * taken_s) if text is self.texts[0] else most_s
+            print(json.dumps([passed, taken_s]), file=self.answers, flush=True)
+        return True
+
+    def _passes(self, session, text):
+        if self.name in sys.modules:
+            graft(self.name, text)
+        for item, following in itertools.zip_longest(session.items, session.items[1:]):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.testsfailed:
+                return False
+        return True
 
 
 def sample(number, seed, modules):
@@ -161,16 +209,27 @@ def sample(number, seed, modules):
 
 def tried(chosen, copied):
     """Yields (module, line, what, the line as changed, whether it was killed), those of one module side by side."""
-    for module, own in itertools.groupby(sorted(chosen, key=lambda one: one[0]), key=lambda one: one[0]):
-        path, tests = copied / module.relative_to(ROOT), tests_of(module)
-        text = module.read_text(encoding="utf-8")
-        whole, taken_s = passes(copied, tests, MOST_S)
+    for module in sorted({module for module, *_ in chosen}):
+        own = [one for one in chosen if one[0] == module]
+        inside, tests, text = module.relative_to(ROOT), tests_of(module), module.read_text(encoding="utf-8")
+        path, texts = copied / inside, [text, *(mutated(text, place) for _, place, _, _ in own)]
+        there, back = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(there)
+            run_tests(copied, tests, Tries(path, ".".join(inside.with_suffix("").parts), texts, os.fdopen(back, "w")))
+            os._exit(0)
+        os.close(back)
+        with os.fdopen(there) as answers:
+            (whole, taken_s), *found = map(json.loads, answers.readlines() or ["[false, 0]"])
+        os.waitpid(child, 0)
         if not whole:
             raise RuntimeError(f"{module}: {', '.join(tests)} fail without any change, or take {MOST_S:.0f} s")
-        for _, place, line, what in own:
-            path.write_text(mutated(text, place), encoding="utf-8")
-            dead = not passes(copied, tests, max(20.0, 3 * taken_s))[0]
-            yield module, line, what, changed_line(text, place), dead
+        for (_, place, line, what), mutant, (lives, _) in zip(own, texts[1:], found, strict=True):
+            if lives and only_loading_shows(text, line):
+                path.write_text(mutant, encoding="utf-8")
+                lives, _ = forked(functools.partial(run_tests, copied, tests), max(30.0, 4 * taken_s))
+            yield module, line, what, changed_line(text, place), not lives
         path.write_text(text, encoding="utf-8")
 
 

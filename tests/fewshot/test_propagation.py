@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from acssm_lib.fewshot.propagation import LabelPropagation
 from acssm_lib.fewshot.readout import NearestMean
@@ -22,15 +23,23 @@ def test_labels_follow_a_chain_of_neighbours_where_means_fail():
     assert spread > 0.95 and plain < 0.85
 
 
-def test_a_small_graph_equals_its_formula():
-    points = np.random.default_rng(0).standard_normal((9, 2))
+@pytest.mark.parametrize("d", [2, 30])  # with many coordinates clips have little in common: weak links
+def test_a_small_graph_equals_its_formula(d):
+    points = np.random.default_rng(0).standard_normal((9, d))
     made = LabelPropagation(points, neighbours=9, alpha=0.5).fit([0, 3], np.array([0, 1]), 0)
     weights = np.maximum(made.points @ made.points.T, 0) * (1 - np.eye(9))
+    assert (weights.sum(1).min() < 1) == (d == 30)
     roots = np.sqrt(weights.sum(1))
     answers = known = np.eye(9)[:, [0, 3]]
     for _ in range(100):  # the iteration that the inverse sums up
         answers = 0.5 * (weights / roots[:, None] / roots) @ answers + known
     assert np.allclose(made.predict(range(9)), answers / answers.sum(1, keepdims=True), atol=1e-9)
+
+
+def test_a_clip_near_the_mean_counts_by_its_angle_as_any_other_does():
+    points = np.random.default_rng(0).standard_normal((20, 4))
+    points[5] = points.mean(0) + 0.01 * points[6]
+    assert np.allclose(np.linalg.norm(LabelPropagation(points).points, axis=1), 1)
 
 
 def test_the_order_of_the_clips_does_not_matter_and_draws_share_one_graph():
