@@ -55,6 +55,12 @@ def positive(text):
     return int(text)
 
 
+def seed_number(text):
+    if not re.fullmatch(r"\d+", text):
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
+    return int(text)
+
+
 def device_name(text):
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", text):
         raise argparse.ArgumentTypeError(f"expected auto, cpu, cuda, cuda:1 (the second one) or mps, got {text!r}")

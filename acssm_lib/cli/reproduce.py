@@ -76,7 +76,8 @@ def _reproduce(args):
 
     weights = _weights(methods, args.weights)
     dataset = datasets.load(args.dataset, args.data, preset=settings[None][0])
-    groups = dataset.default_groups if args.groups in (None, ["all"]) else list(dict.fromkeys(args.groups))
+    groups = list(dict.fromkeys(name for asked in args.groups or ["all"]
+                                for name in (dataset.default_groups if asked == "all" else [asked])))
     for group in groups:
         require("group", group, dataset.groups)
     for group in set(settings) - {None}:

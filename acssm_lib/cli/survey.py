@@ -11,6 +11,7 @@ from acssm_lib.cli.arguments import (
     name_list,
     one_of,
     positive,
+    seed_number,
 )
 from acssm_lib.cli.survey_people import add_listening, add_table
 from acssm_lib.names import METHOD_NAMES
@@ -24,7 +25,7 @@ def add_survey(commands):
     steps = survey.add_subparsers(title="steps, in their order", required=True, metavar="STEP", parser_class=Parser)
     demo = add_command(steps, "demo", _demo, "write a small SYNTHETIC card with planted calls and their truth")
     demo.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="the survey to make")
-    demo.add_argument("--seed", type=int, default=0, metavar="N", help="of everything (default: 0)")
+    demo.add_argument("--seed", type=seed_number, default=0, metavar="N", help="of everything (default: 0)")
 
     look = add_command(steps, "look", _look, "what is on a card, and every fault of it, worst first",
                        "Every recording is decoded, none is changed. Exit status 1 only if none can be used.")
@@ -44,7 +45,7 @@ def add_survey(commands):
                        "fields of the preset")
     index.add_argument("--windows", type=positive, default=None, metavar="N",
                        help="of the pre-training, at most (default: 2000)")
-    index.add_argument("--seed", type=int, default=0, metavar="N", help="of the pre-training (default: 0)")
+    index.add_argument("--seed", type=seed_number, default=0, metavar="N", help="of the pre-training (default: 0)")
     _add_device(index)
 
     add_listening(steps)

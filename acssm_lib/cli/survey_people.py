@@ -3,7 +3,7 @@
 import unicodedata
 from pathlib import Path
 
-from acssm_lib.cli.arguments import BadArguments, add_command, name_list, positive, require
+from acssm_lib.cli.arguments import BadArguments, add_command, name_list, positive, require, seed_number
 from acssm_lib.text import many, quoted
 
 _BY = ("site", "night")
@@ -50,7 +50,7 @@ def _add_page(command):
     command.add_argument("--port", type=int, default=8866, metavar="N", help="of the page, or the next free one "
                          "(default: 8866)")
     command.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="of draws (default: 0)")
+    command.add_argument("--seed", type=seed_number, default=0, metavar="N", help="of draws (default: 0)")
 
 
 def _one_spelling(text):

@@ -60,7 +60,7 @@ def run_record(*, dataset, group, method, seed, config, overrides, data, measure
         "accuracy_unshared_sources_mean": float(np.mean(unshared)) if unshared else None,
         "readouts": list(_readouts(measured)),
         "labelled_clips": {"training": n_way * config.n_shot, "selection": 0},
-        "pretraining": _pretraining(pretrainings, config),
+        "pretraining": _pretraining(pretrainings, config.protocol),
         "finetuning": {"seconds": float(sum(draw["seconds"] for draw in draws))}, "parameters": parameters,
         "overrides": overrides, "settings": config.as_dict(), "device": str(device),
         "precision": computing_precision(config.precision, device),
@@ -87,13 +87,13 @@ def _rounded(accuracy):
     return None if accuracy is None else round(accuracy, 6)
 
 
-def _pretraining(pretrainings, config):
+def _pretraining(pretrainings, protocol):
     """Sums over the splits; the loss is that of the last ten steps, averaged."""
     losses = [np.mean(done.losses[-10:]) for done in pretrainings if done.losses]  # of 0 epochs there are none
     return {"clips": pretrainings[0].clips if pretrainings else 0, "steps": sum(done.steps for done in pretrainings),
             "seconds": float(sum(done.seconds for done in pretrainings)),
             "final_loss": float(np.mean(losses)) if losses else None,
-            "saw_query_clips": bool(pretrainings) and config.protocol == "transductive",
+            "saw_query_clips": bool(pretrainings) and protocol == "transductive",
             "losses": _thinned(pretrainings[0].losses) if pretrainings else []}
 
 

@@ -74,12 +74,8 @@ def finetune(encoder: Encoder, clips, indices, labels, config: Preset, seed: int
             if isinstance(norm, nn.modules.batchnorm._BatchNorm):
                 norm.eval()
     generator = torch.Generator().manual_seed(seed)
-    crops = config.finetune_crops
-    targets = labels.repeat_interleave(crops)
-    stretch = random_stretch(len(indices), config.finetune_stretch, generator)
-    waveform = even_crops(clips, indices, config.n_samples, crops, stretch).flatten(0, 1)
-    with torch.no_grad():
-        spectrograms = torch.cat([classifier.encoder.front_end(part.to(device)) for part in waveform.split(64)])
+    targets = labels.repeat_interleave(config.finetune_crops)
+    spectrograms = _training_crops(classifier.encoder.front_end, clips, indices, config, generator, device)
     steps_per_epoch = math.ceil(len(targets) / config.finetune_batch)
     n_steps = config.finetune_epochs * steps_per_epoch
     order = None
@@ -99,6 +95,14 @@ def finetune(encoder: Encoder, clips, indices, labels, config: Preset, seed: int
           checkpoint=checkpoint, save_every_s=save_every_s, progress=progress, label="fine-tuning",
           identity=identity)
     return classifier.eval()
+
+
+@torch.no_grad()
+def _training_crops(front_end, clips, indices, config, generator, device):
+    """What the front end makes of the crops of each labelled clip: (clips * finetune_crops, ...), clip by clip."""
+    stretch = random_stretch(len(indices), config.finetune_stretch, generator)
+    waveform = even_crops(clips, indices, config.n_samples, config.finetune_crops, stretch).flatten(0, 1)
+    return torch.cat([front_end(part.to(device)) for part in waveform.split(64)])
 
 
 def _identity(encoder, clips, indices, labels, config, seed):

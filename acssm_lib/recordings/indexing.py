@@ -16,6 +16,7 @@ from acssm_lib.recordings.embedding import embed_files, locked
 from acssm_lib.recordings.encoders import WindowEncoder, make_encoder, needs_pool, survey_preset
 from acssm_lib.recordings.index import Index
 from acssm_lib.recordings.windows import Source, in_band
+from acssm_lib.text import many
 from acssm_lib.training import load_state, save_state
 
 POOL = 2_000  # windows of the pre-training, at most
@@ -84,8 +85,11 @@ def draw_pool(files, settings, n, seed, tell=print):
     overlap. One that cannot be used is passed over.
 
     Raises:
-        DataError: fewer than two windows.
+        DataError: fewer than two windows can be read. ValueError: fewer than two are asked for.
     """
+    if n < 2:
+        raise ValueError(f"{many(n, 'window')} for the pre-training: views of one are contrasted with those of others, "
+                         "so it takes two or more")
     generator, nights = np.random.default_rng(seed), defaultdict(list)
     for place in generator.permutation(len(files)):
         nights[files[place].site, files[place].moment.night].append(files[place])

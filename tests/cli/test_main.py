@@ -82,6 +82,13 @@ def test_defaults_are_all_methods_without_downloads_on_the_proposed_groups(libra
     assert {(run.seed, run.preset, run.data) for run in runs} == {(0, "quick", None)}
 
 
+@pytest.mark.parametrize("asked, groups", [("all", ["G1", "order"]), ("all,G2", ["G1", "order", "G2"]),
+                                           ("order, all", ["order", "G1"]), ("G2", ["G2"])])
+def test_all_stands_for_the_proposed_groups_beside_others_too(library, asked, groups):
+    assert main(frogs("--groups", asked, "--methods", "supervised")) == 0
+    assert [run.group for run in library.calls["reproduce"]["runs"]] == groups
+
+
 def test_arguments_reach_the_runs_as_typed_values(library, tmp_path):
     status = main(["reproduce", "--dataset", "esc50", "--data", str(tmp_path), "--groups", "all", "--methods",
                        "supervised", "--seeds", "0,2", "--preset", "paper", "--set", "n_layers=4", "blocks=2,2",

@@ -47,6 +47,13 @@ def test_what_index_takes_for_a_setting_is_said(card, capsys):
     assert "time zone unknown" in said(capsys, 0, "survey", "index", "new", "--set", "time_zone=none", "high_hz=none")
 
 
+def test_numbers_that_cannot_be_are_refused_in_words(card, capsys):
+    assert "--seed: expected a whole number of at least 0, got '-1'" in said(
+        capsys, 2, "survey", "demo", "--to", "new", "--seed=-1")
+    assert "1 window for the pre-training: views of one are contrasted with those of others" in said(
+        capsys, 1, "survey", "index", "new", "--recordings", "my card", "--windows", "1")
+
+
 def test_no_name_at_all_is_refused(card, capsys):
     for words in (["predict", "new", "--format", ""], ["table", "new", "--by", ","]):
         assert "expected names with commas between them" in said(capsys, 2, "survey", *words)
