@@ -47,6 +47,12 @@ CLAIMS = (
      lambda cnn, full: "two or three points ahead of CNN only" if 0.015 < full - cnn < 0.035 else "mend"),
     ("06", r"acoustic-ssm1 +labels +\S+ +\S+ +(\S+) .*\nacoustic-ssm1, frames shuffled.* +labels +\S+ +\S+ +(\S+)",
      lambda plain, mixed: f"costs them about {word(plain - mixed)} points"),
+    ("06", r"mel-stats +labels +\S+ +\S+ +(\S+) ±.*\nsupervised +labels +\S+ +\S+ +(\S+) [^$]*"
+           r"acoustic-ssm1 +labels +\S+ +\S+ +(\S+) ", lambda mel, random, own: f"{word(own - mel)} points above mel "
+           f"statistics and {word(own - random)} above the same network"),
+    ("06", r"mel-stats +labels +\S+ +\S+ +(\S+) [^$]*acoustic-ssm1 +labels +\S+ +\S+ +(\S+) [^$]*"
+           r"acoustic-ssm1 +all clips +\S+ +\S+ +(\S+) ",
+     "take you from {:.0f} to {:.0f}, and the clips themselves to {:.0f}".format),
     ("07", r"before +(\S+) +\S+\nafter +(\S+) +\S+\nmel-stats +(\S+) ",
      "from about {:.2f} (random weights) to about {:.2f} (pre-trained), with mel statistics at {:.2f}".format),
     ("07", r"before +\S+ +(\S+)\nafter +\S+ +(\S+)\n[^$]*chance +\S+ +(\S+)",

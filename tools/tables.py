@@ -192,10 +192,6 @@ def by_group(runs, readouts, kind="unshared"):
     return markdown(["method, frozen", "readout", *groups], rows)
 
 
-def real(run):
-    return run["dataset"] == "esc50"
-
-
 def digits(name, table=full):
     """A table of the spoken digits, with the labels from "one" speaker or "spread" over five."""
     folder = f"metrics/spoken-digits/{name}"
@@ -237,31 +233,19 @@ def _thesis_rows(places, named):
             for method in sorted(found, key=lambda name: (method_rank(name.partition(",")[0]), name))]
 
 
-def best():
-    """Preset ``best`` on ESC-10, unshared queries, with the time that pre-training took."""
-    runs = records("metrics-best", lambda run: real(run) and not run["method"].startswith("mn04"))
-    tables = [average_table(runs, name).set_index("method") for name in ("logistic", "clusters")]
-    rows = []
-    for method in methods_of(runs):
-        own = [run["pretraining"] for run in runs if run["method"] == method]
-        minutes = sum(one["seconds"] for one in own) / len(own) / 60
-        cells = [[name, *(cell(table, name, "unshared") for table in tables)]
-                 for name in (method, method + SHUFFLED) if name in tables[0].index]
-        cells[0].append(f"{minutes:.0f} min" if own[0]["steps"] else "–")
-        rows += [row if len(row) == 4 else [*row, ""] for row in cells]
-    return markdown(["method", "labels alone (logistic)", "with the unlabelled clips (clusters)", "pre-training"], rows)
+STEPS = {"one-view": "one encoder, one view", "seven-views": "one encoder, seven views",
+         "three-encoders": "three encoders, seven views"}  # folder of records below metrics-best -> what it is
 
 
 def best_steps():
-    """What members and views add, one folder of records each."""
-    rows = []
-    for name, folder in (("one encoder, one view", "metrics-best-steps/alone"),
-                         ("one encoder, seven views", "metrics-best-steps/views"),
-                         ("three encoders, seven views", "metrics-best")):
-        runs = records(folder, lambda run: real(run) and run["method"] == "acoustic-ssm1")
-        rows.append([name, *(cell(average_table(runs, readout).set_index("method"), "acoustic-ssm1", "unshared")
-                             for readout in ("logistic", "clusters"))])
-    return markdown(["acoustic-ssm1", "labels alone", "with the unlabelled clips"], rows)
+    """What members and views add, one folder of records each; intervals over support draws."""
+    rows, groups = [], ("E1", "E2")
+    for folder, name in STEPS.items():
+        runs = records(f"metrics-best/{folder}")
+        tables = [comparison_table(runs, readout).set_index(["group", "method"]) for readout in ("logistic", "em-lda")]
+        rows.append([name, *(cell(one, (group, "acoustic-ssm1"), "unshared") for one in tables for group in groups)])
+    return markdown(["acoustic-ssm1, frozen", *(f"{group}, {words}" for words in ("labels alone", "EM-LDA")
+                                                for group in groups)], rows)
 
 
 def ablation():
@@ -321,11 +305,9 @@ TABLES = {
     "esc10-inductive": lambda: by_group(records("metrics/inductive"), ("logistic",), "accuracy"),
     **{f"digits-{name}": functools.partial(digits, name) for name in ("spread", "one")},
     **{f"digits-{name}-differences": functools.partial(digits, name, differences) for name in ("spread", "one")},
-    "thesis": thesis, "thesis-differences": thesis_differences, "best": best, "best-steps": best_steps,
+    "thesis": thesis, "thesis-differences": thesis_differences, "best-steps": best_steps,
     "best-ablation": ablation, "finetuning": finetuning,
-    "best-differences": lambda: differences(records("metrics-best", real), ("logistic", "clusters"), unshared=True),
-    "best-groups": lambda: by_group(records("metrics-best", real), ("logistic", "clusters")),
-    "best-order": lambda: by_group(records("metrics-best", lambda run: not real(run)), ("logistic",), "accuracy"),
+    "best-outside": lambda: by_group(records("metrics-best/outside"), ("logistic", "clusters")),
     "survey": survey, "speed": speed, "scaling-length": scaling_length, "scaling-bank": scaling_bank,
 }
 
