@@ -45,7 +45,7 @@ def add_survey(commands):
                        "fields of the preset")
     index.add_argument("--windows", type=positive, default=None, metavar="N",
                        help="of the pre-training, at most (default: 2000)")
-    index.add_argument("--seed", type=seed_number, default=0, metavar="N", help="of the pre-training (default: 0)")
+    index.add_argument("--seed", type=seed_number, metavar="N", help="of the pre-training (default: 0)")
     _add_device(index)
 
     add_listening(steps)
@@ -127,7 +127,7 @@ def _look(args):
 
 def _index(args):
     from acssm_lib.recordings.folder import Survey
-    from acssm_lib.recordings.indexing import POOL, index_survey
+    from acssm_lib.recordings.indexing import index_survey
 
     check_device(args.device)
     if args.recordings is not None and not (args.survey / "survey.toml").is_file():
@@ -139,7 +139,7 @@ def _index(args):
     if args.recordings is not None and args.recordings.resolve() != survey.recordings.resolve():
         raise BadArguments(f"--recordings {args.recordings}: {args.survey / 'survey.toml'} names "
                            f"{survey.recordings}; edit that line, or leave the option out")
-    index = index_survey(survey, args.encoder, args.preset, overrides, n_pool=args.windows or POOL,
+    index = index_survey(survey, args.encoder, args.preset, overrides, n_pool=args.windows,
                          seed=args.seed, device=args.device, tell=_tell)
     hours = sum(file.duration_s for file in index.files) / 3600
     print(f"{survey.index_folder}: {len(index):,} windows of {len(index.files):,} recordings, {hours:.2f} h"

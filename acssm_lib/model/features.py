@@ -173,18 +173,12 @@ class LogMel(SpectrogramStack):
 
 
 def long_enough(waveform, front_end):
-    """A waveform (..., samples) with zeros behind it where a ``SpectrogramStack`` could not make two frames of it.
-
-    Taught in: 04_contrastive_pretraining.
-    """
+    """A waveform (..., samples) with zeros behind it where a ``SpectrogramStack`` could not make two frames of it."""
     return F.pad(waveform, (0, max(0, least_samples(front_end) - waveform.shape[-1])))
 
 
 def least_samples(front_end):
-    """Samples of two frames, which a centred one can be reflected in.
-
-    Taught in: 04_contrastive_pretraining.
-    """
+    """Samples of two frames, which a centred one can be reflected in."""
     return max(front_end.n_fft // 2 + 1, front_end.hop_length)
 
 

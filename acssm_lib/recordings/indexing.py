@@ -25,13 +25,15 @@ _LEAST_PER_FILE = 4
 _TELL_S = 10.0  # s between two lines about what is drawn
 
 
-def index_survey(survey, method=None, preset_name=None, overrides=(), *, n_pool=POOL, seed=0, device=None, tell=print):
+def index_survey(survey, method=None, preset_name=None, overrides=(), *, n_pool=None, seed=None, device=None,
+                 tell=print):
     """Make, or go on with, the index of a ``Survey``.
 
     Args:
         method: a name of ``METHODS``; None for that of the index if it has one, else "acoustic-ssm1".
         preset_name, overrides: see ``survey_preset``; None for "quick".
-        n_pool: windows of the pre-training, at most.
+        n_pool, seed: windows of the pre-training, at most, and its seed; None for those of the index if it has an
+            encoder, else ``POOL`` and 0.
         tell: called with lines for the user.
     Returns:
         Index.
@@ -53,16 +55,17 @@ def index_survey(survey, method=None, preset_name=None, overrides=(), *, n_pool=
 def _encoder(survey, files, method, preset_name, overrides, n_pool, seed, device, tell):
     """The index's encoder: the one it was begun with, or a new one."""
     path = survey.index_folder / "encoder.pt"
-    asked = {"method": method, "preset": preset_name, "overrides": {k: str(v) for k, v in overrides.items()} or None}
+    asked = {"method": method, "preset": preset_name, "overrides": {k: str(v) for k, v in overrides.items()} or None,
+             "windows": n_pool, "seed": seed}
     if path.exists():
         state = load_state(path)
         for key, value in asked.items():
-            if value is not None and value != state["asked"][key]:
+            if value is not None and value != state["asked"].get(key, value):
                 raise ValueError(f"{survey.index_folder}: this index was begun with {key} {state['asked'][key]}, and "
                                  f"now {value} is asked for; leave it out to go on, or remove the folder to begin "
                                  "again (labels stay)")
         return WindowEncoder.from_state(state, path, device)
-    method = method or "acoustic-ssm1"
+    method, n_pool, seed = method or "acoustic-ssm1", POOL if n_pool is None else n_pool, seed or 0
     config = survey_preset(preset_name or "quick", survey.settings, overrides)
     clips, done = None, None
     if needs_pool(method, config):
@@ -73,7 +76,8 @@ def _encoder(survey, files, method, preset_name, overrides, n_pool, seed, device
     if done is not None and done.losses:
         tell(f"pre-trained on {done.clips:,} windows of this card in {done.seconds:.0f} s, loss "
              f"{done.losses[0]:.2f} to {np.mean(done.losses[-20:]):.2f}")
-    save_state(path, {**encoder.state(), "asked": {**asked, "method": method, "preset": config.name}})
+    asked |= {"method": method, "preset": config.name, "windows": n_pool, "seed": seed}
+    save_state(path, {**encoder.state(), "asked": asked})
     shutil.rmtree(folder, ignore_errors=True)  # its checkpoints; the encoder is kept
     return encoder
 

@@ -54,6 +54,15 @@ def test_numbers_that_cannot_be_are_refused_in_words(card, capsys):
         capsys, 1, "survey", "index", "new", "--recordings", "my card", "--windows", "1")
 
 
+def test_what_an_index_was_not_begun_with_is_refused_and_what_it_was_may_be_said_again(card, capsys):
+    index = ["survey", "index", "new", "--encoder", "mel-stats", "--seed", "3", "--windows", "40"]
+    said(capsys, 0, *index, "--recordings", "my card", "--set", "sample_rate=8000")
+    said(capsys, 0, *index), said(capsys, 0, *index[:3])
+    for option, before in (("--seed", "seed 3"), ("--windows", "windows 40")):
+        assert f"this index was begun with {before}, and now 7 is asked for" in said(
+            capsys, 1, *index[:3], option, "7")
+
+
 def test_no_name_at_all_is_refused(card, capsys):
     for words in (["predict", "new", "--format", ""], ["table", "new", "--by", ","]):
         assert "expected names with commas between them" in said(capsys, 2, "survey", *words)
