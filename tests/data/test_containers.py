@@ -92,9 +92,13 @@ def test_a_cut_au_file_is_named_and_one_with_a_tail_is_believed():
     whole = finished("AU", "PCM_16")
     with pytest.raises(DataError, match=f"truncated, {len(whole) - 25} of the {len(whole) - 24} bytes"):
         look(whole[:-1])
+    with pytest.raises(DataError, match="truncated, 0 of the"):
+        look(whole[:12])  # the two numbers, and nothing else
     for order, content in ((">", whole), ("<", finished("AU", "PCM_16", endian="LITTLE") + b"tail")):
         assert content[:4] == {">": b".snd", "<": b"dns."}[order]
-        assert look(content).parts == ((b"", 0, len(content)),)
+        assert look(content) == containers.Contents(((b"", 0, len(content)),), -1)
+    short = whole[:8] + struct.pack(">I", 1) + whole[12:]
+    assert look(short) == containers.Contents(((b"", 0, len(short)),), -1)
 
 
 @pytest.mark.parametrize("bytes_per_s, most", [(32_000, 3_200), (8_000, 1_000)])
@@ -142,6 +146,11 @@ def test_tags_behind_sound_of_unknown_length_are_no_sound(tail):
     assert found.parts[0][1:] == (44, 44 + (len(SOUND) + len(tail) - n_tags) // 2 * 2)
     assert (f", less {n_tags:,} bytes of tags" in found.notes[0]) == (n_tags > 0)
     assert f"all {(len(SOUND) + len(tail) - n_tags) // 2 * 2:,} bytes up to the end" in found.notes[0]
+
+
+def test_tags_alone_are_no_sound():
+    for tail in (chunk(b"LIST", b""), chunk(b"LIST", b"\1" * 50)):
+        assert look(riff(form(), chunk(b"data", b""), tail)).notes == ()
 
 
 def test_a_frame_that_is_not_whole_is_left_out():
@@ -201,6 +210,7 @@ def test_pages_of_ogg_that_are_missing_are_counted():
         "pages are missing at 2 places in the middle of the stream",)
     assert look(FIRST[:-len(page(3))]).notes[0].startswith("its last page is not there")
     assert look(FIRST + b"behind it").notes == ()
+    assert look(page(0, 2) + page(1) + page(2, 4, b"")).notes == ()  # ends with a page of nothing
 
 
 def test_a_page_of_ogg_that_is_not_whole_or_not_right_is_named():
