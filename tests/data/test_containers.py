@@ -107,6 +107,8 @@ def test_a_tail_that_is_no_chunk_is_named_from_a_tenth_of_a_second_on(bytes_per_
         return look(riff(form(bytes_per_s), chunk(b"data", SOUND)) + b"\1" * n).notes
 
     assert notes(most) == ()
+    found = look(riff(form(bytes_per_s), chunk(b"data", SOUND)) + b"\1" * (most + 1))
+    assert found.parts == ((b"", 0, 44 + len(SOUND) + most + 1),) and found.samples == -1
     assert notes(most + 1)[0].startswith(f"{most + 1:,} bytes behind the 10,000 that its header announces are no chunk")
 
 
@@ -129,6 +131,29 @@ def test_what_only_looks_like_a_chunk_is_a_tail(tail):
     assert "are no chunk" in look(riff(form(), chunk(b"data", SOUND)) + tail).notes[0]
 
 
+def w64(*chunks):
+    """A W64: names of sixteen bytes, sizes that count their head, everything filled up to eight."""
+    body = b"".join(name.ljust(16, b"\2") + struct.pack("<q", 24 + len(content)) + content + bytes(-len(content) % 8)
+                    for name, content in chunks)
+    return b"riff".ljust(16, b"\2") + struct.pack("<q", 40 + len(body)) + b"wave".ljust(16, b"\2") + body
+
+
+@pytest.mark.parametrize("n", range(1, 9))
+def test_chunks_of_a_w64_are_filled_up_to_eight_bytes(n):
+    head, extra = (b"fmt ", form()[8:]), (b"summ", b"\1" * (4_000 + n))
+    plain = w64(head, extra, (b"data", SOUND), extra, extra)
+    assert look(plain) == containers.Contents(((b"", 0, len(plain)),), -1)
+    with pytest.raises(DataError, match=f"truncated, {len(SOUND) - 50} of the {len(SOUND)} bytes"):
+        look(w64(head, extra, (b"data", SOUND))[:-50])
+    assert look(w64(head, (b"data", SOUND), extra, (b"data", SOUND[:n]))).notes[0].startswith(
+        f"a second chunk of sound, {n:,} bytes, follows the first")
+
+
+def test_what_is_of_no_known_kind_is_left_to_the_decoder():
+    for content in (b"hello", b"RIFF\1\0\0\0AVI LIST", b"FORM\0\0\0\1ILBM", b"snd", b"\0" * 40):
+        assert look(content) == containers.Contents(((b"", 0, len(content)),), -1)
+
+
 def test_a_second_chunk_of_sound_is_named_wherever_it_stands():
     for between in (b"", chunk(b"LIST", b"\1" * 501), chunk(b"JUNK", b"")):
         found = look(riff(form(), chunk(b"data", SOUND), between, chunk(b"data", SOUND[:77])))
@@ -146,6 +171,14 @@ def test_tags_behind_sound_of_unknown_length_are_no_sound(tail):
     assert found.parts[0][1:] == (44, 44 + (len(SOUND) + len(tail) - n_tags) // 2 * 2)
     assert (f", less {n_tags:,} bytes of tags" in found.notes[0]) == (n_tags > 0)
     assert f"all {(len(SOUND) + len(tail) - n_tags) // 2 * 2:,} bytes up to the end" in found.notes[0]
+
+
+@pytest.mark.parametrize("letter", b"/:@[`{\x1f!^~")
+def test_what_is_no_letter_is_in_no_name_of_tags(letter):
+    for place in range(4):
+        name = bytearray(b"LIST")
+        name[place] = letter
+        assert look(riff(form(), chunk(b"data", SOUND, 0), chunk(bytes(name), b"\1" * 40))).parts[0][2] == 44 + 10_048
 
 
 def test_tags_alone_are_no_sound():

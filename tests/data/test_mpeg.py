@@ -86,7 +86,7 @@ def test_a_count_is_compared_with_the_frames_that_are_there(mono, name, version)
         content = tagged(announced, 1, mono, name, version) + frames
         found = look(content)
         assert found.samples == 20 * samples_of(version, 3) and found.notes == ()
-        assert found.parts == ((b"", 0, len(content)),) and found.slack > 1152
+        assert found.parts == ((b"", 0, len(content)),) and 5_000 < found.slack < 10_000
     with pytest.raises(DataError, match="a.mp3: truncated, 20 of the 22 frames its header announces are there"):
         look(tagged(22, 1, mono, name, version) + frames)
     for flags, more in ((1, b"\7\7\7\7"), (3, b"\7\7\7\7")):  # what follows is a number of bytes, or is left alone

@@ -219,6 +219,7 @@ def test_pieces_of_a_file_read_as_its_bytes(tmp_path, monkeypatch):
                 assert looked_at[start:start + length] == content[start:start + length]
             for wanted in (b"\1\2\3", b"\0\1\0", b"\7"):
                 assert looked_at.find(wanted, start) == content.find(wanted, start)
+        assert looked_at.find(content[:5]) == content.find(content[:5])
         assert looked_at[1_001] == content[1_001] and looked_at[1_300:] == content[1_300:]
         assert looked_at.behind_zeros(1_000) == 1_350 and looked_at.behind_zeros(1_351) == 1_352
         with pytest.raises(IndexError):

@@ -30,6 +30,12 @@ def test_answers_are_shares():
     assert shares.shape == (117, 3) and np.allclose(shares.sum(1), 1) and shares.min() >= 0
 
 
+@pytest.mark.parametrize("sharpness", [1e-3, 2e3])
+def test_however_blunt_or_sharp_answers_are_shares(sharpness):
+    shares = SeededClusters(heaps(), sharpness=sharpness, balance=0.5).fit(SUPPORT, LABELS[SUPPORT], 0).predict(QUERY)
+    assert np.allclose(shares.sum(1), 1) and shares.min() >= 0
+
+
 def test_a_class_may_be_rarer_than_another():
     kept = np.concatenate([np.arange(40), np.arange(40, 52), np.arange(80, 120)])  # twelve clips of the second class
     points, labels = heaps()[kept], LABELS[kept]
