@@ -77,6 +77,19 @@ def test_which_sizes_stand_for_not_known(size, unknown):
             look(content)
 
 
+@pytest.mark.parametrize("kind, mark, behind, order, head", [("CAF", b"data", 4, ">q", 0),
+                                                             ("W64", b"data", 16, "<q", 24)])
+def test_no_file_is_as_large_as_half_of_what_64_bits_can_say(kind, mark, behind, order, head):
+    content = bytearray(finished(kind, "PCM_16"))
+    for size, unknown in ((2**62, True), (2**62 - 1, False)):
+        struct.pack_into(order, content, content.find(mark) + behind, size + head)
+        if unknown:
+            assert "was never finished" in look(bytes(content)).notes[0]
+        else:
+            with pytest.raises(DataError, match=f"of the {size} bytes"):
+                look(bytes(content))
+
+
 @pytest.mark.parametrize("kind, mark, head", [("WAV", b"data", 8), ("AIFF", b"SSND", 8), ("W64", b"data", 24),
                                               ("CAF", b"data", 12), ("RF64", b"data", 8)])
 def test_a_cut_is_named_with_what_is_there_and_what_was_announced(kind, mark, head):
@@ -183,7 +196,8 @@ def test_what_is_no_letter_is_in_no_name_of_tags(letter):
 
 def test_tags_alone_are_no_sound():
     for tail in (chunk(b"LIST", b""), chunk(b"LIST", b"\1" * 50)):
-        assert look(riff(form(), chunk(b"data", b""), tail)).notes == ()
+        content = riff(form(), chunk(b"data", b""), tail)
+        assert look(content) == containers.Contents(((b"", 0, len(content)),), -1)
 
 
 def test_a_frame_that_is_not_whole_is_left_out():
