@@ -33,8 +33,7 @@ CLAIMS = {  # (method, baseline) -> (what a positive difference shows, what a ne
 
 
 def interval(mean, low, high, sign=""):
-    """Shares as percent or points: "71.2 [65.0, 77.4]"; without an interval the mean alone, without a value a dash.
-    """
+    """Shares as percent or points: "71.2 [65.0, 77.4]"; without an interval the mean alone, without a value a dash."""
     if math.isnan(mean):
         return "–"
     text = f"{100 * mean:{sign}.1f}" + (

@@ -74,8 +74,7 @@ def _settings(run):
 
 
 def protocol(run):
-    """Which clips the pre-training of a record may have heard; "transductive" for the first records.
-    """
+    """Which clips the pre-training of a record may have heard; "transductive" for the first records."""
     return run.get("protocol", PROTOCOLS[0])
 
 
