@@ -4,6 +4,7 @@ Exit status: 0 when everything asked for was done, 1 for failed work, 2 for bad 
 """
 
 import contextlib
+import os
 import signal
 import sys
 from pathlib import Path
@@ -23,7 +24,8 @@ def main(argv=None):
     Args:
         argv: list of words, by default those of the command line.
     Returns:
-        exit status: 0 everything done, 1 failed work, 2 bad arguments, 130 stopped by Ctrl-C.
+        exit status: 0 everything done, 1 failed work, 2 bad arguments, 130 stopped by Ctrl-C, 141 nobody reads
+        what is printed any more.
     Raises:
         Exception: whatever went wrong, when ``--debug`` was given; otherwise it is one paragraph on stderr.
     """
@@ -33,7 +35,12 @@ def main(argv=None):
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
         args = _parser().parse_args(argv)
-        return args.command(args)
+        status = args.command(args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever read what is printed has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left goes nowhere, without a word
+        return 128 + 13  # as a shell says of a program that a closed pipe has ended
     except KeyboardInterrupt:
         with contextlib.suppress(OSError):  # the terminal may be what has gone
             print("\nacssm: stopped; the same command goes on from here", file=sys.stderr)

@@ -303,3 +303,13 @@ def test_help_needs_no_torch():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0 and "--preset" in done.stdout
     assert done.stdout.splitlines()[-1] == "False False"
+
+
+def test_a_reader_that_has_gone_ends_a_command_without_a_traceback():
+    """As ``acssm data weights | head -1`` does."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "acssm_lib", "data", "weights"], stdout=writer,
+                          stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
