@@ -103,6 +103,8 @@ def test_unlabelled_clips_are_never_drawn_and_classes_are_chosen_when_there_are_
     episode = sample_episode(labels, 3, 5, 0)
     assert len(set(labels[episode.support])) == 3 and (labels[episode.query] >= 0).all()
     assert len(episode.query) == 3 * 35
+    for seed in range(20):  # three different ones, whatever the draw
+        assert len(set(labels[sample_support(labels, 3, 5, seed)])) == 3
 
 
 def test_too_few_clips_or_classes_are_named():
