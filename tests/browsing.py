@@ -25,7 +25,7 @@ NO_BROWSER = ("no Chromium found. Install it with `apt install chromium` (Debian
               "chromium` (macOS) or `.venv/bin/playwright install chromium`, or set ACSSM_CHROMIUM to a Chrome of "
               "yours")
 MINUTE = 60_000  # ms
-PATIENCE = 10 * MINUTE  # until what has to come is given up: a machine may be busy, and no test is of its speed
+PATIENCE = 3 * MINUTE  # until what has to come is given up: a machine may be busy, and no test is of its speed
 
 
 def find_chromium(playwright):
