@@ -75,6 +75,16 @@ def test_a_stopped_evaluation_keeps_its_finished_draws(tiny, tmp_path, monkeypat
     assert len(json.loads((tmp_path / "draw0.json").read_text())["draw"]["support"]) == 6
 
 
+def test_only_the_first_draw_keeps_its_training(tiny, tmp_path):
+    """The classifier of a run is made from it; the others would fill the disk."""
+    class Writes(Oracle):
+        def fit(self, indices, labels, seed, checkpoint=None):
+            checkpoint.write_bytes(b"a training")
+    results = evaluate(Writes(LABELS), LABELS, SOURCES, NAMES, tiny, 0, checkpoint=tmp_path, progress=False)
+    assert len(results) == 2
+    assert [path.stem for path in tmp_path.glob("*.ckpt")] == [f"draw{results[0]['seed']}"]
+
+
 @pytest.mark.parametrize("damage", ["empty", "cut", "{}", "older", "flipped", "other code"])
 def test_a_damaged_draw_and_one_of_other_code_are_named_and_drawn_again(tiny, tmp_path, capsys, monkeypatch, damage):
     run = lambda learner: evaluate(learner, LABELS, SOURCES, NAMES, tiny, 0, checkpoint=tmp_path, progress=False)

@@ -37,6 +37,7 @@ def test_loss_equals_equation_4_written_as_a_loop():
         total -= scores[i] - top - math.log(sum(math.exp(score - top) for score in scores))
     loss = contrastive_loss(anchors, positives, similarity, temperature=0.2)
     assert loss.item() == pytest.approx(total / 5, rel=1e-4)
+    torch.testing.assert_close(contrastive_loss(5 * anchors, positives, similarity), loss)  # without a temperature: 1
 
 
 def test_equal_embeddings_give_ln_b():

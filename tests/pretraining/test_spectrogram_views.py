@@ -98,6 +98,7 @@ def test_loss_is_simclr_s_with_two_views_and_a_loop_with_three():
              for i in range(15) for j in range(15) if i != j and i % 5 == j % 5]
     assert float(multi_view_nt_xent(torch.cat([a, b, c]), 3, 0.5)) == pytest.approx(sum(total) / len(total), rel=1e-5)
     assert float(multi_view_nt_xent(torch.ones(12, 4), 4, 0.1)) == pytest.approx(math.log(11), abs=1e-5)
+    assert float(multi_view_nt_xent(torch.ones(4, 4), 2, 0.1)) == pytest.approx(math.log(3), abs=1e-5)  # two recordings
 
 
 @pytest.mark.parametrize("rows, n_views", [(6, 1), (7, 2), (3, 3)])
