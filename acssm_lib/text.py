@@ -82,7 +82,7 @@ def in_figure(text):
 
 def many(count, word):
     """ "1 error", "2 errors" """
-    return f"{count} {word}{'s' * (count != 1)}"
+    return f"{count} {word if count == 1 else word + 's'}"
 
 
 def quoted(path):

@@ -14,7 +14,7 @@ from acssm_lib.names import STATISTICS
 from acssm_lib.plots import METHOD_COLOURS, OTHER_COLOUR, axis_for, dress
 from acssm_lib.report import figures
 from acssm_lib.report.readings import method_rank
-from acssm_lib.text import in_figure, safe_name
+from acssm_lib.text import in_figure, many, safe_name
 
 _NAMES = {"finetuned": "fine-tuned", "logistic": "frozen, logistic regression"}
 _SHORT = ", frames shuffled at test"
@@ -103,7 +103,7 @@ def _accuracy(block, where):
     for key in sorted(marks, key=lambda key: (key[1], key[0])):
         fig.axes[0].plot([], [], **_mark(_INK, *key), linestyle="", label=_NAMES[key[0]] + _SHORT * key[1])
     fig.legend(loc="outside lower left", frameon=False, fontsize=8.5, ncols=2)
-    fig.suptitle(f"Accuracy and 95 % interval; dashed: chance ({where})", x=0.01, ha="left", fontsize=10.5, color=_INK)
+    fig.suptitle(f"Accuracy and 95 % interval; dashed: chance\n({where})", x=0.01, ha="left", fontsize=10.5, color=_INK)
     return "accuracy", fig
 
 
@@ -191,7 +191,7 @@ def _shots(block, where):
     ax.minorticks_off()
     ax.grid(axis="y", color=_GRID, linewidth=0.8)
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=9)
-    plots.dress(ax, f"Frozen encoders, logistic regression, mean of {groups} groups\n({where})",
+    plots.dress(ax, f"Frozen encoders, logistic regression, mean of {many(groups, 'group')}\n({where})",
                 "Labelled clips per class", "Accuracy (%)")
     return "shots", fig
 
@@ -225,7 +225,7 @@ def _cost(block, where):
         ax.grid(color=_GRID, linewidth=0.8)
         plots.dress(ax, title, label, "Accuracy (%)")
     axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=9)
-    fig.suptitle(f"Cost against accuracy; full: fine-tuned, white: frozen, logistic regression ({where})", x=0.01,
+    fig.suptitle(f"Cost against accuracy; full: fine-tuned, white: frozen, logistic regression\n({where})", x=0.01,
                  ha="left", fontsize=10.5, color=_INK)
     return "cost", fig
 
@@ -259,7 +259,7 @@ def _confusions(block, where):
             ax.set(xticks=[], xlabel="Predicted, same order")
             if place % columns:  # the rows are named once
                 ax.set(yticks=[], ylabel="")
-        fig.suptitle(f"Queries by class, all draws and seeds ({where})", x=0.01, ha="left", fontsize=10.5, color=_INK)
+        fig.suptitle(f"Queries by class, all draws and seeds\n({where})", x=0.01, ha="left", fontsize=10.5, color=_INK)
         yield ("confusion" if together else f"{page[0]}_confusion"), fig
 
 

@@ -198,6 +198,19 @@ def test_figures_of_a_batch_with_frozen_readouts(tmp_path, synthetic_records):
         "G1_confusion", "G2_confusion"]
 
 
+def test_titles_of_a_single_group_lie_within_their_figure(synthetic_records):
+    """The demo's figure is a narrow one, and says in its title what ran."""
+    one = synthetic_records(("G1",), ("mel-stats", "acoustic-ssm1"), (0, 1))
+    block, where = blocks.blocks(one)[0], "synthetic-phrases, preset quick, transductive, 5 shots, synthetic recordings"
+    drawn = [figures._accuracy(block, where), figures._shots(block, where), figures._cost(block, where),
+             *figures._confusions(block, where)]
+    for name, fig in filter(None, drawn):
+        fig.canvas.draw()
+        titles = [fig._suptitle, *(title for ax in fig.axes for title in (ax.title, ax._left_title))]
+        for title in filter(None, titles):
+            assert title.get_window_extent().x1 <= fig.bbox.x1, (name, title.get_text())
+
+
 @pytest.mark.parametrize("cut", [
     lambda runs: runs[:1], lambda runs: runs[1:2], lambda runs: [runs[0], runs[3]], lambda runs: runs[:2] + runs[5:6]])
 def test_whatever_is_there_makes_a_report(tmp_path, synthetic_records, cut):
