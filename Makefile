@@ -28,6 +28,7 @@ test: $(STAMP)
 # when mypy reads torch. The same checks are hooks for pre-commit.
 lint: $(STAMP)
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
 	.venv/bin/lint-imports
 	.venv/bin/mypy
 	.venv/bin/python -m tools.notebooks check $(PAGES)

@@ -40,9 +40,23 @@ _HOMES = {
     "evaluate": "fewshot.evaluation",
     "preset": "presets",
 }
-__all__ = ["ESC50", "S4D", "AcousticSSM", "AdaptedCNN", "AudioFolder", "BilinearSimilarity", "FrequencyResNet",
-           "SpectrogramStack", "SyntheticFrogs", "contrastive_loss", "evaluate", "finetune", "preset", "pretrain",
-           "sample_episode"]
+__all__ = [
+    "ESC50",
+    "S4D",
+    "AcousticSSM",
+    "AdaptedCNN",
+    "AudioFolder",
+    "BilinearSimilarity",
+    "FrequencyResNet",
+    "SpectrogramStack",
+    "SyntheticFrogs",
+    "contrastive_loss",
+    "evaluate",
+    "finetune",
+    "preset",
+    "pretrain",
+    "sample_episode",
+]
 
 
 def __getattr__(name: str):

@@ -70,9 +70,11 @@ def fetch(url, path, size, extra=0, progress=True):
         if time.monotonic() >= end:
             break
     arrived = megabytes(part.stat().st_size if part.exists() else 0)
-    raise DataError(f"could not download {url}: {reason}. {arrived} are kept in {part}; running the same command again "
-                    f"resumes there (from the start if the server cannot). Without a network, save that address "
-                    f"elsewhere as {path.name}, put it into {path.parent} and run the same command again")
+    raise DataError(
+        f"could not download {url}: {reason}. {arrived} are kept in {part}; running the same command again "
+        f"resumes there (from the start if the server cannot). Without a network, save that address "
+        f"elsewhere as {path.name}, put it into {path.parent} and run the same command again"
+    )
 
 
 def _transfer(url, part, tags, size, extra, progress, end):
@@ -109,8 +111,11 @@ def _transfer(url, part, tags, size, extra, progress, end):
             part.unlink(missing_ok=True)
             raise Refused(f"{url} announces {megabytes(total)}, but the file has about {megabytes(size)}: refused")
         need_space(part.parent, (total or size) - have + extra)
-        with (open(part, "ab") as file, _watched(response.connection, end - time.monotonic()),
-              tqdm(total=total, initial=have, desc="download", unit="B", unit_scale=True, disable=not progress) as bar):
+        with (
+            open(part, "ab") as file,
+            _watched(response.connection, end - time.monotonic()),
+            tqdm(total=total, initial=have, desc="download", unit="B", unit_scale=True, disable=not progress) as bar,
+        ):
             _copy(response, file, bar, end, limit - have)
         return part.stat().st_size == total if total is not None else part.stat().st_size > 0
 

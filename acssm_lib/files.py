@@ -131,4 +131,3 @@ def default_cache_dir():
     if os.environ.get("ACSSM_CACHE"):
         return Path(os.environ["ACSSM_CACHE"]).expanduser()
     return platformdirs.user_cache_path("acssm", appauthor=False)
-

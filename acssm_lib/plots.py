@@ -17,8 +17,18 @@ from acssm_lib.text import in_figure
 
 DPI = 96
 # Of classes: the palette that seaborn calls "colorblind", as values, since importing it takes longer than the figure.
-CLASS_COLOURS = ("#0173B2", "#DE8F05", "#029E73", "#D55E00", "#CC78BC", "#CA9161", "#FBAFE4", "#949494", "#ECE133",
-                 "#56B4E9")
+CLASS_COLOURS = (
+    "#0173B2",
+    "#DE8F05",
+    "#029E73",
+    "#D55E00",
+    "#CC78BC",
+    "#CA9161",
+    "#FBAFE4",
+    "#949494",
+    "#ECE133",
+    "#56B4E9",
+)
 OTHER_COLOUR = "#A0522D"  # a method this list does not know
 CHANNELS = (  # of a spectrogram stack: name with unit, colour map, limits
     ("Log-mel power (dB)", "magma", None),
@@ -44,8 +54,9 @@ def canvas(width, height, rows=1, columns=1):
 
 def axes(columns=1, rows=1, width=9.6, height=3.2):
     """Axes of one look that show inline: a row of them, or a grid (rows, columns); inches."""
-    _, grid = plt.subplots(rows, columns, figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white",
-                           squeeze=False)
+    _, grid = plt.subplots(
+        rows, columns, figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white", squeeze=False
+    )
     for ax in grid.flat:
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelsize=9)
@@ -97,8 +108,16 @@ def waveform(waveform, sample_rate, ax=None, title=None):
     return dress(ax, title, "Time (s)", "Amplitude (full scale = 1)")
 
 
-def spectrogram(values, sample_rate=20_000, hop_length=512, ax=None, title=None,
-                label=CHANNELS[0][0], colour_map="magma", limits=None):
+def spectrogram(
+    values,
+    sample_rate=20_000,
+    hop_length=512,
+    ax=None,
+    title=None,
+    label=CHANNELS[0][0],
+    colour_map="magma",
+    limits=None,
+):
     """One channel of a spectrogram stack; the bands lie on the HTK mel scale from 0 Hz to half the sample rate.
 
     Args:
@@ -114,8 +133,16 @@ def spectrogram(values, sample_rate=20_000, hop_length=512, ax=None, title=None,
     low, high = limits or (max(values.min(), values.max() - 80), values.max())
     ax = axis_for(ax, 7.0, 3.2)
     hop_s = hop_length / sample_rate
-    image = ax.imshow(values, origin="lower", aspect="auto", cmap=colour_map, vmin=low, vmax=high,
-                      interpolation="nearest", extent=(-hop_s / 2, (frames - 0.5) * hop_s, -0.5, n_mels - 0.5))
+    image = ax.imshow(
+        values,
+        origin="lower",
+        aspect="auto",
+        cmap=colour_map,
+        vmin=low,
+        vmax=high,
+        interpolation="nearest",
+        extent=(-hop_s / 2, (frames - 0.5) * hop_s, -0.5, n_mels - 0.5),
+    )
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02, extend="min" if values.min() < low else "neither")
     bar.set_label(label, fontsize=9, color=_INK)
     bar.ax.tick_params(labelsize=8, colors=_INK)
@@ -169,8 +196,16 @@ def loss_curve(losses, ax=None, chance=None, steps=None, title=None):
     ax.plot(np.linspace(1, steps or len(values), len(values)), values, color=METHOD_COLOURS["acoustic-ssm1"], lw=1.4)
     if chance is not None:
         ax.axhline(chance, color=_INK, linestyle="--", linewidth=1)
-        ax.annotate(f"a guess: {chance:.2f}", (1, chance), (-4, 3), xycoords=("axes fraction", "data"),
-                    textcoords="offset points", ha="right", fontsize=8, color=_INK)
+        ax.annotate(
+            f"a guess: {chance:.2f}",
+            (1, chance),
+            (-4, 3),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+            color=_INK,
+        )
     return dress(ax, title, "Step", "Contrastive loss (nats)")
 
 
@@ -191,13 +226,21 @@ def embedding(points, labels, classes, ax=None, highlight=None, title=None):
     ax = axis_for(ax, 6.4, 4.4)
     for label in np.unique(labels):
         chosen = points[labels == label]
-        style = ({"color": "#BBBBBB", "marker": ".", "label": "unlabelled", "zorder": 1} if label < 0 else
-                 {"color": CLASS_COLOURS[label % 10], "marker": _MARKERS[label % 8],
-                  "label": in_figure(classes[label])})
+        style = (
+            {"color": "#BBBBBB", "marker": ".", "label": "unlabelled", "zorder": 1}
+            if label < 0
+            else {"color": CLASS_COLOURS[label % 10], "marker": _MARKERS[label % 8], "label": in_figure(classes[label])}
+        )
         ax.scatter(*chosen.T, s=30, linewidths=0.4, edgecolors="white", **style)
     if highlight is not None:
-        ax.scatter(*points[_array(highlight, 1, "highlight (n,)")].T, s=95, facecolors="none", edgecolors=_INK,
-                   linewidths=1.3, label="support")
+        ax.scatter(
+            *points[_array(highlight, 1, "highlight (n,)")].T,
+            s=95,
+            facecolors="none",
+            edgecolors=_INK,
+            linewidths=1.3,
+            label="support",
+        )
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
     ax.set_xticks([])
     ax.set_yticks([])
@@ -220,8 +263,15 @@ def confusion(matrix, classes, ax=None, title=None, colour_bar=True):
     ax = axis_for(ax, 5.2, 4.4)
     image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
-        ax.text(column, row, f"{count:.0f}", ha="center", va="center", fontsize=8,
-                color="white" if share[row, column] > 0.55 else _INK)
+        ax.text(
+            column,
+            row,
+            f"{count:.0f}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if share[row, column] > 0.55 else _INK,
+        )
     names = [in_figure(name) for name in classes]
     ax.set_xticks(range(len(classes)), names, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(classes)), names)

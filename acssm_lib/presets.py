@@ -6,10 +6,10 @@ The same names serve in Python (``preset("quick", n_layers=4)``), on the command
 
 import dataclasses
 import difflib
-import numbers
-import types
 import typing
 from dataclasses import dataclass
+
+from acssm_lib.ranges import contradictions, converted
 
 
 @dataclass(frozen=True)
@@ -115,89 +115,98 @@ class Preset:
 
     def as_dict(self):
         """Plain values for JSON; tuples become lists."""
-        return {key: list(value) if isinstance(value, tuple) else value
-                for key, value in dataclasses.asdict(self).items()}
+        return {
+            key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(self).items()
+        }
 
     def of_pretraining(self):
         """Those values that a pre-training depends on, as ``as_dict``: two runs that share them share an encoder."""
-        return {key: value for key, value in self.as_dict().items()
-                if key not in _NOT_PRETRAINING and not key.startswith(("finetun", "head_"))}
+        return {
+            key: value
+            for key, value in self.as_dict().items()
+            if key not in _NOT_PRETRAINING and not key.startswith(("finetun", "head_"))
+        }
 
     def differences(self, other=None):
         """Fields that differ from ``other`` (the ``paper`` preset by default): name -> (other's, ours)."""
         other = other or PRESETS["paper"]
-        return {field.name: (getattr(other, field.name), getattr(self, field.name))
-                for field in dataclasses.fields(self)
-                if getattr(other, field.name) != getattr(self, field.name) and field.name != "name"}
+        return {
+            field.name: (getattr(other, field.name), getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if getattr(other, field.name) != getattr(self, field.name) and field.name != "name"
+        }
 
     def __str__(self):
         return "\n".join(f"{key:<22} {value}" for key, value in self.as_dict().items())
 
 
 # What a pre-training does not depend on, besides everything about fine-tuning and its head.
-_NOT_PRETRAINING = ("name", "pool", "protocol", "pool_size", "n_shot", "n_episodes", "n_frozen_episodes",
-                    "frozen_shots", "support_sources", "logistic_C", "test_crops", "test_views", "n_members")
+_NOT_PRETRAINING = frozenset(
+    "name pool protocol pool_size n_shot n_episodes n_frozen_episodes frozen_shots support_sources logistic_C "
+    "test_crops test_views n_members".split()
+)
 
 PRESETS = {
     "paper": Preset(),
     "best": Preset(
-        name="best", n_samples=39_424, max_stretch=1.2, features="log-mel", n_mels=64, floor_db=-80.0,
+        name="best",
+        n_samples=39_424,
+        max_stretch=1.2,
+        features="log-mel",
+        n_mels=64,
+        floor_db=-80.0,
         standardise="scale",
-        widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1), n_layers=2, d_state=16, dt_min=0.01, dt_max=0.3, dropout=0.05,
-        prenorm=True, pooling="mean-std", pool="group", pretrain_epochs=40, pretrain_batch=32, pretrain_lr=2e-3,
-        pretrain_warmup=0.2, projection="mlp", d_projection=128, temperature=0.1, views="spectrogram",
-        n_episodes=2, finetune_epochs=5, finetune_batch=32, finetune_crops=20, finetune_stretch=1.0,
-        finetune_head="logistic", finetune_optimiser="adamw", finetune_lr=1e-4, test_crops=0, test_views=7,
+        widths=(16, 32, 64, 128),
+        blocks=(1, 1, 1, 1),
+        n_layers=2,
+        d_state=16,
+        dt_min=0.01,
+        dt_max=0.3,
+        dropout=0.05,
+        prenorm=True,
+        pooling="mean-std",
+        pool="group",
+        pretrain_epochs=40,
+        pretrain_batch=32,
+        pretrain_lr=2e-3,
+        pretrain_warmup=0.2,
+        projection="mlp",
+        d_projection=128,
+        temperature=0.1,
+        views="spectrogram",
+        n_episodes=2,
+        finetune_epochs=5,
+        finetune_batch=32,
+        finetune_crops=20,
+        finetune_stretch=1.0,
+        finetune_head="logistic",
+        finetune_optimiser="adamw",
+        finetune_lr=1e-4,
+        test_crops=0,
+        test_views=7,
         logistic_C=0.1,
     ),
 }
 PRESETS["quick"] = dataclasses.replace(  # the same, small: seconds; what it learned is worth less, so more is changed
-    PRESETS["best"], name="quick", precision="float32", n_samples=30_225, n_mels=32, widths=(8, 16, 32, 64),
-    pretrain_epochs=20, mel_shift=1.0, n_episodes=4, finetune_crops=40, finetune_head="mlp", finetune_lr=3e-3,
-    finetune_encoder_lr=1e-3, test_views=1, n_frozen_episodes=200)
+    PRESETS["best"],
+    name="quick",
+    precision="float32",
+    n_samples=30_225,
+    n_mels=32,
+    widths=(8, 16, 32, 64),
+    pretrain_epochs=20,
+    mel_shift=1.0,
+    n_episodes=4,
+    finetune_crops=40,
+    finetune_head="mlp",
+    finetune_lr=3e-3,
+    finetune_encoder_lr=1e-3,
+    test_views=1,
+    n_frozen_episodes=200,
+)
 
 _RENAMED = {"quick-best": "quick"}  # presets of earlier versions and their names now; an older quick is no preset now
 _FORMER = {"finetune_redraw": False}  # fields of earlier versions, and the value at which a run is like one of today
-
-_CHOICES = {
-    "channel": ("auto", "mix", "left", "right"),
-    "precision": ("auto", "float32", "bfloat16"),
-    "sequence": ("s4d", "mamba"),
-    "stft_window": ("rectangular", "hann"),
-    "standardise": ("none", "scale", "band"),
-    "pool": ("unlabelled", "group", "all", "everything"),
-    "support_sources": ("any", "one", "spread"),
-    "protocol": ("transductive", "inductive-clip", "inductive-recording"),
-    "projection": ("prelu", "batchnorm", "mlp"),
-    "features": ("stack", "log-mel"),
-    "pooling": ("mean", "mean-std", "products"),
-    "views": ("pair", "segments", "spectrogram"),
-    "negatives": ("all", "other-sources", "same-source"),
-    "finetune_head": ("mlp", "logistic"),
-    "finetune_optimiser": ("sgd", "adamw"),
-}
-
-_BEFORE = {"standardise": "; false of earlier versions is none, true is most like scale"}  # said of a bool
-
-# Least and most of each number, both allowed; of a tuple, of every entry.
-_RANGES = {
-    "sample_rate": (1_000, 1_000_000), "n_samples": (2, 1_000_000_000), "max_stretch": (1.0, 4.0),
-    "trim_level": (0, 32_767), "n_fft": (16, 65_536), "hop_length": (1, 65_536), "n_mels": (1, 1024),
-    "floor_db": (-400.0, 0.0), "widths": (1, 16_384), "blocks": (1, 64), "n_layers": (0, 64), "d_state": (2, 4096),
-    "dt_min": (1e-9, 1e3), "dt_max": (1e-9, 1e3), "dropout": (0.0, 0.99), "n_members": (1, 100),
-    "pretrain_epochs": (0, 1_000_000), "pretrain_batch": (2, 1_000_000), "pretrain_lr": (0.0, 10.0),
-    "pretrain_weight_decay": (0.0, 10.0), "pretrain_warmup": (0.0, 1.0), "d_projection": (1, 65_536),
-    "bilinear_std": (0.0, 1e3), "bilinear_diagonal": (-1e3, 1e3), "temperature": (1e-6, 1e6),
-    "n_views": (2, 64), "mel_shift": (0.0, 1024.0), "gain_db": (0.0, 200.0), "equaliser_db": (0.0, 200.0),
-    "masked_span": (0.0, 0.95), "mix_max": (0.0, 0.99), "pitch_semitones": (0.0, 48.0), "fade_max": (0.0, 1.0),
-    "mask_max": (0.0, 1.0), "shift_max": (0.0, 1.0), "noise_snr_db": (-100.0, 200.0), "pool_size": (2, 1_000_000_000),
-    "n_shot": (1, 10_000), "n_episodes": (1, 1_000_000), "finetune_epochs": (0, 1_000_000),
-    "finetune_batch": (1, 1_000_000), "finetune_crops": (1, 100_000), "finetune_stretch": (1.0, 4.0),
-    "finetune_lr": (0.0, 10.0), "finetune_encoder_lr": (0.0, 10.0), "finetune_ssm_lr": (0.0, 10.0),
-    "finetune_weight_decay": (0.0, 10.0), "head_width": (1, 65_536), "head_dropout": (0.0, 0.99),
-    "test_crops": (0, 100_000), "test_views": (1, 7), "n_frozen_episodes": (1, 1_000_000), "logistic_C": (1e-9, 1e9),
-    "frozen_shots": (1, 10_000),
-}
 
 
 def preset(name: str, **overrides: object) -> Preset:
@@ -219,37 +228,12 @@ def preset(name: str, **overrides: object) -> Preset:
         if key not in hints or key == "name":
             fields = [field for field in hints if field != "name"]
             raise ValueError(f"unknown setting {key!r}{_nearest(key, fields)}")
-        values[key] = _convert(key, value, hints[key])
+        values[key] = converted(key, value, hints[key], getattr(PRESETS["paper"], key))
     made = dataclasses.replace(PRESETS[name], **values)
-    for wrong, words in _contradictions(made):
+    for wrong, words in contradictions(made):
         if wrong:
             raise ValueError(words)
     return made
-
-
-def _contradictions(made):
-    """Settings that cannot go together: whether they do, and what to say."""
-    low, high = (made.noise_snr_db + (0.0, 0.0))[:2]
-    yield (made.dt_min > made.dt_max,
-           f"dt_min={made.dt_min} is above dt_max={made.dt_max}; steps are drawn between them")
-    yield (len(made.widths) != len(made.blocks) or not made.widths,
-           f"widths={made.widths} and blocks={made.blocks}: one number for each stage, in both")
-    yield (len(made.noise_snr_db) != 2 or low > high,
-           f"noise_snr_db={made.noise_snr_db}: expected two numbers, the lower one first")
-    yield made.d_state % 2, f"d_state={made.d_state} is odd; states come in conjugate pairs"
-    yield (made.n_samples <= made.n_fft // 2,
-           f"n_samples={made.n_samples} with n_fft={made.n_fft}: a crop needs more than half an n_fft of samples")
-    yield (made.hop_length > made.n_samples,
-           f"hop_length={made.hop_length} with n_samples={made.n_samples}: a crop would have one frame, and no time")
-    yield (made.test_views > 1 and made.features != "log-mel",
-           f"test_views={made.test_views} with features={made.features}: a phase has no neighbour in pitch; set "
-           "features=log-mel, or test_views=1")
-    yield (made.negatives != "all" and made.views == "pair",
-           f"negatives={made.negatives} with views=pair: equation 4 takes every other clip; set views=segments or "
-           "spectrogram")
-    yield (made.views == "spectrogram" and made.features != "log-mel",
-           f"views=spectrogram with features={made.features}: they are drawn on the log-mel spectrogram; set "
-           "features=log-mel, or views=pair or segments")
 
 
 def in_todays_words(settings):
@@ -264,45 +248,13 @@ def in_todays_words(settings):
         dict; "band-with-padding" is like no word of today.
     """
     words = {"standardise": {True: "band-with-padding", False: "none"}, "name": _RENAMED, "preset": _RENAMED}
-    return {key: words[key].get(value, value) if key in words else value
-            for key, value in settings.items() if key not in _FORMER or value != _FORMER[key]}
+    return {
+        key: words[key].get(value, value) if key in words else value
+        for key, value in settings.items()
+        if key not in _FORMER or value != _FORMER[key]
+    }
 
 
 def _nearest(name, names):
     close = difflib.get_close_matches(str(name), names, n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def _convert(key, value, hint):
-    """``value`` as the field's type, within its range; text is parsed, anything else must already fit."""
-    optional = isinstance(hint, types.UnionType)
-    kind = typing.get_args(hint)[0] if optional else hint
-    if optional and (value is None or str(value).lower() == "none"):
-        return None
-    try:
-        if kind is bool:
-            return {"true": True, "false": False}[str(value).lower()]
-        if typing.get_origin(kind) is tuple:
-            parts = value.split(",") if isinstance(value, str) else value
-            if not isinstance(parts, (list, tuple)):
-                raise TypeError
-            return tuple(_convert(key, part, typing.get_args(kind)[0]) for part in parts)
-        if kind is not str and (isinstance(value, bool) or not isinstance(value, (str, numbers.Real))):
-            raise TypeError
-        converted = kind(value) if kind is str else float(value)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        if str(error).startswith(f"{key}="):  # an entry of a tuple
-            raise
-        wanted = hint if optional or typing.get_origin(hint) else hint.__name__
-        raise ValueError(f"{key}={value!r}: expected {wanted}, as in {getattr(PRESETS['paper'], key)!r}") from None
-    if key in _CHOICES and converted not in _CHOICES[key]:
-        before = _BEFORE.get(key, "") if str(value).lower() in ("true", "false") else ""
-        raise ValueError(f"{key}={value!r}: choose one of {', '.join(_CHOICES[key])}{before}")
-    if kind is str:
-        return converted
-    least, most = _RANGES[key]
-    whole = kind is int
-    if not (least <= converted <= most and (not whole or converted == int(converted))):
-        raise ValueError(f"{key}={value!r}: expected a {'whole ' * whole}number from {least:,} to {most:,}"
-                         + (" or none" if optional else ""))
-    return kind(converted)

@@ -21,8 +21,10 @@ def visible(text):
     Escape bytes, line ends, marks of direction, bytes that were no UTF-8: whatever would act instead of being seen is
     written as Python writes it ("\x1b", "\n", "\u202e"; a byte E9 of a file name as "\xe9").
     """
-    return "".join(letter if unicodedata.category(letter) not in _HIDDEN or letter in _JOINERS else _written(letter)
-                   for letter in str(text))
+    return "".join(
+        letter if unicodedata.category(letter) not in _HIDDEN or letter in _JOINERS else _written(letter)
+        for letter in str(text)
+    )
 
 
 def _written(letter):
@@ -49,7 +51,7 @@ def safe_name(text, longest=_LONGEST):
     if name == text and len(name.encode()) <= longest:
         return name
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    kept = name.encode()[:longest - 9].decode("utf-8", "ignore")
+    kept = name.encode()[: longest - 9].decode("utf-8", "ignore")
     return f"{kept}-{digest}"
 
 

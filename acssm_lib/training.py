@@ -71,12 +71,26 @@ def reduced_precision(precision, device):
         device: on which the pass runs.
     Source: ours; the published training is float32.
     """
-    return torch.autocast(torch.device(device).type, torch.bfloat16,
-                          enabled=computing_precision(precision, device) == "bfloat16")
+    return torch.autocast(
+        torch.device(device).type, torch.bfloat16, enabled=computing_precision(precision, device) == "bfloat16"
+    )
 
 
-def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, checkpoint=None, identity=None,
-          save_every_s=None, label="training", progress=True):
+def train(
+    step_loss,
+    modules,
+    optimiser,
+    factor,
+    n_steps,
+    generator,
+    seed,
+    *,
+    checkpoint=None,
+    identity=None,
+    save_every_s=None,
+    label="training",
+    progress=True,
+):
     """Run ``n_steps`` optimiser steps; a killed run continues from its checkpoint to the same result.
 
     A checkpoint that is damaged, or was begun by other code, is named and not used.
@@ -105,8 +119,9 @@ def train(step_loss, modules, optimiser, factor, n_steps, generator, seed, *, ch
         if checkpoint is not None and Path(checkpoint).exists():
             losses = _restore(checkpoint, identity, modules, optimiser, generator)
         saved, least = time.monotonic(), save_every_s or 0.0
-        bar = tqdm(total=n_steps, initial=len(losses), desc=label, disable=not progress, mininterval=1.0,
-                   file=sys.stdout)  # a page shows stderr on red
+        bar = tqdm(
+            total=n_steps, initial=len(losses), desc=label, disable=not progress, mininterval=1.0, file=sys.stdout
+        )  # a page shows stderr on red
         for step in range(len(losses), n_steps):
             for group, rate in zip(optimiser.param_groups, full_rates):
                 group["lr"] = rate * factor(step)
@@ -161,11 +176,16 @@ def _device_of(modules):
 def _save(path, identity, modules, optimiser, generator, losses):
     device = _device_of(modules)
     states = {"cpu": lambda: None, "cuda": lambda: torch.cuda.get_rng_state(device), "mps": torch.mps.get_rng_state}
-    state = {"code": code_digest(), "identity": json.dumps(identity, sort_keys=True),
-             "losses": torch.stack(losses).cpu(),
-             "modules": {name: module.state_dict() for name, module in modules.items()},
-             "optimiser": optimiser.state_dict(), "generator": generator.get_state(),
-             "torch_state": torch.get_rng_state(), "device_state": states[device.type]()}
+    state = {
+        "code": code_digest(),
+        "identity": json.dumps(identity, sort_keys=True),
+        "losses": torch.stack(losses).cpu(),
+        "modules": {name: module.state_dict() for name, module in modules.items()},
+        "optimiser": optimiser.state_dict(),
+        "generator": generator.get_state(),
+        "torch_state": torch.get_rng_state(),
+        "device_state": states[device.type](),
+    }
     save_state(path, state)
 
 
@@ -198,8 +218,9 @@ def _restore(path, identity, modules, optimiser, generator):
         return []
     other = _unlike(json.loads(state["identity"]), json.loads(json.dumps(identity)))
     if other:
-        raise ValueError(f"{path} belongs to a training with another {', '.join(other[:5])}; delete it or choose "
-                         "another folder")
+        raise ValueError(
+            f"{path} belongs to a training with another {', '.join(other[:5])}; delete it or choose another folder"
+        )
     if state.get("code") != code_digest():
         print(f"{path}: begun by another version of the code; this training starts over")
         return []

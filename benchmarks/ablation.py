@@ -33,10 +33,36 @@ def run(name, args):
     """Runs one variant unless it is there; returns its folder."""
     method, settings = VARIANTS[name]
     out = args.out / name.replace(" ", "-").replace(",", "")
-    subprocess.run([sys.executable, "-m", "acssm_lib", "reproduce", "--dataset", "esc50", "--data", args.data,
-                    "--groups", args.groups, "--preset", "best", "--methods", method, "--seeds", args.seeds, "--jobs",
-                    str(args.jobs), "--out", out, "--set", f"pretrain_epochs={args.epochs}", "test_views=1",
-                    "finetuning=false", *settings], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "acssm_lib",
+            "reproduce",
+            "--dataset",
+            "esc50",
+            "--data",
+            args.data,
+            "--groups",
+            args.groups,
+            "--preset",
+            "best",
+            "--methods",
+            method,
+            "--seeds",
+            args.seeds,
+            "--jobs",
+            str(args.jobs),
+            "--out",
+            out,
+            "--set",
+            f"pretrain_epochs={args.epochs}",
+            "test_views=1",
+            "finetuning=false",
+            *settings,
+        ],
+        check=True,
+    )
     return out
 
 
@@ -44,21 +70,34 @@ def rows_of(name, out):
     """Of every finished run: means over the draws, queries whose recording is not among the labelled clips."""
     for path in sorted(out.glob("*/*/*/*/metrics.json")):
         metrics = json.loads(path.read_text(encoding="utf-8"))
-        scores = {reading["name"]: np.mean(reading["accuracy_unshared_sources"]) for reading in metrics["readouts"]
-                  if reading["n_shot"] == metrics["n_shot"] and not reading["shuffled"]}
-        yield {"variant": name, "group": metrics["group"], "seed": metrics["seed"],
-               **{readout: round(float(scores[readout]), 4) for readout in READOUTS}}
+        scores = {
+            reading["name"]: np.mean(reading["accuracy_unshared_sources"])
+            for reading in metrics["readouts"]
+            if reading["n_shot"] == metrics["n_shot"] and not reading["shuffled"]
+        }
+        yield {
+            "variant": name,
+            "group": metrics["group"],
+            "seed": metrics["seed"],
+            **{readout: round(float(scores[readout]), 4) for readout in READOUTS},
+        }
 
 
 def show(rows):
     """One line per variant: mean of its runs by readout, and what that is less than the first variant's."""
     print(f"\n{'':<36}" + "".join(f"{readout:>12}{'change':>10}" for readout in READOUTS))
-    first = {readout: np.mean([row[readout] for row in rows if row["variant"] == rows[0]["variant"]])
-             for readout in READOUTS}
+    first = {
+        readout: np.mean([row[readout] for row in rows if row["variant"] == rows[0]["variant"]]) for readout in READOUTS
+    }
     for name in dict.fromkeys(row["variant"] for row in rows):
         means = {readout: np.mean([row[readout] for row in rows if row["variant"] == name]) for readout in READOUTS}
-        print(f"{name:<36}" + "".join(f"{100 * means[readout]:>12.1f}{100 * (means[readout] - first[readout]):>+10.1f}"
-                                      for readout in READOUTS))
+        print(
+            f"{name:<36}"
+            + "".join(
+                f"{100 * means[readout]:>12.1f}{100 * (means[readout] - first[readout]):>+10.1f}"
+                for readout in READOUTS
+            )
+        )
 
 
 def main():

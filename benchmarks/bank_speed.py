@@ -65,8 +65,9 @@ def generated_bank(folder, n_clips, seconds):
     random, n_samples = np.random.default_rng(0), round(seconds * SAMPLE_RATE)
     noise = random.integers(-9_000, 9_000, 2 * n_samples).astype(np.int16)
     starts = random.integers(n_samples, size=n_clips)
-    DiskBank("generated", folder).clips([f"clip {i}" for i in range(n_clips)],
-                                        lambda place: noise[starts[place]:starts[place] + n_samples])
+    DiskBank("generated", folder).clips(
+        [f"clip {i}" for i in range(n_clips)], lambda place: noise[starts[place] : starts[place] + n_samples]
+    )
 
 
 def open_cost(n_clips, seconds, mapped=True):
@@ -96,7 +97,7 @@ def generated_esc50(root):
     noise = np.random.default_rng(0).integers(-9_000, 9_000, 2 * 220_500).astype(np.int16)
     names = [f"{i % 5 + 1}-{i}-A-{i // 40}.wav" for i in range(N_CLIPS)]
     for i, name in enumerate(names):
-        soundfile.write(root / "audio" / name, noise[100 * i:100 * i + 220_500], 44_100)
+        soundfile.write(root / "audio" / name, noise[100 * i : 100 * i + 220_500], 44_100)
     rows = [f"{name},{name[0]},{i // 40},class{i // 40},{i}\n" for i, name in enumerate(names)]
     (root / "meta" / "esc50.csv").write_text("filename,fold,target,category,src_file\n" + "".join(rows))
     return [root / "audio" / name for name in names]
@@ -129,9 +130,17 @@ def opening(profile=False):
                 open_again(root)
             pstats.Stats(seen).sort_stats("cumulative").print_stats(15)
     plain_s *= N_CLIPS / N_DECODED
-    return [within("data set, second opening, 2,000 clips", plain_s, ours_s, 1.0, "s",
-                   f"plain is {1000 * plain_s / N_CLIPS:.1f} ms per clip x 2,000, measured on {N_DECODED} clips; "
-                   f"the first opening, which prepares all of them, took {first_s:.0f} s; {plain_s / ours_s:.0f}x")]
+    return [
+        within(
+            "data set, second opening, 2,000 clips",
+            plain_s,
+            ours_s,
+            1.0,
+            "s",
+            f"plain is {1000 * plain_s / N_CLIPS:.1f} ms per clip x 2,000, measured on {N_DECODED} clips; "
+            f"the first opening, which prepares all of them, took {first_s:.0f} s; {plain_s / ours_s:.0f}x",
+        )
+    ]
 
 
 def memory():
@@ -139,10 +148,16 @@ def memory():
     few, many = open_cost(200, 5.0), open_cost(N_CLIPS, 5.0)
     plain = open_cost(N_CLIPS, 5.0, mapped=False)
     limit = few["largest_mib"] + 64  # pages are handed back after 64 MiB; few clips never fill that much
-    row = within(f"resident memory, {N_CLIPS:,} clips of 5 s", plain["largest_mib"], many["largest_mib"], limit, "MiB",
-                 f"the largest after any of 200 batches; with 200 clips {few['largest_mib']:.0f} MiB. Right after "
-                 f"opening {many['opened_mib']:.1f} MiB; of the process alone, file pages left out, "
-                 f"{plain['anon_mib']:.0f} MiB plain and {max(many['anon_mib'], 0):.1f} MiB ours")
+    row = within(
+        f"resident memory, {N_CLIPS:,} clips of 5 s",
+        plain["largest_mib"],
+        many["largest_mib"],
+        limit,
+        "MiB",
+        f"the largest after any of 200 batches; with 200 clips {few['largest_mib']:.0f} MiB. Right after "
+        f"opening {many['opened_mib']:.1f} MiB; of the process alone, file pages left out, "
+        f"{plain['anon_mib']:.0f} MiB plain and {max(many['anon_mib'], 0):.1f} MiB ours",
+    )
     return [dataclasses.replace(row, reach="as 200 clips, ± 64 MiB")]
 
 

@@ -39,8 +39,14 @@ def rows_of(topic, more=()):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=TOPICS, default=TOPICS, metavar="TOPIC",
-                        help=f"of {', '.join(TOPICS)} (default: all)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=TOPICS,
+        default=TOPICS,
+        metavar="TOPIC",
+        help=f"of {', '.join(TOPICS)} (default: all)",
+    )
     parser.add_argument("--json", type=Path, help="where to write the table as JSON")
     parser.add_argument("--runs", type=Path, help="an empty folder that the demo's results shall stay in")
     args = parser.parse_args()
@@ -50,8 +56,11 @@ def main():
     for topic in args.only:
         print(f"\n{topic}", flush=True)
         rows = rows_of(topic, ["--runs", args.runs] if topic == "demo" and args.runs else [])
-        measured[topic] = {"date": datetime.date.today().isoformat(), "machine": about,
-                           "rows": [dataclasses.asdict(row) for row in rows]}
+        measured[topic] = {
+            "date": datetime.date.today().isoformat(),
+            "machine": about,
+            "rows": [dataclasses.asdict(row) for row in rows],
+        }
         if args.json:
             keep(args.json, measured)
     print(f"\nAll of it, {(time.monotonic() - started) / 60:.1f} minutes", flush=True)

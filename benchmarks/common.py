@@ -70,8 +70,13 @@ def alternate(*functions, repeats=5):
 
 def in_own_process(code, *arguments, environment=None):
     """What Python ``code`` prints last, as JSON, run in a process of its own from this folder's parent."""
-    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True,
-                          cwd=Path(__file__).parent.parent, env=os.environ | (environment or {}))
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+        env=os.environ | (environment or {}),
+    )
     if done.returncode:
         raise RuntimeError(f"a benchmark process ended with status {done.returncode}:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
@@ -94,15 +99,22 @@ def machine():
         name = found.group(1) if found else name
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"processor": name, "cores": cores, "threads": torch.get_num_threads(), "gpu": gpu,
-            "python": platform.python_version(), "torch": torch.__version__}
+    return {
+        "processor": name,
+        "cores": cores,
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
 
 
 def show(rows):
     """The table as text."""
     head = ("what", "plain", "ours", "better", "reach", "reached")
-    lines = [(row.what, row.plain, row.ours, f"{row.better:.1f}x", row.reach, "yes" if row.reached else "NO")
-             for row in rows]
+    lines = [
+        (row.what, row.plain, row.ours, f"{row.better:.1f}x", row.reach, "yes" if row.reached else "NO") for row in rows
+    ]
     widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
     for line in [head, *lines]:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip(), flush=True)

@@ -36,10 +36,32 @@ def environment(cache):
 def batch_seconds(jobs, folder):
     """Wall-clock of the shortened grid with ``jobs`` runs at a time, into a folder of its own."""
     started = time.monotonic()
-    subprocess.run([sys.executable, "-m", "acssm_lib", "reproduce", "--dataset", "synthetic-frogs", "--groups",
-                    ",".join(GROUPS), "--preset", "quick", "--methods", METHODS, "--jobs", str(jobs), "--out",
-                    folder / f"jobs{jobs}", "--set", *SHORTENED],
-                   check=True, stdout=subprocess.DEVNULL, cwd=HERE.parent, env=environment(folder / "cache"))
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "acssm_lib",
+            "reproduce",
+            "--dataset",
+            "synthetic-frogs",
+            "--groups",
+            ",".join(GROUPS),
+            "--preset",
+            "quick",
+            "--methods",
+            METHODS,
+            "--jobs",
+            str(jobs),
+            "--out",
+            folder / f"jobs{jobs}",
+            "--set",
+            *SHORTENED,
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        cwd=HERE.parent,
+        env=environment(folder / "cache"),
+    )
     return time.monotonic() - started
 
 
@@ -60,8 +82,13 @@ def demo(profile, keep):
     first = None
     with tempfile.TemporaryDirectory() as name:
         runs, started = keep or Path(name) / "runs", time.monotonic()
-        make = subprocess.Popen(["make", "demo", f"RUNS={runs}"], stdout=subprocess.PIPE, text=True, cwd=HERE.parent,
-                                env=environment(Path(name) / "cache"))
+        make = subprocess.Popen(
+            ["make", "demo", f"RUNS={runs}"],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=HERE.parent,
+            env=environment(Path(name) / "cache"),
+        )
         for line in make.stdout:
             if first is None and line.startswith("[") and "accuracy" in line:
                 first = time.monotonic() - started
@@ -71,8 +98,10 @@ def demo(profile, keep):
             raise RuntimeError(f"make demo ended with status {make.returncode}")
         if profile or seconds > DEMO_S:
             where_it_went(runs)
-    return [within("make demo: first accuracy on the screen", None, first, FIRST_S, "s"),
-            within("make demo", None, seconds, DEMO_S, "s")]
+    return [
+        within("make demo: first accuracy on the screen", None, first, FIRST_S, "s"),
+        within("make demo", None, seconds, DEMO_S, "s"),
+    ]
 
 
 def where_it_went(runs):

@@ -48,8 +48,13 @@ class PlainFineTuning:
         config, crops, network = self.config, self.config.finetune_crops, plain.PlainEncoder(self.encoder)  # a copy
         torch.manual_seed(seed)
         self.classifier = Classifier(network, 5, config.head_width, config.head_dropout).train()
-        groups = parameter_groups(network.encoder, config.finetune_encoder_lr, config.finetune_weight_decay,
-                                  config.finetune_ssm_lr, network.encoder.special_parameters())
+        groups = parameter_groups(
+            network.encoder,
+            config.finetune_encoder_lr,
+            config.finetune_weight_decay,
+            config.finetune_ssm_lr,
+            network.encoder.special_parameters(),
+        )
         groups += parameter_groups(self.classifier.head, config.finetune_lr, config.finetune_weight_decay, 0)
         optimiser, rates = torch.optim.AdamW(groups), [group["lr"] for group in groups]
         for epoch in range(config.finetune_epochs):
@@ -99,8 +104,10 @@ def finetuning():
     run(ours())  # imports
     before, (plain_s, plain_accuracy), after = run(ours()), run(plain_learner), run(ours())
     ours_s = (before[0] + after[0]) / 2
-    remark = (f"{plain_s / ours_s:.1f} times faster; from random weights, "
-              f"right answers {plain_accuracy:.3f} plain, {after[1]:.3f} ours")
+    remark = (
+        f"{plain_s / ours_s:.1f} times faster; from random weights, "
+        f"right answers {plain_accuracy:.3f} plain, {after[1]:.3f} ours"
+    )
     return common.within("fine-tuning of one episode, small", plain_s, ours_s, 5, "s", remark)
 
 
@@ -110,8 +117,9 @@ def readout_draws(n_way, n_draws, clips_per_class=40, d=512):
     labels = np.arange(clips_per_class * n_way) % n_way
     factors = generator.standard_normal((n_way, 8))[labels] + 0.7 * generator.standard_normal((len(labels), 8))
     embedding = np.tanh(factors @ generator.standard_normal((8, d)) / 3)
-    in_time, shuffled = ((embedding + 0.3 * generator.standard_normal(embedding.shape)).astype(np.float32)
-                         for _ in range(2))
+    in_time, shuffled = (
+        (embedding + 0.3 * generator.standard_normal(embedding.shape)).astype(np.float32) for _ in range(2)
+    )
     readout = LogisticReadout(in_time, shuffled=shuffled)
     sources, names = [None] * len(labels), [f"clip {n}" for n in range(len(labels))]
     config = preset("paper", pool="group", n_episodes=n_draws)
@@ -131,8 +139,14 @@ def readouts():
         started = time.perf_counter()
         accuracy = run()
         ours = 1000 * (time.perf_counter() - started) / n_draws
-        yield common.within(f"frozen readout, {n_way} classes x 5 clips, d = 512", None, ours, 1000, "ms",
-                            f"a draw, mean of {n_draws}; right answers {accuracy:.3f}, chance {1 / n_way:.3f}")
+        yield common.within(
+            f"frozen readout, {n_way} classes x 5 clips, d = 512",
+            None,
+            ours,
+            1000,
+            "ms",
+            f"a draw, mean of {n_draws}; right answers {accuracy:.3f}, chance {1 / n_way:.3f}",
+        )
 
 
 def profile():

@@ -27,10 +27,14 @@ from acssm_lib.presets import preset
 UNREPORTED = 1000  # run seed of the support draws
 MLP = {"finetune_head": "mlp", "finetune_lr": 3e-3}
 WAYS = [
-    MLP | {"finetune_encoder_lr": 1e-3}, MLP | {"finetune_encoder_lr": 1e-4},
+    MLP | {"finetune_encoder_lr": 1e-3},
+    MLP | {"finetune_encoder_lr": 1e-4},
     MLP | {"finetune_encoder_lr": 0.0, "finetune_ssm_lr": 0.0},
-    {"finetune_lr": 1e-3}, {"finetune_lr": 1e-4, "finetune_encoder_lr": 1e-3},
-    {"finetune_lr": 1e-4, "finetune_encoder_lr": 3e-4}, {"finetune_lr": 1e-4}, {"finetune_lr": 3e-5},
+    {"finetune_lr": 1e-3},
+    {"finetune_lr": 1e-4, "finetune_encoder_lr": 1e-3},
+    {"finetune_lr": 1e-4, "finetune_encoder_lr": 3e-4},
+    {"finetune_lr": 1e-4},
+    {"finetune_lr": 3e-5},
 ]
 
 
@@ -74,8 +78,11 @@ def main():
         for words, accuracy, seconds in measured(method, data, config, given.encoders):
             mean, deviation = np.mean(accuracy), np.std(accuracy, ddof=1)
             rows.append((given.group, method, words, f"{mean:.3f}", f"{deviation:.3f}", len(accuracy)))
-            print(f"{given.group} {method:14} {words:60} {100 * mean:5.1f} (deviation {100 * deviation:.1f}), "
-                  f"{seconds:.1f} s a draw", flush=True)
+            print(
+                f"{given.group} {method:14} {words:60} {100 * mean:5.1f} (deviation {100 * deviation:.1f}), "
+                f"{seconds:.1f} s a draw",
+                flush=True,
+            )
     if given.csv:
         with open(given.csv, "w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)

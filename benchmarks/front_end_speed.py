@@ -50,8 +50,15 @@ def front_end(profiled=False):
     (plain, ours), (slow, fast) = compare(sides, "front end", profiled)
     apart = (fast - slow).abs()[:, :2].max()  # decibels; angles turn by 2 pi at the branch cut
     hours = N_VIEWS * CONFIG.n_samples / CONFIG.sample_rate / 3600
-    return Row("front end, hours of audio per second", f"{hours / plain:.2f} h/s", f"{hours / ours:.2f} h/s",
-               plain / ours, "2.5x", plain / ours >= 2.5, f"largest difference {apart:.1g} dB")
+    return Row(
+        "front end, hours of audio per second",
+        f"{hours / plain:.2f} h/s",
+        f"{hours / ours:.2f} h/s",
+        plain / ours,
+        "2.5x",
+        plain / ours >= 2.5,
+        f"largest difference {apart:.1g} dB",
+    )
 
 
 def view_drawing(profiled=False):
@@ -61,9 +68,11 @@ def view_drawing(profiled=False):
     stretch = random_stretch(N_VIEWS, CONFIG.max_stretch, generator)
     room = clips.stretched_lengths(indices, stretch) - CONFIG.n_samples % 2  # last start on the padded clip
     starts = (torch.rand(N_VIEWS, generator=generator) * (room + 1)).long().clamp_max(room) - CONFIG.n_samples // 2
-    waveforms = [clips.samples[first:first + CLIP].numpy() for first in clips.offsets[indices].tolist()]
-    sides = ((lambda: views(waveforms, stretch.tolist(), starts.tolist(), CONFIG.n_samples)),
-             (lambda: clips.cut(indices, starts, stretch, CONFIG.n_samples)))
+    waveforms = [clips.samples[first : first + CLIP].numpy() for first in clips.offsets[indices].tolist()]
+    sides = (
+        (lambda: views(waveforms, stretch.tolist(), starts.tolist(), CONFIG.n_samples)),
+        (lambda: clips.cut(indices, starts, stretch, CONFIG.n_samples)),
+    )
     (plain, ours), (slow, fast) = compare(sides, "view drawing", profiled)
     return faster("view drawing, 128 views", plain, ours, 20, f"largest difference {(fast - slow).abs().max():.1g}")
 

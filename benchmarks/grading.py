@@ -27,30 +27,54 @@ CLASS = {
     "02 has not begun": ("not attempted", lambda name, stub, answer: stub, ""),
     "03 wrote a comment": ("not attempted", lambda name, stub, answer: "# later\n" + stub, ""),
     "04 guesses a number": ("wrong", lambda name, stub, answer: stub.replace("return None", "return -12345"), ""),
-    "05 off by a little": ("wrong", lambda name, stub, answer: f"{answer}\n_right = {name}\n"
-                           f"def {name}(*given):\n    return _nudged(_right(*given))",
-                           "def _nudged(value):\n    if isinstance(value, (bool, str, list, tuple)):\n"
-                           "        return (not value) if isinstance(value, bool) else str(value) + '?'\n"
-                           "    return 1.01 * value + 0.01"),
+    "05 off by a little": (
+        "wrong",
+        lambda name, stub, answer: (
+            f"{answer}\n_right = {name}\ndef {name}(*given):\n    return _nudged(_right(*given))"
+        ),
+        "def _nudged(value):\n    if isinstance(value, (bool, str, list, tuple)):\n"
+        "        return (not value) if isinstance(value, bool) else str(value) + '?'\n"
+        "    return 1.01 * value + 0.01",
+    ),
     "06 forgot a colon": ("error", lambda name, stub, answer: answer.replace("):", ")", 1), ""),
     "07 divides by zero": ("error", lambda name, stub, answer: stub.replace("return None", "return 1 / 0"), ""),
     "08 loops": ("error", lambda name, stub, answer: stub.replace("return None", "while True:\n        pass"), ""),
-    "09 sleeps in C": ("error", lambda name, stub, answer: stub.replace(
-        "return None", "import time\n    time.sleep(600)"), ""),
+    "09 sleeps in C": (
+        "error",
+        lambda name, stub, answer: stub.replace("return None", "import time\n    time.sleep(600)"),
+        "",
+    ),
     "10 prints the verdict": ("error", lambda name, stub, answer: 'print("correct")\nraise SystemExit', ""),
-    "11 prints it when called": ("error", lambda name, stub, answer: stub.replace(
-        "return None", 'print("correct")\n    raise SystemExit'), ""),
+    "11 prints it when called": (
+        "error",
+        lambda name, stub, answer: stub.replace("return None", 'print("correct")\n    raise SystemExit'),
+        "",
+    ),
     "12 leaves": ("error", lambda name, stub, answer: stub.replace("return None", "import os\n    os._exit(0)"), ""),
-    "13 patches the checker": ("wrong", lambda name, stub, answer: stub.replace("return None", "return -12345"),
-                               "from acssm_lib.course import checks\n"
-                               "checks.attempt = lambda *a, **k: print('correct')\n"
-                               "checks.difference = lambda *a: None"),
-    "14 equals everything": ("error", lambda name, stub, answer: stub.replace("return None", "return _Yes()"),
-                             "class _Yes:\n    __eq__ = lambda self, other: True\n    __bool__ = lambda self: True"),
-    "15 ends its parent": ("error", lambda name, stub, answer: stub.replace(
-        "return None", "import os\n    os.kill(os.getppid(), 9)"), ""),
-    "16 asks the network": ("error", lambda name, stub, answer: stub.replace(
-        "return None", "import urllib.request\n    return urllib.request.urlopen('http://127.0.0.1:8888')"), ""),
+    "13 patches the checker": (
+        "wrong",
+        lambda name, stub, answer: stub.replace("return None", "return -12345"),
+        "from acssm_lib.course import checks\n"
+        "checks.attempt = lambda *a, **k: print('correct')\n"
+        "checks.difference = lambda *a: None",
+    ),
+    "14 equals everything": (
+        "error",
+        lambda name, stub, answer: stub.replace("return None", "return _Yes()"),
+        "class _Yes:\n    __eq__ = lambda self, other: True\n    __bool__ = lambda self: True",
+    ),
+    "15 ends its parent": (
+        "error",
+        lambda name, stub, answer: stub.replace("return None", "import os\n    os.kill(os.getppid(), 9)"),
+        "",
+    ),
+    "16 asks the network": (
+        "error",
+        lambda name, stub, answer: stub.replace(
+            "return None", "import urllib.request\n    return urllib.request.urlopen('http://127.0.0.1:8888')"
+        ),
+        "",
+    ),
     "17 has a helper in a cell": ("correct", lambda name, stub, answer: "%time\n" + answer, BACKGROUND),
     "18 a cell above hangs": ("correct", lambda name, stub, answer: answer, "while True: pass"),
     "19 handed in half a file": ("error", None, ""),
@@ -100,16 +124,33 @@ def main():
         for page in args.pages:
             hand_in(page, folder / "class")
         started = time.monotonic()
-        grade.main([str(folder / "class"), "--out", str(folder / "grades"), "--cell-seconds", str(args.cell_seconds),
-                    "--jobs", args.jobs, "--pages", *map(str, args.pages)])
+        grade.main(
+            [
+                str(folder / "class"),
+                "--out",
+                str(folder / "grades"),
+                "--cell-seconds",
+                str(args.cell_seconds),
+                "--jobs",
+                args.jobs,
+                "--pages",
+                *map(str, args.pages),
+            ]
+        )
         rows = [line.split(",") for line in (folder / "grades" / "grades.csv").read_text().splitlines()]
-        wrong = [(row[0], exercise, got, CLASS[row[0]][0]) for row in rows[1:]
-                 for exercise, got in zip(rows[0][1:-1], row[1:]) if got != CLASS[row[0]][0]]
+        wrong = [
+            (row[0], exercise, got, CLASS[row[0]][0])
+            for row in rows[1:]
+            for exercise, got in zip(rows[0][1:-1], row[1:])
+            if got != CLASS[row[0]][0]
+        ]
     n_verdicts = len(CLASS) * (len(rows[0]) - 2)
     for student, exercise, got, planted in wrong:
         print(f"{student}, {exercise}: {got}, planted: {planted}")
-    print(f"{len(CLASS)} copies of {len(args.pages)} pages, {len(rows[0]) - 2} exercises: {n_verdicts - len(wrong)} of "
-          f"{n_verdicts} verdicts as planted, {time.monotonic() - started:.0f} s")
+    print(
+        f"{len(CLASS)} copies of {len(args.pages)} pages, {len(rows[0]) - 2} exercises: {n_verdicts - len(wrong)} of "
+        f"{n_verdicts} verdicts as planted, {time.monotonic() - started:.0f} s"
+    )
     return 1 if wrong else 0
 
 

@@ -24,8 +24,19 @@ from acssm_lib.presets import preset
 from acssm_lib.pretraining.contrastive import pretrain
 
 LOG = Path(__file__).resolve().parents[1] / "figures" / "research_log_phrases.csv"
-COLUMNS = ("method", "data seed", "seed", "settings", "steps", "seconds", "last loss", "frozen", "frozen, shuffled",
-           "fine-tuned", "remark")
+COLUMNS = (
+    "method",
+    "data seed",
+    "seed",
+    "settings",
+    "steps",
+    "seconds",
+    "last loss",
+    "frozen",
+    "frozen, shuffled",
+    "fine-tuned",
+    "remark",
+)
 
 
 def trial(method, data_seed, seed, overrides):
@@ -37,8 +48,9 @@ def trial(method, data_seed, seed, overrides):
     if METHODS[method].encoder is not None:
         encoder = build_encoder(method, data.clips, split.pool, config, seed).eval()
     if METHODS[method].pretrained:
-        losses = pretrain(encoder, data.clips, split.pool, config, seed, objective=objective_of(method, config),
-                          progress=False).losses
+        losses = pretrain(
+            encoder, data.clips, split.pool, config, seed, objective=objective_of(method, config), progress=False
+        ).losses
     seconds = time.monotonic() - started
     print([round(float(np.mean(part)), 2) for part in np.array_split(losses, 10) if len(part)], f"{seconds:.0f} s")
     measured = measure(encoder, data, split, config, seed, progress=False)
@@ -47,9 +59,18 @@ def trial(method, data_seed, seed, overrides):
         return f"{np.mean([draw['accuracy'] for draw in draws]):.4f}" if draws else ""
 
     frozen, tuned = measured["logistic", 5], measured.get(("finetuned", 5), [])
-    return (method, data_seed, seed, " ".join(f"{name}={value}" for name, value in overrides.items()), len(losses),
-            round(seconds), round(float(np.mean(losses[-20:])), 3) if losses else "", mean(frozen),
-            mean([draw["shuffled"] for draw in frozen if "shuffled" in draw]), mean(tuned))
+    return (
+        method,
+        data_seed,
+        seed,
+        " ".join(f"{name}={value}" for name, value in overrides.items()),
+        len(losses),
+        round(seconds),
+        round(float(np.mean(losses[-20:])), 3) if losses else "",
+        mean(frozen),
+        mean([draw["shuffled"] for draw in frozen if "shuffled" in draw]),
+        mean(tuned),
+    )
 
 
 def main():

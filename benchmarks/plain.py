@@ -39,7 +39,7 @@ def views(waveforms, stretch, starts, n_samples):
     cut = []
     for samples, factor, start in zip(waveforms, stretch, starts):
         padded = np.pad(stretched(samples, factor), pad) / 32768
-        cut.append(torch.from_numpy(padded[start + pad:start + pad + n_samples].astype(np.float32)))
+        cut.append(torch.from_numpy(padded[start + pad : start + pad + n_samples].astype(np.float32)))
     return torch.stack(cut)
 
 
@@ -56,8 +56,15 @@ def spectrogram_stack(waveform, front_end):
     floor = -math.inf if front_end.floor_db is None else front_end.floor_db
 
     def stft(clip, window):
-        return torch.stft(clip, front_end.n_fft, front_end.hop_length, window=window, center=True,
-                          pad_mode="reflect", return_complex=True)
+        return torch.stft(
+            clip,
+            front_end.n_fft,
+            front_end.hop_length,
+            window=window,
+            center=True,
+            pad_mode="reflect",
+            return_complex=True,
+        )
 
     stacks = []
     for clip in waveform:

@@ -35,12 +35,16 @@ class PlainPairs(SegmentPairs):
     """``SegmentPairs`` whose views are drawn clip by clip."""
 
     def views(self, clips, chosen, generator):
-        n_samples, waveforms = self.config.n_samples, [clips.samples[clips.offsets[i]:clips.offsets[i] +
-                                                                     clips.lengths[i]].numpy() for i in chosen] * 2
+        n_samples, waveforms = (
+            self.config.n_samples,
+            [clips.samples[clips.offsets[i] : clips.offsets[i] + clips.lengths[i]].numpy() for i in chosen] * 2,
+        )
         stretch = (self.config.max_stretch ** (2 * torch.rand(len(waveforms), generator=generator) - 1)).tolist()
         place = torch.rand(len(waveforms), generator=generator).tolist()
-        starts = [int(share * (len(samples) * factor + 2 * (n_samples // 2) - n_samples)) - n_samples // 2
-                  for samples, factor, share in zip(waveforms, stretch, place)]
+        starts = [
+            int(share * (len(samples) * factor + 2 * (n_samples // 2) - n_samples)) - n_samples // 2
+            for samples, factor, share in zip(waveforms, stretch, place)
+        ]
         return plain.views(waveforms, stretch, starts, n_samples)
 
 
@@ -48,8 +52,13 @@ def tones(n):
     """A bank of ``n`` five-second clips of the length of ESC-50, each a tone of its own in noise."""
     generator = torch.Generator().manual_seed(0)
     seconds = torch.arange(100_000) / 20_000
-    return Clips([0.3 * torch.sin(2 * torch.pi * 200 * 1.05 ** i * seconds)
-                  + 0.05 * torch.randn(len(seconds), generator=generator) for i in range(n)])
+    return Clips(
+        [
+            0.3 * torch.sin(2 * torch.pi * 200 * 1.05**i * seconds)
+            + 0.05 * torch.randn(len(seconds), generator=generator)
+            for i in range(n)
+        ]
+    )
 
 
 def optimiser_of(model, encoder, config, fused=True):
@@ -85,12 +94,19 @@ def stepper(config, clips, batch, device="cpu", compiled=False, plainly=False):
 
 def speed_row(config, batch, repeats):
     clips = tones(64)
-    plain_s, ours_s = alternate(stepper(config, clips, batch, plainly=True), stepper(config, clips, batch),
-                                repeats=repeats)
+    plain_s, ours_s = alternate(
+        stepper(config, clips, batch, plainly=True), stepper(config, clips, batch), repeats=repeats
+    )
     rates = [2 * batch / seconds for seconds in (plain_s, ours_s)]
     precision = computing_precision(config.precision, "cpu")
-    return Row("pre-training step, paper widths", *(f"{rate:.3g} views/s" for rate in rates), rates[1] / rates[0], "3x",
-               rates[1] >= 3 * rates[0], f"{batch} clips, two views each; ours computes in {precision}")
+    return Row(
+        "pre-training step, paper widths",
+        *(f"{rate:.3g} views/s" for rate in rates),
+        rates[1] / rates[0],
+        "3x",
+        rates[1] >= 3 * rates[0],
+        f"{batch} clips, two views each; ours computes in {precision}",
+    )
 
 
 def curve(config, n_steps, batch, plainly, dropout_seed):
@@ -114,8 +130,9 @@ def curve(config, n_steps, batch, plainly, dropout_seed):
 
 def curve_row(config, n_steps=50, batch=4, smooth=10):
     """How far our losses are from plain ones, beside how far plain ones are from each other: three dropout seeds."""
-    ours, *plain = (curve(config, n_steps, batch, *arguments)
-                    for arguments in ((False, 0), (True, 0), (True, 1), (True, 2)))
+    ours, *plain = (
+        curve(config, n_steps, batch, *arguments) for arguments in ((False, 0), (True, 0), (True, 1), (True, 2))
+    )
     names = ("ours", *(f"plain, dropout seed {seed}" for seed in range(3)))
     for name, losses in zip(names, (ours, *plain)):
         print(f"loss, every fifth step, {name}:", *(f"{loss:.1f}" for loss in losses[::5]), flush=True)
@@ -125,11 +142,17 @@ def curve_row(config, n_steps=50, batch=4, smooth=10):
 
     off = sum(apart(ours, losses) for losses in plain) / len(plain)
     noise = [apart(one, other) for one, other in itertools.combinations(plain, 2)]
-    return Row(f"loss curve, {n_steps} steps", f"±{min(noise):.2f} to {max(noise):.2f}", f"±{off:.2f}",
-               max(noise) / off, "within noise", off <= max(noise),
-               f"mean distance of means over {smooth} steps ({batch} clips, paper widths): ours from three plain "
-               f"trainings, which differ in the seed of dropout, and these from each other; the loss goes from "
-               f"{plain[0][:smooth].mean():.1f} to {plain[0][-smooth:].mean():.1f}")
+    return Row(
+        f"loss curve, {n_steps} steps",
+        f"±{min(noise):.2f} to {max(noise):.2f}",
+        f"±{off:.2f}",
+        max(noise) / off,
+        "within noise",
+        off <= max(noise),
+        f"mean distance of means over {smooth} steps ({batch} clips, paper widths): ours from three plain "
+        f"trainings, which differ in the seed of dropout, and these from each other; the loss goes from "
+        f"{plain[0][:smooth].mean():.1f} to {plain[0][-smooth:].mean():.1f}",
+    )
 
 
 def parts(config, batch, steps, device):
@@ -219,9 +242,11 @@ def show_wall_clock(config, device, compiled, steps):
     n_steps = config.pretrain_epochs * math.ceil(GROUP / batch)
     n_finetuning = config.finetune_epochs * math.ceil(LABELLED * config.finetune_crops / config.finetune_batch)
     minutes = [n_steps * step_s / 60, n_finetuning * finetuning_s / 60]
-    print(f"{name}, {computing_precision(config.precision, device)}{', compiled' if compiled else ''}: "
-          f"{2 * batch / step_s:.4g} views/s; `paper`, one group: {n_steps} steps of {batch} clips in "
-          f"{minutes[0]:.3g} minutes, {n_finetuning} of fine-tuning in {minutes[1]:.3g} (from {steps} steps each)")
+    print(
+        f"{name}, {computing_precision(config.precision, device)}{', compiled' if compiled else ''}: "
+        f"{2 * batch / step_s:.4g} views/s; `paper`, one group: {n_steps} steps of {batch} clips in "
+        f"{minutes[0]:.3g} minutes, {n_finetuning} of fine-tuning in {minutes[1]:.3g} (from {steps} steps each)"
+    )
 
 
 def main():
@@ -229,8 +254,12 @@ def main():
     parser.add_argument("--json", help="where to write the rows")
     parser.add_argument("--batch", type=int, default=16, help="clips per step, two views each (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="timed steps of each side (default: %(default)s)")
-    parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"),
-                        help="of our side at the paper's widths (default: %(default)s)")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "float32", "bfloat16"),
+        help="of our side at the paper's widths (default: %(default)s)",
+    )
     parser.add_argument("--device", default="cpu", help="cuda or mps: --wall-clock there (default: cpu)")
     parser.add_argument("--compile", action="store_true", help="the CNN of our side through torch.compile")
     parser.add_argument("--wall-clock", action="store_true", help="only the speed of ours, and of the whole preset")

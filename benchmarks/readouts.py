@@ -31,10 +31,16 @@ from acssm_lib.fewshot.transduction import SeededClusters
 from acssm_lib.presets import preset
 
 SEARCHED = {
-    **{f"em-lda d={d} shrinkage={share}": partial(SoftLDA, d=d, shrinkage=share)
-       for d in (10, 20, 30) for share in (0.2, 0.5, 0.8)},
-    **{f"propagation neighbours={k} alpha={alpha}": partial(LabelPropagation, neighbours=k, alpha=alpha)
-       for k in (5, 10, 20) for alpha in (0.5, 0.8, 0.95)},
+    **{
+        f"em-lda d={d} shrinkage={share}": partial(SoftLDA, d=d, shrinkage=share)
+        for d in (10, 20, 30)
+        for share in (0.2, 0.5, 0.8)
+    },
+    **{
+        f"propagation neighbours={k} alpha={alpha}": partial(LabelPropagation, neighbours=k, alpha=alpha)
+        for k in (5, 10, 20)
+        for alpha in (0.5, 0.8, 0.95)
+    },
     **{f"clusters balance={b}": partial(SeededClusters, balance=b) for b in (0.0, 0.25, 0.5, 0.75, 1.0)},
 }
 
@@ -71,9 +77,11 @@ def main():
             readouts = {"logistic": partial(LogisticReadout, C=penalty), **(SEARCHED if args.search else HEARING)}
             if args.beside:
                 _, second, other = embedding_of(args.beside, data, config, args.weights)
-                readouts = {"logistic": readouts["logistic"],
-                            f"{args.beside}, logistic": lambda _, second=second, C=other: LogisticReadout(second, C),
-                            "combination": partial(Combination, second=second, C=(penalty, other))}
+                readouts = {
+                    "logistic": readouts["logistic"],
+                    f"{args.beside}, logistic": lambda _, second=second, C=other: LogisticReadout(second, C),
+                    "combination": partial(Combination, second=second, C=(penalty, other)),
+                }
             for readout, made in readouts.items():
                 started = time.monotonic()
                 draws = evaluate(made(embedding), data.labels, data.sources, data.names, config, 0, progress=False)

@@ -62,11 +62,25 @@ def kernel_rows(length=16_384, long=131_072):
     plain_s, plain_mib, _ = in_own_process(KERNEL, length, "plain")
     ours_s, ours_mib, _ = in_own_process(KERNEL, length, "ours")
     whole = in_own_process(KERNEL, long, "ours")[2]
-    return [faster(f"S4D kernel, L = {length:,}, d_model 512", plain_s, ours_s, 10),
-            Row(f"S4D kernel, L = {length:,}, peak memory", f"{plain_mib:,.0f} MiB", f"{ours_mib:,.0f} MiB",
-                plain_mib / ours_mib, "20x", plain_mib >= 20 * ours_mib),
-            within(f"S4D kernel, L = {long:,}, the whole process", None, whole / 1024, 2, "GB",
-                   "plain would need the powers alone in 16 GiB")]
+    return [
+        faster(f"S4D kernel, L = {length:,}, d_model 512", plain_s, ours_s, 10),
+        Row(
+            f"S4D kernel, L = {length:,}, peak memory",
+            f"{plain_mib:,.0f} MiB",
+            f"{ours_mib:,.0f} MiB",
+            plain_mib / ours_mib,
+            "20x",
+            plain_mib >= 20 * ours_mib,
+        ),
+        within(
+            f"S4D kernel, L = {long:,}, the whole process",
+            None,
+            whole / 1024,
+            2,
+            "GB",
+            "plain would need the powers alone in 16 GiB",
+        ),
+    ]
 
 
 class PlainStack(nn.Module):
@@ -97,6 +111,7 @@ def pass_of(module, stack, x, direction, bf16=False):
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             y = module(x)
         return torch.autograd.grad(y, wanted, direction)
+
     return once
 
 
@@ -120,19 +135,34 @@ def layer_rows():
             y = causal_convolution(x, with_skip(layer.kernel(60), layer.D))
             torch.autograd.grad(y, [x, layer.D, *layer.kernel.parameters()], direction)
 
-    slow, fast, bf16 = (pass_of(module, stack, x, direction, low) for module, low in
-                        ((PlainStack(stack), False), (stack, False), (stack, True)))
+    slow, fast, bf16 = (
+        pass_of(module, stack, x, direction, low)
+        for module, low in ((PlainStack(stack), False), (stack, False), (stack, True))
+    )
     exact = slow()
     part_plain, part_ours = alternate(plain_part, our_part, repeats=3)
     slow_s, fast_s, bf16_s, product_s = alternate(slow, fast, bf16, products(), repeats=3)
     gap, gap_bf16 = difference(fast(), exact), difference(bf16(), exact)
     assert gap < 1e-4, f"gradients differ by {gap:.1e}"
     where = "six S4D layers, (64, 512, 60)"
-    return [faster(f"{where}: kernel, convolution, skip", part_plain, part_ours, 4),
-            faster(f"{where}: whole", slow_s, fast_s, 4, f"gradients within {gap:.0e}; the matrix products of "
-                   f"the output, the same on both sides, alone take {readable(product_s)}"),
-            faster(f"{where}: whole, bf16 autocast", slow_s, bf16_s, 4,
-                   f"kernel and convolution in fp32; gradients within {gap_bf16:.0e}, which is the rounding of bf16")]
+    return [
+        faster(f"{where}: kernel, convolution, skip", part_plain, part_ours, 4),
+        faster(
+            f"{where}: whole",
+            slow_s,
+            fast_s,
+            4,
+            f"gradients within {gap:.0e}; the matrix products of "
+            f"the output, the same on both sides, alone take {readable(product_s)}",
+        ),
+        faster(
+            f"{where}: whole, bf16 autocast",
+            slow_s,
+            bf16_s,
+            4,
+            f"kernel and convolution in fp32; gradients within {gap_bf16:.0e}, which is the rounding of bf16",
+        ),
+    ]
 
 
 def products():
@@ -156,9 +186,17 @@ def streaming_rows(seconds=10):
         assert gap < 1e-3, f"stream and convolution differ by {gap:.1e}"
         (took,) = alternate(lambda: list(stream(encoder, recording.split(4000), frames)), repeats=1)
         speed = whole.shape[1] / took
-        rows.append(Row(f"streaming, paper, {frames} frame{'s' * (frames > 1)} per step", f"{real_time:.0f} frames/s "
-                        "(real time)", f"{speed:,.0f} frames/s", speed / real_time, "real time", speed >= real_time,
-                        f"largest difference from the convolution over {seconds} s: {gap:.0e}"))
+        rows.append(
+            Row(
+                f"streaming, paper, {frames} frame{'s' * (frames > 1)} per step",
+                f"{real_time:.0f} frames/s (real time)",
+                f"{speed:,.0f} frames/s",
+                speed / real_time,
+                "real time",
+                speed >= real_time,
+                f"largest difference from the convolution over {seconds} s: {gap:.0e}",
+            )
+        )
     return rows
 
 
@@ -169,8 +207,15 @@ def streaming_memory(seconds=(30, 300, 3000)):
 
 def streaming_memory_row():
     (short, _, first), (long, _, last) = streaming_memory((30, 900))
-    return Row(f"streaming, small: memory of {long} s against {short} s", f"{first:.0f} MiB", f"{last:.0f} MiB",
-               first / last, "within 5 %", last <= 1.05 * first, "plain is the short recording")
+    return Row(
+        f"streaming, small: memory of {long} s against {short} s",
+        f"{first:.0f} MiB",
+        f"{last:.0f} MiB",
+        first / last,
+        "within 5 %",
+        last <= 1.05 * first,
+        "plain is the short recording",
+    )
 
 
 def profile():
@@ -185,15 +230,19 @@ def profile():
         table = sorted(seen.key_averages(), key=lambda event: -event.self_cpu_time_total)
         total = sum(event.self_cpu_time_total for event in table)
         for event in table[:9]:
-            print(f"  {event.key:<32} {event.self_cpu_time_total / 1000:7.0f} ms "
-                  f"{100 * event.self_cpu_time_total / total:4.0f} %")
+            print(
+                f"  {event.key:<32} {event.self_cpu_time_total / 1000:7.0f} ms "
+                f"{100 * event.self_cpu_time_total / total:4.0f} %"
+            )
     print("\nconvolution, forward and backward, 512 channels: matrix, FFT")
     for batch, lengths in ((4, (15, 60)), (16, (60, 120)), (64, (60, 120, 180, 240))):
         for length in lengths:
             u = torch.randn(batch, 512, length, requires_grad=True)
             kernel = torch.randn(512, length, requires_grad=True)
-            times = alternate(*(lambda way=way: way(u, kernel).sum().backward()
-                                for way in (toeplitz_convolution, fft_convolution)), repeats=3)
+            times = alternate(
+                *(lambda way=way: way(u, kernel).sum().backward() for way in (toeplitz_convolution, fft_convolution)),
+                repeats=3,
+            )
             print(f"  batch {batch:>2}, {length:>3} frames: {', '.join(map(readable, times))}", flush=True)
 
 

@@ -59,8 +59,10 @@ print(json.dumps({"seconds": statistics.median(times), "mib": mib}))
 
 def clip_length(name):
     """Seconds (the middle of three) and memory of embedding one recording of each length at once."""
-    return [in_own_process(_EMBED, name, seconds, environment={"PYTHONPATH": str(Path(__file__).parent)})
-            for seconds in SECONDS]
+    return [
+        in_own_process(_EMBED, name, seconds, environment={"PYTHONPATH": str(Path(__file__).parent)})
+        for seconds in SECONDS
+    ]
 
 
 def views_per_second(config, batch):
@@ -87,28 +89,64 @@ def runs_per_hour(jobs, runs=4):
     """Finished runs of ``acssm reproduce`` on a shortened grid, start-up included."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
-        subprocess.run([sys.executable, "-m", "acssm_lib", "reproduce", "--dataset", "synthetic-frogs", "--groups",
-                        "natural", "--preset", "quick", "--methods", "acoustic-ssm1", "--seeds",
-                        ",".join(map(str, range(runs))), "--jobs", str(jobs), "--out", f"{folder}/runs", "--set",
-                        "pretrain_epochs=5", "n_episodes=1", "finetune_epochs=2", "n_frozen_episodes=20"],
-                       check=True, stdout=subprocess.DEVNULL, env=os.environ | {"ACSSM_CACHE": f"{folder}/cache"})
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "acssm_lib",
+                "reproduce",
+                "--dataset",
+                "synthetic-frogs",
+                "--groups",
+                "natural",
+                "--preset",
+                "quick",
+                "--methods",
+                "acoustic-ssm1",
+                "--seeds",
+                ",".join(map(str, range(runs))),
+                "--jobs",
+                str(jobs),
+                "--out",
+                f"{folder}/runs",
+                "--set",
+                "pretrain_epochs=5",
+                "n_episodes=1",
+                "finetune_epochs=2",
+                "n_frozen_episodes=20",
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            env=os.environ | {"ACSSM_CACHE": f"{folder}/cache"},
+        )
         return 3600 * runs / (time.monotonic() - started)
 
 
 def measure():
     """All curves, as plain numbers."""
+
     def said(name, values):
         print(f"{name}: {values}", flush=True)
         return values
 
     return {
-        "seconds": SECONDS, "clips": CLIPS, "batches": BATCHES, "widths": WIDTHS, "jobs": JOBS,
+        "seconds": SECONDS,
+        "clips": CLIPS,
+        "batches": BATCHES,
+        "widths": WIDTHS,
+        "jobs": JOBS,
         "clip_length": {name: said(f"clip length, {name}", clip_length(name)) for name in CONFIGS},
         "bank": said("clips in the bank", [open_cost(clips, 0.5) for clips in CLIPS]),
-        "batch": {name: said(f"batch, {name}", [views_per_second(CONFIGS[name], batch) for batch in BATCHES
-                                                if name == "small" or batch <= 32]) for name in CONFIGS},
+        "batch": {
+            name: said(
+                f"batch, {name}",
+                [views_per_second(CONFIGS[name], batch) for batch in BATCHES if name == "small" or batch <= 32],
+            )
+            for name in CONFIGS
+        },
         "width": said("widths", [views_per_second(widened(times), 16) for times in WIDTHS]),
-        "runs": said("runs at a time", [runs_per_hour(jobs) for jobs in JOBS])}
+        "runs": said("runs at a time", [runs_per_hour(jobs) for jobs in JOBS]),
+    }
 
 
 def draw(measured, path):
@@ -119,22 +157,33 @@ def draw(measured, path):
         for ax, key in ((time_ax, "seconds"), (memory_ax, "mib")):
             ax.loglog(measured["seconds"], [max(point[key], 1e-3) for point in points], "o-", label=name)
     first = measured["clip_length"]["small"][1]["seconds"] / measured["seconds"][1]
-    time_ax.loglog(measured["seconds"], [first * seconds for seconds in measured["seconds"]], color="0.6", lw=0.8,
-                   label="proportional")
+    time_ax.loglog(
+        measured["seconds"],
+        [first * seconds for seconds in measured["seconds"]],
+        color="0.6",
+        lw=0.8,
+        label="proportional",
+    )
     time_ax.set(title="embedding one recording", xlabel="recording (s)", ylabel="time (s)")
     memory_ax.set(title="memory for it", xlabel="recording (s)", ylabel="MiB beyond the model")
     for key, label in (("largest_mib", "largest resident"), ("anon_mib", "not backed by the file")):
         bank_ax.semilogx(measured["clips"], [point[key] for point in measured["bank"]], "o-", label=label)
     bank_ax.set(title="bank of clips, over 200 batches", xlabel="clips", ylabel="MiB more than before", ylim=(0, None))
     for name, views in measured["batch"].items():
-        batch_ax.loglog(measured["batches"][:len(views)], views, "o-", label=name)
+        batch_ax.loglog(measured["batches"][: len(views)], views, "o-", label=name)
     batch_ax.set(title="pre-training", xlabel="clips in a batch", ylabel="views per s")
     width_ax.loglog(measured["widths"], measured["width"], "o-")
-    width_ax.set(title="pre-training, 16 clips in a batch", xlabel="widths (times those of small)",
-                 ylabel="views per s")
+    width_ax.set(
+        title="pre-training, 16 clips in a batch", xlabel="widths (times those of small)", ylabel="views per s"
+    )
     runs_ax.plot(measured["jobs"], measured["runs"], "o-")
-    runs_ax.set(title="acssm reproduce, short runs", xlabel="runs at a time", ylabel="runs per hour", ylim=(0, None),
-                xticks=measured["jobs"])
+    runs_ax.set(
+        title="acssm reproduce, short runs",
+        xlabel="runs at a time",
+        ylabel="runs per hour",
+        ylim=(0, None),
+        xticks=measured["jobs"],
+    )
     for ax in (time_ax, memory_ax, bank_ax, batch_ax):
         ax.legend()
     for ax, sizes in ((time_ax, "seconds"), (memory_ax, "seconds"), (batch_ax, "batches"), (width_ax, "widths")):

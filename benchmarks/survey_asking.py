@@ -27,21 +27,30 @@ def average_precisions(survey, order, at, seed, background=True):
     generator, (windows, classes) = np.random.default_rng(seed), survey.truth.shape
     wanted = np.full((windows, classes), OPEN, np.int8)
     mean, scale = heads.moments(survey.embeddings)
-    chosen = np.concatenate([generator.choice(np.flatnonzero(survey.truth[:, k]), 5, replace=False)
-                             for k in range(classes)])
+    chosen = np.concatenate(
+        [generator.choice(np.flatnonzero(survey.truth[:, k]), 5, replace=False) for k in range(classes)]
+    )
     rest, found = heads.unheard(wanted, seed), []
     for count in range(at[-1] + 1):
         wanted[chosen] = np.where(survey.truth[chosen], YES, NO)
         told = np.flatnonzero((wanted != OPEN).any(1))
         unheard = rest[(wanted[rest] == OPEN).all(1)]
-        made = heads.fit(survey.embeddings[told], wanted[told], list(range(classes)), mean, scale,
-                         survey.embeddings[unheard] if background else None)
+        made = heads.fit(
+            survey.embeddings[told],
+            wanted[told],
+            list(range(classes)),
+            mean,
+            scale,
+            survey.embeddings[unheard] if background else None,
+        )
         scores = made.scores(survey.embeddings) if order == "margin" or count in at else None
         if count in at:
-            found.append(float(np.mean([average_precision_score(survey.truth[:, k], scores[:, k])
-                                        for k in range(classes)])))
-        chosen = asking.order(order, 1, survey.embeddings, wanted, scores, survey.site_nights, mean, scale,
-                              seed=seed * 1_000 + count)
+            found.append(
+                float(np.mean([average_precision_score(survey.truth[:, k], scores[:, k]) for k in range(classes)]))
+            )
+        chosen = asking.order(
+            order, 1, survey.embeddings, wanted, scores, survey.site_nights, mean, scale, seed=seed * 1_000 + count
+        )
     return found
 
 
@@ -57,11 +66,19 @@ def main(argv=None):
             order, alone = name.split("_")[0], name.endswith("alone")
             at = [0, 20, 40] if order == "margin" else [0, 40, 150]
             some.append(average_precisions(survey, order, at, seed, not alone))
-    found = {name: {"answers": [0, 20, 40] if name.startswith("margin") else [0, 40, 150],
-                    "average_precision": np.mean(some, 0).round(3).tolist()} for name, some in values.items()}
+    found = {
+        name: {
+            "answers": [0, 20, 40] if name.startswith("margin") else [0, 40, 150],
+            "average_precision": np.mean(some, 0).round(3).tolist(),
+        }
+        for name, some in values.items()
+    }
     margin, random = (np.array(values[name])[:, -1] for name in ("margin", "random"))
-    found |= {"surveys": args.surveys, "margin_40_reaches_random_150": int((margin >= random).sum()),
-              "difference": [round(float(value), 3) for value in margin - random]}
+    found |= {
+        "surveys": args.surveys,
+        "margin_40_reaches_random_150": int((margin >= random).sum()),
+        "difference": [round(float(value), 3) for value in margin - random],
+    }
     for name, value in found.items():
         print(f"{name:<32} {value}")
     if args.json:

@@ -67,8 +67,14 @@ def one(seed, n):
     scores, truth, night, later_scores, later = made(seed)
     windows, reasons = r.draw(scores, np.zeros(len(scores), bool), n, seed)
     edges = r.edges_from(reasons)
-    review = r.Review(scores, r.stratum_of(scores, edges), edges, np.full(len(scores), OPEN), windows,
-                      np.where(truth[windows], YES, NO))
+    review = r.Review(
+        scores,
+        r.stratum_of(scores, edges),
+        edges,
+        np.full(len(scores), OPEN),
+        windows,
+        np.where(truth[windows], YES, NO),
+    )
     generator, held = np.random.default_rng([8, seed]), {}
     chosen = review.threshold(0.9)
     places = {"number": -1.0, "precision_at_half": 0.5, "precision_at_chosen": chosen}
@@ -98,11 +104,17 @@ def measured(surveys, n):
     all_held = [one(seed, n) for seed in range(surveys)]
     names = sorted({name for held in all_held for name in held})
     values = {name: [held[name] for held in all_held if name in held] for name in names}
-    found = {name: round(float(np.median(some) if name.endswith("width") else np.mean(some)), 4)
-             for name, some in values.items()}
+    found = {
+        name: round(float(np.median(some) if name.endswith("width") else np.mean(some)), 4)
+        for name, some in values.items()
+    }
     truths = values.get("true_precision_at_chosen", [])
-    return found | {"surveys": surveys, "reviewed": n, "with_a_threshold": len(truths),
-                    "chosen_at_least_80_percent": round(float(np.mean(np.array(truths) >= 0.8)), 4) if truths else None}
+    return found | {
+        "surveys": surveys,
+        "reviewed": n,
+        "with_a_threshold": len(truths),
+        "chosen_at_least_80_percent": round(float(np.mean(np.array(truths) >= 0.8)), 4) if truths else None,
+    }
 
 
 def main(argv=None):
@@ -110,8 +122,7 @@ def main(argv=None):
     parser.add_argument("--surveys", type=int, default=500, help="beside the first 100")
     parser.add_argument("--json", type=Path, help="file to write")
     args = parser.parse_args(argv)
-    found = {"hundred": measured(100, 60), "many": measured(args.surveys, 60),
-             "many_120": measured(args.surveys, 120)}
+    found = {"hundred": measured(100, 60), "many": measured(args.surveys, 60), "many_120": measured(args.surveys, 120)}
     for name, values in found.items():
         print(name, *(f"  {key:<32} {value}" for key, value in values.items()), sep="\n")
     if args.json:

@@ -57,9 +57,9 @@ def clips_of(data):
 def sounding(waveform):
     """The part of a call's clip in which it sounds, 3 s at most."""
     step = RATE // 10
-    level = np.array([np.square(waveform[k:k + step]).mean() for k in range(0, len(waveform), step)]) ** 0.5
+    level = np.array([np.square(waveform[k : k + step]).mean() for k in range(0, len(waveform), step)]) ** 0.5
     loud = np.flatnonzero(level > _ACTIVE * level.max())
-    return waveform[loud[0] * step:min((loud[-1] + 1) * step, (loud[0] + 30) * step)]
+    return waveform[loud[0] * step : min((loud[-1] + 1) * step, (loud[0] + 30) * step)]
 
 
 def stitch(data, folder, minutes, seed):
@@ -73,8 +73,8 @@ def stitch(data, folder, minutes, seed):
             mine = beds[night::NIGHTS]  # no piece of rain is in two nights
             sound = np.zeros(n, np.float32)
             for start in range(0, n, len(mine[0])):
-                bed = mine[generator.integers(len(mine))][:n - start]
-                sound[start:start + len(bed)] = 0.02 * bed / max(bed.std(), 1e-6)
+                bed = mine[generator.integers(len(mine))][: n - start]
+                sound[start : start + len(bed)] = 0.02 * bed / max(bed.std(), 1e-6)
             name = f"{site}/2024051{night}_210000.wav"
             taken = np.zeros(n // RATE + 10, bool)
             for kind in CALLS:
@@ -82,11 +82,11 @@ def stitch(data, folder, minutes, seed):
                 for _ in range(generator.poisson(1.5 * minutes)):
                     call = sounding(own[generator.integers(len(own))])
                     start = int(generator.integers(n - len(call)))
-                    if taken[start // RATE:(start + len(call)) // RATE + 1].any():
+                    if taken[start // RATE : (start + len(call)) // RATE + 1].any():
                         continue
-                    taken[start // RATE:(start + len(call)) // RATE + 1] = True
+                    taken[start // RATE : (start + len(call)) // RATE + 1] = True
                     level = 0.02 * 10 ** (generator.uniform(0, 15) / 20)
-                    sound[start:start + len(call)] += level * call / np.sqrt(np.square(call).mean())
+                    sound[start : start + len(call)] += level * call / np.sqrt(np.square(call).mean())
                     truth.append((name, start / RATE, (start + len(call)) / RATE, kind))
             path = folder / "recordings" / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,8 +132,11 @@ def curve(kind, embeddings, truth, open_, nights, moments, seed):
             scores = made.scores(embeddings[places])
         if turn in ANSWERS:
             found.append(precisions(made.scores(embeddings[~open_]), truth[~open_]))
-        window = places[asking.order(kind, 1, embeddings[places], wanted[places], scores, nights[places], *moments,
-                                     seed=seed * 1000 + turn)]  # none, once all have been answered
+        window = places[
+            asking.order(
+                kind, 1, embeddings[places], wanted[places], scores, nights[places], *moments, seed=seed * 1000 + turn
+            )
+        ]  # none, once all have been answered
         wanted[window] = answer_of(truth[window])
     return found
 
@@ -148,8 +151,16 @@ def measured(index, truth, seeds):
     """Order -> average precisions (draws, answers, classes) on site-nights without answers."""
     embeddings, nights = np.array(index.embeddings), index.site_nights
     moments = heads.moments(embeddings)
-    return {kind: np.array([curve(kind, embeddings, truth, nights % 2 == half, nights, moments, seed)
-                            for seed in range(seeds) for half in range(2)]) for kind in ("margin", "random")}
+    return {
+        kind: np.array(
+            [
+                curve(kind, embeddings, truth, nights % 2 == half, nights, moments, seed)
+                for seed in range(seeds)
+                for half in range(2)
+            ]
+        )
+        for kind in ("margin", "random")
+    }
 
 
 def indexed(survey, encoder):
@@ -184,8 +195,16 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="file for the numbers")
     args = parser.parse_args()
-    found = {"date": time.strftime("%Y-%m-%d"), "machine": machine(), "classes": CALLS, "first": FIRST,
-             "answers": ANSWERS, "minutes": args.minutes, "draws": 2 * args.seeds, "encoders": {}}
+    found = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "classes": CALLS,
+        "first": FIRST,
+        "answers": ANSWERS,
+        "minutes": args.minutes,
+        "draws": 2 * args.seeds,
+        "encoders": {},
+    }
     with tempfile.TemporaryDirectory() as name:
         truth = stitch(args.data, Path(name), args.minutes, 0)
         for encoder in args.encoders.split(","):
@@ -195,17 +214,24 @@ def main():
             hours = sum(file.duration_s for file in index.files) / 3600
             found |= {"calls": len(truth), "windows": len(index), "hours": hours}
             found["encoders"][encoder] = one = {
-                "encoder_s": training.tolist(), "embedding_s": embedding.tolist(),
+                "encoder_s": training.tolist(),
+                "embedding_s": embedding.tolist(),
                 "hours_per_hour": 3600 * hours / float(embedding[1]),
                 "average_precision": {kind: values.mean(0).tolist() for kind, values in curves.items()},
-                "deviation": {kind: values.mean(2).std(0, ddof=1).tolist() for kind, values in curves.items()}}
+                "deviation": {kind: values.mean(2).std(0, ddof=1).tolist() for kind, values in curves.items()},
+            }
             random = float(curves["random"][:, -1].mean())
             one["needed_for_own_random"] = needed(curves["margin"], random)
-            print(f"\n{encoder}: {len(index):,} windows, {len(truth)} calls; encoder {training[1]:.0f} s and embedding "
-                  f"{embedding[1]:.1f} s of processor, {one['hours_per_hour']:,.0f} h of sound per hour", flush=True)
+            print(
+                f"\n{encoder}: {len(index):,} windows, {len(truth)} calls; encoder {training[1]:.0f} s and embedding "
+                f"{embedding[1]:.1f} s of processor, {one['hours_per_hour']:,.0f} h of sound per hour",
+                flush=True,
+            )
             for kind, values in curves.items():
-                print(f"  {kind:<7}" + "  ".join(f"{n}: {value:.3f}" for n, value in zip(
-                    ANSWERS, values.mean((0, 2)))), flush=True)
+                print(
+                    f"  {kind:<7}" + "  ".join(f"{n}: {value:.3f}" for n, value in zip(ANSWERS, values.mean((0, 2)))),
+                    flush=True,
+                )
             if args.json:
                 write_json(args.json, found)
 

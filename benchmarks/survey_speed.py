@@ -96,9 +96,11 @@ def main():
         with tempfile.TemporaryDirectory() as name:
             write_files(Path(name, "card"), args.files)
             took = in_own_process(_LOOK, Path(name, "card"))
-        print(f"look at {took['files']:,} recordings: {took['look'][1]:.0f} s of processor, {took['look'][0]:.0f} s on "
-              f"the wall, largest memory {took['peak_mib']:,.0f} MiB ({took['before_mib']:,.0f} before), "
-              f"{took['lines']} lines")
+        print(
+            f"look at {took['files']:,} recordings: {took['look'][1]:.0f} s of processor, {took['look'][0]:.0f} s on "
+            f"the wall, largest memory {took['peak_mib']:,.0f} MiB ({took['before_mib']:,.0f} before), "
+            f"{took['lines']} lines"
+        )
         return
     with tempfile.TemporaryDirectory() as name:
         write_hours(Path(name, "recordings"), args.hours)
@@ -111,9 +113,11 @@ def main():
         pool *= preset("quick").pretrain_epochs / args.epochs if args.epochs else 1
         ten = took["encoder"][k] * pool + rest[k] * 10 / args.hours
         found[f"ten_hours_min_{what}"] = ten / 60
-        print(f"{what:<10} {took['encoder'][k]:7.0f} s for the encoder, {rest[k]:7.0f} s for {took['windows']:,} "
-              f"windows: {3600 * args.hours / max(rest[k], 1e-9):,.0f} h of sound per hour; "
-              f"ten hours in {ten / 60:.0f} min{'' if args.hours == 10 else ' (extrapolated)'}")
+        print(
+            f"{what:<10} {took['encoder'][k]:7.0f} s for the encoder, {rest[k]:7.0f} s for {took['windows']:,} "
+            f"windows: {3600 * args.hours / max(rest[k], 1e-9):,.0f} h of sound per hour; "
+            f"ten hours in {ten / 60:.0f} min{'' if args.hours == 10 else ' (extrapolated)'}"
+        )
     print(f"largest memory {took['peak_mib']:,.0f} MiB; {time.monotonic() - started:.0f} s in all; {found['machine']}")
     if args.json:
         args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

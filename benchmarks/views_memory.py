@@ -46,8 +46,19 @@ def main():
     args = parser.parse_args()
     found = in_own_process(_HEAR, args.clips, args.long_s)
     limit = found["kept_mib"] + 300  # a batch of views, and one piece of a recording with its spectrum
-    finish([within(f"views, {args.clips:,} clips of 5 s and one of {args.long_s:,} s", found["padded_mib"],
-                   found["grown_mib"], limit, "MiB", f"of these {found['kept_mib']:.0f} MiB are kept")], args.json)
+    finish(
+        [
+            within(
+                f"views, {args.clips:,} clips of 5 s and one of {args.long_s:,} s",
+                found["padded_mib"],
+                found["grown_mib"],
+                limit,
+                "MiB",
+                f"of these {found['kept_mib']:.0f} MiB are kept",
+            )
+        ],
+        args.json,
+    )
 
 
 if __name__ == "__main__":

@@ -32,9 +32,14 @@ html_copy_source = False
 html_show_sourcelink = False
 html_context = {"default_mode": "auto"}  # dark where the reader's system is
 html_theme_options = {
-    "show_navbar_depth": 1, "show_toc_level": 2, "use_download_button": False, "use_fullscreen_button": False,
-    "navigation_with_keys": True, "pygments_light_style": "a11y-high-contrast-light",
-    "pygments_dark_style": "a11y-high-contrast-dark"}
+    "show_navbar_depth": 1,
+    "show_toc_level": 2,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "navigation_with_keys": True,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
 
 
 def tidy(app, what, name, thing, options, lines):

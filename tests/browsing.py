@@ -19,11 +19,21 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"]
-NO_BROWSER = ("no Chromium found. Install it with `apt install chromium` (Debian, Ubuntu), `brew install --cask "
-              "chromium` (macOS) or `.venv/bin/playwright install chromium`, or set ACSSM_CHROMIUM to a Chrome of "
-              "yours")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+NO_BROWSER = (
+    "no Chromium found. Install it with `apt install chromium` (Debian, Ubuntu), `brew install --cask "
+    "chromium` (macOS) or `.venv/bin/playwright install chromium`, or set ACSSM_CHROMIUM to a Chrome of "
+    "yours"
+)
 MINUTE = 60_000  # ms
 PATIENCE = 3 * MINUTE  # until what has to come is given up: a machine may be busy, and no test is of its speed
 
@@ -53,8 +63,14 @@ def watched(browser):
     page = browser.new_page(viewport={"width": 1500, "height": 1100})
     page.set_default_timeout(PATIENCE)
     outside, errors, refused = [], [], []
-    page.on("request", lambda request: None if request.url.startswith(
-        ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")) else outside.append(request.url))
+    page.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:"))
+            else outside.append(request.url)
+        ),
+    )
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("response", lambda response: refused.append(response.url) if response.status == 403 else None)
     yield page
@@ -87,12 +103,18 @@ def server(folder, *command):
     quiet = folder / "settings/@jupyterlab/apputils-extension"
     quiet.mkdir(parents=True, exist_ok=True)
     (quiet / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))  # asks in a pop-up
-    own = {name: str(folder / name.lower()) for name in (
-        "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_WORKSPACES_DIR")}
+    own = {
+        name: str(folder / name.lower())
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+    }
     with open(folder / "server.log", "w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command, "--no-browser", f"--port={port}"], cwd=folder / "notebooks", stdout=log,
-            stderr=log, env=os.environ | own | {"JUPYTERLAB_SETTINGS_DIR": str(folder / "settings")})
+            [sys.executable, "-m", *command, "--no-browser", f"--port={port}"],
+            cwd=folder / "notebooks",
+            stdout=log,
+            stderr=log,
+            env=os.environ | own | {"JUPYTERLAB_SETTINGS_DIR": str(folder / "settings")},
+        )
     base = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + PATIENCE / 1000
@@ -117,8 +139,9 @@ def server(folder, *command):
 def jupyterlab(folder, app="jupyterlab", name="LabApp"):
     """JupyterLab over ``folder / "notebooks"``, or Notebook 7."""
     root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    return server(folder, app, "--ip=127.0.0.1", "--ServerApp.token=course", f"--{name}.expose_app_in_browser=True",
-                  *root)
+    return server(
+        folder, app, "--ip=127.0.0.1", "--ServerApp.token=course", f"--{name}.expose_app_in_browser=True", *root
+    )
 
 
 def run_all(page, base, name):
@@ -140,8 +163,9 @@ def run_all(page, base, name):
 def end_kernels(base):
     with urllib.request.urlopen(f"{base}/api/sessions?token=course") as answer:
         for session in json.load(answer):
-            urllib.request.urlopen(urllib.request.Request(
-                f"{base}/api/sessions/{session['id']}?token=course", method="DELETE"))
+            urllib.request.urlopen(
+                urllib.request.Request(f"{base}/api/sessions/{session['id']}?token=course", method="DELETE")
+            )
 
 
 def changed(page, locator, before, timeout_s=PATIENCE / 1000):
@@ -188,8 +212,7 @@ def click_a_point(page, number, scroll=True):
     name = circle.locator("title").text_content()
     circle.click(force=True)  # another dot may lie on top; the panel takes the nearest centre
     changed(page, image, before)
-    page.wait_for_function("before => document.querySelector('.acssm-clip .t-label').innerText != before",
-                           arg=caption)
+    page.wait_for_function("before => document.querySelector('.acssm-clip .t-label').innerText != before", arg=caption)
     page.wait_for_function("document.querySelector('.acssm-clip .t-audio').duration > 0.5")
     # it plays by itself after a click
     page.wait_for_function("document.querySelector('.acssm-clip .t-audio').currentTime > 0")

@@ -19,10 +19,20 @@ from acssm_lib.data.clips import Clips
 from tools.notebooks import with_a_kernel
 
 # Files that take longest: started first, so that no process is alone with one in the end.
-LONGEST = ("06_ablation_comparison.ipynb", "04_contrastive_pretraining.ipynb", "05_few_shot_finetuning.ipynb",
-           "08_reproduce_group.ipynb", "03_s4d.ipynb", "test_end_to_end.py", "test_dask_workers.py",
-           "00_start_here.ipynb", "02_frequency_cnn.ipynb", "07_explore_embeddings.ipynb", "test_runner.py",
-           "test_packaging.py")
+LONGEST = (
+    "06_ablation_comparison.ipynb",
+    "04_contrastive_pretraining.ipynb",
+    "05_few_shot_finetuning.ipynb",
+    "08_reproduce_group.ipynb",
+    "03_s4d.ipynb",
+    "test_end_to_end.py",
+    "test_dask_workers.py",
+    "00_start_here.ipynb",
+    "02_frequency_cnn.ipynb",
+    "07_explore_embeddings.ipynb",
+    "test_runner.py",
+    "test_packaging.py",
+)
 
 
 @pytest.hookimpl(trylast=True)
@@ -54,9 +64,11 @@ def shared_data():
 @pytest.fixture(scope="session")
 def vectors():
     """A function that reads a file of reference numbers as tensors: a name in ``tests/vectors``, or another path."""
+
     def read(name):
         with np.load(Path(__file__).parent / "vectors" / f"{name}.npz") as file:
             return {key: torch.tensor(file[key]) for key in file if file[key].dtype.kind == "f"}
+
     return read
 
 
@@ -64,9 +76,22 @@ def vectors():
 def tiny():
     """The smallest settings that exercise every part: two CNN stages, two S4D layers, crops of 0.2 s."""
     return dataclasses.replace(
-        small(), n_samples=4096, n_mels=16, widths=(4, 8), blocks=(1, 1), d_state=4, d_projection=8,
-        pretrain_epochs=3, pretrain_batch=4, n_episodes=2, finetune_epochs=2, finetune_crops=2, finetune_batch=4,
-        n_shot=2, test_crops=2)
+        small(),
+        n_samples=4096,
+        n_mels=16,
+        widths=(4, 8),
+        blocks=(1, 1),
+        d_state=4,
+        d_projection=8,
+        pretrain_epochs=3,
+        pretrain_batch=4,
+        n_episodes=2,
+        finetune_epochs=2,
+        finetune_crops=2,
+        finetune_batch=4,
+        n_shot=2,
+        test_crops=2,
+    )
 
 
 @pytest.fixture
@@ -99,8 +124,19 @@ def synthetic_records():
     return make_records
 
 
-def make_records(groups=("G1", "G2"), methods=("supervised", "acoustic-ssm1"), seeds=(0,), means=None, n_episodes=3,
-                 n_frozen=40, shots=(1, 5), dataset="esc50", preset="paper", protocol="transductive", **changes):
+def make_records(
+    groups=("G1", "G2"),
+    methods=("supervised", "acoustic-ssm1"),
+    seeds=(0,),
+    means=None,
+    n_episodes=3,
+    n_frozen=40,
+    shots=(1, 5),
+    dataset="esc50",
+    preset="paper",
+    protocol="transductive",
+    **changes,
+):
     records = []
     for place, group in enumerate(groups):
         for seed in seeds:
@@ -108,9 +144,23 @@ def make_records(groups=("G1", "G2"), methods=("supervised", "acoustic-ssm1"), s
             for rank, method in enumerate(methods):
                 random = np.random.default_rng([place, seed, rank])
                 level = (means or {}).get(method, 0.5 + 0.03 * rank) + random.normal(0, 0.01) + 0.02 * (place % 3)
-                records.append(make_record(group, method, seed, level, luck, random, n_episodes,
-                                           n_frozen, shots, dataset=dataset, preset=preset, protocol=protocol,
-                                           **changes))
+                records.append(
+                    make_record(
+                        group,
+                        method,
+                        seed,
+                        level,
+                        luck,
+                        random,
+                        n_episodes,
+                        n_frozen,
+                        shots,
+                        dataset=dataset,
+                        preset=preset,
+                        protocol=protocol,
+                        **changes,
+                    )
+                )
     return records
 
 
@@ -120,34 +170,72 @@ def make_record(group, method, seed, level, luck, random, n_episodes, frozen, sh
 
     def reading(name, n_shot, shuffled, n, shift):
         accuracy = drawn(n, shift)
-        return {"name": name, "n_shot": n_shot, "shuffled": shuffled, "seeds": [1000 * seed + e for e in range(n)],
-                "accuracy": accuracy, "n_query": [200 - 5 * n_shot] * n,
-                "accuracy_unshared_sources": [max(value - 0.03, 0.0) for value in accuracy],
-                "n_query_unshared_sources": [160] * n, "supports": f"{hash_of(group, seed, n_shot, n)}"}
+        return {
+            "name": name,
+            "n_shot": n_shot,
+            "shuffled": shuffled,
+            "seeds": [1000 * seed + e for e in range(n)],
+            "accuracy": accuracy,
+            "n_query": [200 - 5 * n_shot] * n,
+            "accuracy_unshared_sources": [max(value - 0.03, 0.0) for value in accuracy],
+            "n_query_unshared_sources": [160] * n,
+            "supports": f"{hash_of(group, seed, n_shot, n)}",
+        }
 
-    readouts = [reading(name, n, False, frozen, shift + 0.1 * np.log10(n / 5)) for n in shots
-                for name, shift in (("logistic", -0.05), ("nearest-mean", -0.08)) if n == 5 or name == "logistic"]
+    readouts = [
+        reading(name, n, False, frozen, shift + 0.1 * np.log10(n / 5))
+        for n in shots
+        for name, shift in (("logistic", -0.05), ("nearest-mean", -0.08))
+        if n == 5 or name == "logistic"
+    ]
     if method != "mel-stats":
         readouts += [reading("logistic", 5, True, frozen, -0.1), reading("finetuned", 5, True, n_episodes, -0.1)]
-    episodes = [{"seed": 1000 * seed + e, "accuracy": accuracy, "n_query": 175, "seconds": 2.0,
-                 "accuracy_unshared_sources": max(accuracy - 0.03, 0.0), "n_query_unshared_sources": 160,
-                 "support": [f"{group}-{seed}-{e}-{k}" for k in range(25)]}
-                for e, accuracy in enumerate(drawn(n_episodes))]
+    episodes = [
+        {
+            "seed": 1000 * seed + e,
+            "accuracy": accuracy,
+            "n_query": 175,
+            "seconds": 2.0,
+            "accuracy_unshared_sources": max(accuracy - 0.03, 0.0),
+            "n_query_unshared_sources": 160,
+            "support": [f"{group}-{seed}-{e}-{k}" for k in range(25)],
+        }
+        for e, accuracy in enumerate(drawn(n_episodes))
+    ]
     pretrained = method not in ("mel-stats", "supervised")
     return {
-        "schema": 1, "dataset": "esc50", "synthetic": False, "group": group,
-        "classes": [f"{group} class {k}" for k in range(5)], "method": method, "preset": "paper", "seed": seed,
-        "n_way": 5, "n_shot": 5, "protocol": "transductive",
-        "readout": "logistic" if method == "mel-stats" else "finetuned", "episodes": episodes, "readouts": readouts,
+        "schema": 1,
+        "dataset": "esc50",
+        "synthetic": False,
+        "group": group,
+        "classes": [f"{group} class {k}" for k in range(5)],
+        "method": method,
+        "preset": "paper",
+        "seed": seed,
+        "n_way": 5,
+        "n_shot": 5,
+        "protocol": "transductive",
+        "readout": "logistic" if method == "mel-stats" else "finetuned",
+        "episodes": episodes,
+        "readouts": readouts,
         "confusion": (20 * np.eye(5, dtype=int) + 3).tolist(),
-        "accuracy_mean": float(np.mean([episode["accuracy"] for episode in episodes])), "accuracy_ci95": None,
-        "accuracy_unshared_sources_mean": None, "labelled_clips": {"training": 25, "selection": 0},
-        "pretraining": {"clips": 175 * pretrained, "steps": 1500 * pretrained, "seconds": 900.0 * pretrained,
-                        "final_loss": 0.5 if pretrained else None,
-                        "saw_query_clips": pretrained and changes.get("protocol") == "transductive"},
+        "accuracy_mean": float(np.mean([episode["accuracy"] for episode in episodes])),
+        "accuracy_ci95": None,
+        "accuracy_unshared_sources_mean": None,
+        "labelled_clips": {"training": 25, "selection": 0},
+        "pretraining": {
+            "clips": 175 * pretrained,
+            "steps": 1500 * pretrained,
+            "seconds": 900.0 * pretrained,
+            "final_loss": 0.5 if pretrained else None,
+            "saw_query_clips": pretrained and changes.get("protocol") == "transductive",
+        },
         "finetuning": {"seconds": 0.0 if method == "mel-stats" else 40.0 * n_episodes},
-        "parameters": 0 if method == "mel-stats" else 7_402_176, "settings": {"pretrain_epochs": 500},
-        "versions": {"acssm_lib": "0.1.0", "torch": "2.11.0"}, **changes}
+        "parameters": 0 if method == "mel-stats" else 7_402_176,
+        "settings": {"pretrain_epochs": 500},
+        "versions": {"acssm_lib": "0.1.0", "torch": "2.11.0"},
+        **changes,
+    }
 
 
 def hash_of(*parts):
@@ -161,8 +249,17 @@ def server(monkeypatch):
 
     ``ranges`` holds the Range header of each request, None where there was none.
     """
-    state = SimpleNamespace(content=b"", tag='"one"', ranges=[], if_ranges=[], cuts=0, resumable=True,
-                            send_length=True, chunked=False, status=None)
+    state = SimpleNamespace(
+        content=b"",
+        tag='"one"',
+        ranges=[],
+        if_ranges=[],
+        cuts=0,
+        resumable=True,
+        send_length=True,
+        chunked=False,
+        status=None,
+    )
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -193,7 +290,7 @@ def server(monkeypatch):
             self.end_headers()
             if state.cuts:
                 state.cuts -= 1
-                body = body[:len(body) // 2]
+                body = body[: len(body) // 2]
             self.wfile.write(body)
 
         def log_message(self, *_):

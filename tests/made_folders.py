@@ -13,16 +13,27 @@ COLUMNS = ["filename", "fold", "target", "category", "esc10", "src_file", "take"
 
 def tone(path, frequency_hz=440, sample_rate=20_000, duration_s=0.15):
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, 0.5 * np.cos(2 * np.pi * frequency_hz * np.arange(duration_s * sample_rate) / sample_rate),
-                    sample_rate)
+    soundfile.write(
+        path, 0.5 * np.cos(2 * np.pi * frequency_hz * np.arange(duration_s * sample_rate) / sample_rate), sample_rate
+    )
     return path
 
 
 def make_esc50(root, targets=(0, 1), n_clips=2, suffix=".wav"):
     """ESC-50's layout with tones for clips; returns the rows, which ``write_rows`` writes again when edited."""
-    rows = [{"filename": f"{fold}-{100 + target}{fold}-A-{target}{suffix}", "fold": fold, "target": target,
-             "category": f"class{target}", "esc10": "True", "src_file": 1000 + 10 * target + fold, "take": "A"}
-            for target in targets for fold in range(1, n_clips + 1)]
+    rows = [
+        {
+            "filename": f"{fold}-{100 + target}{fold}-A-{target}{suffix}",
+            "fold": fold,
+            "target": target,
+            "category": f"class{target}",
+            "esc10": "True",
+            "src_file": 1000 + 10 * target + fold,
+            "take": "A",
+        }
+        for target in targets
+        for fold in range(1, n_clips + 1)
+    ]
     for number, row in enumerate(rows):
         tone(root / "audio" / row["filename"], 300 + 40 * number)
     write_rows(root, rows)

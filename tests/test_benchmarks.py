@@ -21,6 +21,7 @@ def plain(monkeypatch):
     """The module ``benchmarks/plain.py``."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
     import plain
+
     yield plain
     del sys.modules["plain"]
 
@@ -97,10 +98,14 @@ def test_a_topic_measured_anew_leaves_the_other_topics_as_they_were(monkeypatch,
     """So that one of them can be measured without the half hour that all of them take."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
     import bench
+
     table = tmp_path / "bench.json"
     bench.keep(table, {"s4d": {"date": "2026-01-01"}, "demo": {"date": "2026-01-01"}})
     bench.keep(table, {"front_end": {"date": "2026-02-02"}, "demo": {"date": "2026-02-02"}})
     kept = json.loads(table.read_text(encoding="utf-8"))
     assert {topic: one["date"] for topic, one in kept.items()} == {
-        "front_end": "2026-02-02", "s4d": "2026-01-01", "demo": "2026-02-02"}
+        "front_end": "2026-02-02",
+        "s4d": "2026-01-01",
+        "demo": "2026-02-02",
+    }
     assert list(kept) == ["front_end", "s4d", "demo"]

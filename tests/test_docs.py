@@ -15,13 +15,32 @@ from acssm_lib.presets import preset
 from tools import tables
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-         for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))}
-TABLES = {name: text for page, whole in PAGES.items() for _, name, text in
-          re.findall(r"(?s)(<!-- table: ([\w-]+) -->)\n(.*?)<!-- end -->", whole)}
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
+}
+TABLES = {
+    name: text
+    for page, whole in PAGES.items()
+    for _, name, text in re.findall(r"(?s)(<!-- table: ([\w-]+) -->)\n(.*?)<!-- end -->", whole)
+}
 # Programs of others: named in a page, not ours to check.
-OTHERS = {"dask", "git", "mkdir", "cp", "openssl", "pip", "apt", "brew", "voila", "playwright", "lint-imports",
-          "ruff", "pre-commit", "conda"}
+OTHERS = {
+    "dask",
+    "git",
+    "mkdir",
+    "cp",
+    "openssl",
+    "pip",
+    "apt",
+    "brew",
+    "voila",
+    "playwright",
+    "lint-imports",
+    "ruff",
+    "pre-commit",
+    "conda",
+}
 
 
 @pytest.mark.parametrize("name", tables.TABLES)
@@ -37,13 +56,24 @@ def test_every_table_stands_once_and_no_number_with_an_interval_outside_of_one()
 
 
 def test_a_table_agrees_with_the_numbers_of_the_records_taken_apart_by_hand():
-    cells = [json.loads(path.read_text(encoding="utf-8")) for path in
-             sorted((ROOT / "figures" / "metrics" / "esc50").glob("*/acoustic-ssm1/seed*/metrics.json"))]
+    cells = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted((ROOT / "figures" / "metrics" / "esc50").glob("*/acoustic-ssm1/seed*/metrics.json"))
+    ]
     groups = [np.mean([run["accuracy_mean"] for run in cells if run["group"] == group]) for group in ("E1", "E2")]
-    frozen = [np.mean([value for run in cells if run["group"] == group for entry in run["readouts"]
-                       if (entry["name"], entry["n_shot"], entry["shuffled"]) == ("logistic", 5, False)
-                       for value in entry["accuracy_unshared_sources"]])
-              for group in ("E1", "E2")]
+    frozen = [
+        np.mean(
+            [
+                value
+                for run in cells
+                if run["group"] == group
+                for entry in run["readouts"]
+                if (entry["name"], entry["n_shot"], entry["shuffled"]) == ("logistic", 5, False)
+                for value in entry["accuracy_unshared_sources"]
+            ]
+        )
+        for group in ("E1", "E2")
+    ]
     row = next(line for line in TABLES["esc10"].splitlines() if line.startswith("| acoustic-ssm1 |")).split("|")
     assert row[2].split(" ± ")[0].strip() == f"{100 * np.mean(groups):.1f}"
     assert row[4].split(" ± ")[0].strip() == f"{100 * np.mean(frozen):.1f}"
@@ -73,8 +103,11 @@ def commands(text):
         if not language:
             found += [line.split("  #")[0] for line in block.replace("\\\n", " ").splitlines() if line.strip()]
     text = re.sub(r"(?ms)^```.*?^```", "", text)
-    found += [code for code in re.findall(r"`([^`\n]+)`", text)
-              if re.match(r"(\w+=\w+ )?(make|acssm|python3?|\.venv/bin/\w+) \S", code)]
+    found += [
+        code
+        for code in re.findall(r"`([^`\n]+)`", text)
+        if re.match(r"(\w+=\w+ )?(make|acssm|python3?|\.venv/bin/\w+) \S", code)
+    ]
     return [words for words in (shlex.split(code) for code in found) if words]
 
 
@@ -108,7 +141,7 @@ def checked(words):
     elif program in ("python", "python3") and arguments[:2] == ["-m", "pytest"]:
         assert all((ROOT / word).exists() for word in arguments[2:] if "/" in word), arguments
     elif program in ("python", "python3"):
-        script = (ROOT / (arguments[1].replace(".", "/") + ".py") if arguments[0] == "-m" else ROOT / arguments[0])
+        script = ROOT / (arguments[1].replace(".", "/") + ".py") if arguments[0] == "-m" else ROOT / arguments[0]
         source = script.read_text(encoding="utf-8") + (ROOT / "benchmarks/common.py").read_text(encoding="utf-8")
         for option in arguments[1:]:
             assert not option.startswith("--") or option == "--help" or f'"{option}"' in source, option
@@ -126,19 +159,27 @@ def test_every_command_of_a_page_is_understood(page):
 
 
 def test_a_wrong_command_is_noticed():
-    for words in (["acssm", "reproduce", "--dataset", "esc51", "--out", "runs"], ["acssm", "raport", "RUNS"],
-                  ["acssm", "reproduce", "--dataset", "folder", "--out", "runs", "--set", "n_shots=3"],
-                  ["make", "tabels"], ["python", "benchmarks/bench.py", "--jsn", "x"], ["acsm", "report"]):
+    for words in (
+        ["acssm", "reproduce", "--dataset", "esc51", "--out", "runs"],
+        ["acssm", "raport", "RUNS"],
+        ["acssm", "reproduce", "--dataset", "folder", "--out", "runs", "--set", "n_shots=3"],
+        ["make", "tabels"],
+        ["python", "benchmarks/bench.py", "--jsn", "x"],
+        ["acsm", "report"],
+    ):
         with pytest.raises((Exception, AssertionError)):
             checked(words)
     assert commands("`make demo` and `make_demo`\n```\nacssm report a \\\n    --out b  # why\n```\n") == [
-        ["acssm", "report", "a", "--out", "b"], ["make", "demo"]]
+        ["acssm", "report", "a", "--out", "b"],
+        ["make", "demo"],
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_files_that_a_page_names_are_there(page):
-    for path in re.findall(r"`((?:acssm_lib|docs|figures|tests|tools|benchmarks|notebooks|\.ci|\.github)/[^`\s*<>]*)`",
-                           PAGES[page]):
+    for path in re.findall(
+        r"`((?:acssm_lib|docs|figures|tests|tools|benchmarks|notebooks|\.ci|\.github)/[^`\s*<>]*)`", PAGES[page]
+    ):
         assert (ROOT / path.split("::")[0]).exists(), path
 
 

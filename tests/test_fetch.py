@@ -23,10 +23,12 @@ def serve(monkeypatch):
     monkeypatch.setattr(fetch_module, "_SPARE", 1000)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with contextlib.ExitStack() as stack:
+
         def start(answer):
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             threading.Thread(target=_accept, args=(listener, answer), daemon=True).start()
             return f"http://127.0.0.1:{listener.getsockname()[1]}/file"
+
         yield start
 
 
@@ -50,11 +52,13 @@ def refused(url, tmp_path, match, size=1000):
 
 def dripping(first, every_s=0.02):
     """An answer whose rest comes a byte at a time and never ends."""
+
     def answer(connection):
         connection.sendall(first)
         while True:
             connection.sendall(b"x")
             time.sleep(every_s)
+
     return answer
 
 
@@ -105,10 +109,18 @@ def test_an_unannounced_body_ends_at_the_known_size(serve, tmp_path):
     assert (tmp_path / "file.part").stat().st_size == 0 and sum(sent) < 20_000_000
 
 
-@pytest.mark.parametrize("header", [
-    "Content-Length: \xb2\xb3", "Content-Length: -5", "Content-Length: 1_000", "Content-Length: " + "9" * 5000,
-    "Content-Length: +10", "Content-Length: ten", "Content-Length: \x1b[31m",
-])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Content-Length: \xb2\xb3",
+        "Content-Length: -5",
+        "Content-Length: 1_000",
+        "Content-Length: " + "9" * 5000,
+        "Content-Length: +10",
+        "Content-Length: ten",
+        "Content-Length: \x1b[31m",
+    ],
+)
 def test_a_length_that_is_no_number_is_named(serve, tmp_path, header):
     url = serve(lambda peer: peer.sendall(OK + header.encode("latin-1") + b"\r\n\r\n" + b"x" * 10))
     refused(url, tmp_path, "the server announces .* bytes")
@@ -119,8 +131,10 @@ def test_a_range_that_is_none_starts_over_or_is_named(serve, tmp_path, span):
     (tmp_path / "file.part").write_bytes(b"0123")
 
     def answer(peer):
-        peer.sendall(f"HTTP/1.1 206 Partial\r\nETag: \"a\"\r\nContent-Range: {span}\r\nConnection: close\r\n\r\n"
-                     .encode("latin-1") + b"456789")
+        peer.sendall(
+            f'HTTP/1.1 206 Partial\r\nETag: "a"\r\nContent-Range: {span}\r\nConnection: close\r\n\r\n'.encode("latin-1")
+            + b"456789"
+        )
 
     url = serve(answer)
     fetch_module.write_json(tmp_path / "file.part.json", {url: '"a"'})
@@ -134,8 +148,10 @@ def test_a_tag_that_could_not_be_sent_back_is_not_kept(serve, tmp_path, tag):
     assert fetch_module.read_json(tmp_path / "file.part.json") == {url: None}
 
 
-@pytest.mark.parametrize("first", [OK + b"\r\n", OK + b"Content-Length: 1000\r\n\r\n",
-                                   OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"3e8\r\n"])
+@pytest.mark.parametrize(
+    "first",
+    [OK + b"\r\n", OK + b"Content-Length: 1000\r\n\r\n", OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"3e8\r\n"],
+)
 def test_a_byte_now_and_then_is_no_progress(serve, tmp_path, monkeypatch, first):
     monkeypatch.setattr(fetch_module, "_WINDOW_S", 0.3)
     refused(serve(dripping(first)), tmp_path, "bytes in 0 s.*are kept in")

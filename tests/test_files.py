@@ -12,8 +12,14 @@ from acssm_lib.files import DAY_S, DamagedFile, read_sealed, settle, sweep, writ
 
 
 def test_numbers_stand_on_one_line_and_nothing_else_changes(tmp_path):
-    value = {"draws": [0.25, None, True, -1e-05], "names": ["[1, 2", " 3]"], "rows": [[1, 2], [3]], "none": [],
-             "text": "a [1,\n 2] b", "more": [{"a": 1}]}
+    value = {
+        "draws": [0.25, None, True, -1e-05],
+        "names": ["[1, 2", " 3]"],
+        "rows": [[1, 2], [3]],
+        "none": [],
+        "text": "a [1,\n 2] b",
+        "more": [{"a": 1}],
+    }
     path = write_json(tmp_path / "value.json", value)
     text = path.read_text()
     assert json.loads(text) == value and '"draws": [0.25, null, true, -1e-05]' in text
@@ -93,8 +99,10 @@ def leave(path, age_s=0):
 
 def test_a_sweep_takes_what_killed_writers_left_and_nothing_else(tmp_path):
     left = [leave(tmp_path / ".draw0.some-host.71.0123abcd.part.ckpt"), leave(tmp_path / "deep" / ".a.71.part.json")]
-    kept = [leave(tmp_path / name) for name in (".notebook.part.ipynb", "esc50.zip.part", "a.71.0123abcd.part.wav",
-                                                ".hidden", "draw0.ckpt")]
+    kept = [
+        leave(tmp_path / name)
+        for name in (".notebook.part.ipynb", "esc50.zip.part", "a.71.0123abcd.part.wav", ".hidden", "draw0.ckpt")
+    ]
     assert sweep(tmp_path) == sorted(path.name for path in left)
     assert not any(path.exists() for path in left) and all(path.exists() for path in kept)
     assert sweep(tmp_path / "nowhere") == []
@@ -130,9 +138,11 @@ def test_bytes_reach_the_disk_before_the_name_and_the_name_before_the_end(tmp_pa
 
 def test_no_other_module_gives_a_file_its_name():
     package = Path(files.__file__).parent
-    renames = {path.relative_to(package).as_posix() for path in package.rglob("*.py") if re.search(
-        r"os\.(replace|rename)\(|\b(part|folder)\.(replace|rename)\(",
-        path.read_text(encoding="utf-8"))}
+    renames = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(r"os\.(replace|rename)\(|\b(part|folder)\.(replace|rename)\(", path.read_text(encoding="utf-8"))
+    }
     assert renames == {"files.py"}
 
 
@@ -141,7 +151,8 @@ def test_a_sealed_file_is_read_whole_or_not_at_all(tmp_path, damage):
     file = write_sealed(tmp_path / "x.bin", b"some content")
     assert read_sealed(file) == b"some content"
     content = file.read_bytes()
-    file.write_bytes({"empty": b"", "cut": content[:-1], "flipped": b"S" + content[1:],
-                      "longer": content + b"x"}[damage])
+    file.write_bytes(
+        {"empty": b"", "cut": content[:-1], "flipped": b"S" + content[1:], "longer": content + b"x"}[damage]
+    )
     with pytest.raises(DamagedFile, match="x.bin: damaged"):
         read_sealed(file)

@@ -71,8 +71,9 @@ def names(cell):
     for code in codes:
         codes += [constant for constant in code.co_consts if hasattr(constant, "co_code")]
     made = {one.argval for one in dis.get_instructions(module) if one.opname == "STORE_NAME"}
-    return made, {one.argval for code in codes for one in dis.get_instructions(code)
-                  if one.opname in ("LOAD_NAME", "LOAD_GLOBAL")}
+    return made, {
+        one.argval for code in codes for one in dis.get_instructions(code) if one.opname in ("LOAD_NAME", "LOAD_GLOBAL")
+    }
 
 
 @each_page
@@ -135,7 +136,7 @@ def test_page_has_its_anatomy(name):
         assert part in text, part
     pages = list(PAGES)
     place = pages.index(name)
-    for neighbour in pages[max(0, place - 1):place + 2]:
+    for neighbour in pages[max(0, place - 1) : place + 2]:
         assert neighbour == name or f"({neighbour}.ipynb)" in text
 
 
@@ -145,7 +146,7 @@ def test_exercises_have_a_stub_a_check_and_a_folded_answer_that_is_right(name):
     stubs = [place for place, cell in enumerate(cells) if "exercise" in tags(cell)]
     assert len(stubs) >= 2
     for place in stubs:
-        stub, check, answer = cells[place:place + 3]
+        stub, check, answer = cells[place : place + 3]
         assert "return None" in source(stub)
         assert {"nbval-check-output"} == set(tags(check)) and printed(check) == "not attempted yet\n"
         assert {"solution", "nbval-check-output"} == set(tags(answer)) and printed(answer).startswith("correct\n")
@@ -158,8 +159,13 @@ def test_a_copy_without_answers_names_nothing_that_an_answer_defines(name):
     trees = {place: ast.parse(re.sub(r"(?m)^[%!].*", "", source(cell))) for place, cell in enumerate(code_cells(name))}
     answers = {place for place, cell in enumerate(code_cells(name)) if "solution" in tags(cell)}
     defined = [{node.name for node in trees[place].body if isinstance(node, ast.FunctionDef)} for place in answers]
-    used = {node.id for place, tree in trees.items() if place not in answers for node in ast.walk(tree)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    used = {
+        node.id
+        for place, tree in trees.items()
+        if place not in answers
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
     assert not used & set().union(*defined)
 
 
@@ -172,20 +178,28 @@ def test_a_wrong_stored_number_makes_the_replay_fail(tmp_path):
     stream = cell["outputs"][0]
     text = "".join(stream["text"])
     place = re.search(r"\d", text).start()
-    stream["text"] = text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1:]
-    page["cells"] = page["cells"][:page["cells"].index(cell) + 1]
+    stream["text"] = text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :]
+    page["cells"] = page["cells"][: page["cells"].index(cell) + 1]
     (tmp_path / "wrong.ipynb").write_text(json.dumps(page), encoding="utf-8")
     options = ["--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", str(ROOT / "tests/sanitize.cfg")]
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-o", "addopts=", *options, "wrong.ipynb"],
-                          cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTEST_ADDOPTS": ""})
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", *options, "wrong.ipynb"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTEST_ADDOPTS": ""},
+    )
     assert done.returncode == 1 and "1 failed" in done.stdout, done.stdout
     assert re.search(r"mismatch 'stdout'", done.stdout)
 
 
 def public(module):
     """(name, docstring) of every public function and class of a module."""
-    return [(node.name, ast.get_docstring(node) or "") for node in ast.parse(module.read_text(encoding="utf-8")).body
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")]
+    return [
+        (node.name, ast.get_docstring(node) or "")
+        for node in ast.parse(module.read_text(encoding="utf-8")).body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
+    ]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
@@ -195,8 +209,13 @@ def test_a_public_name_is_taught_where_it_says(module):
         if place is None:  # plumbing, such as reading a table of file names
             continue
         assert place[1] in PAGES, f"{module.name}: {name} names no notebook of the course"
-        named = any(re.search(rf"\b{name}\b", words) for cell in PAGES[place[1]] for words in (
-            [source(cell)] if cell["cell_type"] == "code" else re.findall(r"(?s)```.*?```|`[^`]+`", source(cell))))
+        named = any(
+            re.search(rf"\b{name}\b", words)
+            for cell in PAGES[place[1]]
+            for words in (
+                [source(cell)] if cell["cell_type"] == "code" else re.findall(r"(?s)```.*?```|`[^`]+`", source(cell))
+            )
+        )
         assert named, f"{module.name}: {place[1]} does not show {name}"
 
 
@@ -213,8 +232,16 @@ def headings(text):
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("page", [*(path.relative_to(ROOT).as_posix() for path in (
-    *sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))), *PAGES])
+@pytest.mark.parametrize(
+    "page",
+    [
+        *(
+            path.relative_to(ROOT).as_posix()
+            for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
+        ),
+        *PAGES,
+    ],
+)
 def test_links_lead_somewhere(page):
     if page.endswith(".md"):
         folder, text = (ROOT / page).parent, (ROOT / page).read_text(encoding="utf-8")

@@ -42,10 +42,15 @@ def test_every_requirement_is_pinned_and_no_index_is_named():
 
 def test_whatever_is_no_module_is_declared_as_package_data():
     patterns = PYPROJECT["tool"]["setuptools"]["package-data"]
-    packed = {path for package, names in patterns.items() for name in names
-              for path in ROOT.joinpath(*package.split(".")).glob(name)}
-    others = {path for path in (ROOT / "acssm_lib").rglob("*.*")
-              if path.is_file() and path.suffix not in (".py", ".pyc")}
+    packed = {
+        path
+        for package, names in patterns.items()
+        for name in names
+        for path in ROOT.joinpath(*package.split(".")).glob(name)
+    }
+    others = {
+        path for path in (ROOT / "acssm_lib").rglob("*.*") if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
     assert others == packed and others
 
 
@@ -69,8 +74,14 @@ def installed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("installation")
     source = folder / "source"
     shutil.copytree(ROOT / "acssm_lib", source / "acssm_lib", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE",
-                 "notebooks/08_reproduce_group.ipynb"):
+    for name in (
+        "pyproject.toml",
+        "setup.py",
+        "MANIFEST.in",
+        "README.md",
+        "LICENSE",
+        "notebooks/08_reproduce_group.ipynb",
+    ):
         (source / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, source / name)
     build = f"from setuptools import build_meta; build_meta.build_wheel({str(folder)!r})"
@@ -89,10 +100,29 @@ def test_the_wheel_carries_the_page_without_its_outputs(installed):
 
 
 def test_an_installation_without_the_repository_runs_from_any_folder(installed, tmp_path):
-    words = ["reproduce", "--dataset", "synthetic-frogs", "--groups", "order", "--methods", "mel-stats", "--preset",
-             "quick", "--out", "runs", "--set", "n_frozen_episodes=5", "frozen_shots=5"]
-    done = subprocess.run([sys.executable, "-m", "acssm_lib", *words], cwd=tmp_path, capture_output=True, text=True,
-                          env=os.environ | {"PYTHONPATH": str(installed)})
+    words = [
+        "reproduce",
+        "--dataset",
+        "synthetic-frogs",
+        "--groups",
+        "order",
+        "--methods",
+        "mel-stats",
+        "--preset",
+        "quick",
+        "--out",
+        "runs",
+        "--set",
+        "n_frozen_episodes=5",
+        "frozen_shots=5",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "acssm_lib", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+    )
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "runs" / "synthetic-frogs" / "order" / "mel-stats" / "seed0"
     executed = json.loads((folder / "notebook.ipynb").read_text(encoding="utf-8"))
@@ -128,7 +158,7 @@ def test_the_nightly_pages_find_what_the_steps_before_them_fetch():
     kept = {step["with"]["path"] for step in steps if "cache" in step.get("uses", "")}
     fetched = Path(re.search(r"acssm data esc50 --to (\S+)", run)[1]) / "ESC-50"
     asked = dict(re.findall(r"(DATA|DIGITS)=(\S+)", run))
-    assert asked["DATA"] == fetched.as_posix() and f"Path(\"{asked['DIGITS']}\")" in run
+    assert asked["DATA"] == fetched.as_posix() and f'Path("{asked["DIGITS"]}")' in run
     assert {Path(path).parts[0] for path in asked.values()} == kept  # and what was fetched is kept
 
 

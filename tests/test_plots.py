@@ -85,8 +85,17 @@ def test_confusion_shows_counts_and_colours_shares():
 
 
 def test_a_method_keeps_its_colour():
-    table = pd.DataFrame({"group": ["G1"], "method": ["acoustic-ssm1"], "accuracy": [0.6], "accuracy_low": [0.5],
-                          "accuracy_high": [0.7], "chance": [0.2], "n_way": [5]})
+    table = pd.DataFrame(
+        {
+            "group": ["G1"],
+            "method": ["acoustic-ssm1"],
+            "accuracy": [0.6],
+            "accuracy_low": [0.5],
+            "accuracy_high": [0.7],
+            "chance": [0.2],
+            "n_way": [5],
+        }
+    )
     _, ax = figures.accuracy_dots(table)
     assert ax.lines[0].get_color() == plots.METHOD_COLOURS["acoustic-ssm1"]
     assert labels_of(ax) == ("Group (five classes each)", "Accuracy (share of queries)")
@@ -110,8 +119,16 @@ def test_no_two_methods_have_colours_that_look_alike_and_all_show_on_white():
 
 
 def test_forest_fills_only_the_dots_whose_interval_excludes_zero():
-    frame = pd.DataFrame({"group": ["G1", "G2", "G3"], "method": "acoustic-ssm1", "baseline": "supervised",
-                          "difference": [0.1, 0.1, 0.1], "low": [0.05, -0.05, np.nan], "high": [0.15, 0.25, np.nan]})
+    frame = pd.DataFrame(
+        {
+            "group": ["G1", "G2", "G3"],
+            "method": "acoustic-ssm1",
+            "baseline": "supervised",
+            "difference": [0.1, 0.1, 0.1],
+            "low": [0.05, -0.05, np.nan],
+            "high": [0.15, 0.25, np.nan],
+        }
+    )
     _, ax = figures.forest(frame)
     dots = [line for line in ax.lines if line.get_marker() == "o"]
     assert [dot.get_markerfacecolor() == "white" for dot in dots] == [False, True, True]

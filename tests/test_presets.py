@@ -7,13 +7,19 @@ import typing
 import numpy as np
 import pytest
 
-from acssm_lib.presets import _CHOICES, _RANGES, PRESETS, Preset, in_todays_words, preset
+from acssm_lib.presets import PRESETS, Preset, in_todays_words, preset
+from acssm_lib.ranges import CHOICES, RANGES
 
 
 def test_paper_is_the_published_setting():
     paper = preset("paper")
     assert (paper.sample_rate, paper.n_samples, paper.n_fft, paper.hop_length, paper.n_mels) == (
-        20_000, 30_225, 1024, 512, 128)
+        20_000,
+        30_225,
+        1024,
+        512,
+        128,
+    )
     assert (paper.widths, paper.blocks, paper.n_layers, paper.d_state) == ((64, 128, 256, 512), (2, 2, 2, 2), 6, 64)
     assert (paper.pretrain_epochs, paper.pretrain_batch, paper.pretrain_lr, paper.temperature) == (500, 64, 1e-4, 0.2)
     assert (paper.n_shot, paper.finetune_epochs, paper.finetune_lr, paper.finetune_batch) == (5, 50, 0.006, 4)
@@ -22,30 +28,47 @@ def test_paper_is_the_published_setting():
 
 
 def test_text_from_the_command_line_becomes_the_field_s_type():
-    changed = preset("quick", n_layers="4", widths="8,16", blocks="1,1", pretrain_lr="1e-3", standardise="none",
-                     floor_db="none", finetune_encoder_lr="0.01")
+    changed = preset(
+        "quick",
+        n_layers="4",
+        widths="8,16",
+        blocks="1,1",
+        pretrain_lr="1e-3",
+        standardise="none",
+        floor_db="none",
+        finetune_encoder_lr="0.01",
+    )
     assert (changed.n_layers, changed.widths, changed.pretrain_lr) == (4, (8, 16), 1e-3)
     assert (changed.standardise, changed.floor_db, changed.finetune_encoder_lr) == ("none", None, 0.01)
     assert preset("quick", widths=[8, 16], blocks=[1, 1]).widths == (8, 16)
     assert type(preset("quick", n_layers=np.int64(4)).n_layers) is int
 
 
-@pytest.mark.parametrize("overrides, words", [
-    ({"n_layer": 4}, "did you mean 'n_layers'"),
-    ({"n_layers": "four"}, "n_layers='four'"),
-    ({"n_layers": 2.5}, "n_layers=2.5"),
-    ({"n_layers": True}, "n_layers=True"),
-    ({"standardise": "yes"}, "standardise='yes': choose one of none, scale, band$"),
-    ({"standardise": "true"}, "standardise='true': choose one of none, scale, band; false of earlier versions is none"),
-    ({"standardise": False}, "standardise=False: choose one of none, scale, band; false of earlier versions is none"),
-    ({"pool": "whole"}, "unlabelled, group, all, everything"),
-    ({"n_shot": None}, "n_shot=None"),
-    ({"n_shot": np.True_}, "n_shot=np.True_: expected int"),
-    ({"n_shot": b"2"}, "n_shot=b'2': expected int"),
-    ({"frozen_shots": b"2"}, "frozen_shots=b'2': expected tuple"),
-    ({"frozen_shots": {}}, "frozen_shots={}: expected tuple"),
-    ({"precision": "half"}, "auto, float32, bfloat16"),
-])
+@pytest.mark.parametrize(
+    "overrides, words",
+    [
+        ({"n_layer": 4}, "did you mean 'n_layers'"),
+        ({"n_layers": "four"}, "n_layers='four'"),
+        ({"n_layers": 2.5}, "n_layers=2.5"),
+        ({"n_layers": True}, "n_layers=True"),
+        ({"standardise": "yes"}, "standardise='yes': choose one of none, scale, band$"),
+        (
+            {"standardise": "true"},
+            "standardise='true': choose one of none, scale, band; false of earlier versions is none",
+        ),
+        (
+            {"standardise": False},
+            "standardise=False: choose one of none, scale, band; false of earlier versions is none",
+        ),
+        ({"pool": "whole"}, "unlabelled, group, all, everything"),
+        ({"n_shot": None}, "n_shot=None"),
+        ({"n_shot": np.True_}, "n_shot=np.True_: expected int"),
+        ({"n_shot": b"2"}, "n_shot=b'2': expected int"),
+        ({"frozen_shots": b"2"}, "frozen_shots=b'2': expected tuple"),
+        ({"frozen_shots": {}}, "frozen_shots={}: expected tuple"),
+        ({"precision": "half"}, "auto, float32, bfloat16"),
+    ],
+)
 def test_a_wrong_setting_is_refused_with_its_name(overrides, words):
     with pytest.raises(ValueError, match=words):
         preset("quick", **overrides)
@@ -63,15 +86,15 @@ NUMBERS = [field.name for field in dataclasses.fields(Preset) if number_of(field
 
 def test_every_field_has_a_range_or_choices_and_every_preset_keeps_to_them():
     words = {field for field, hint in typing.get_type_hints(Preset).items() if hint is str} - {"name"}
-    assert set(NUMBERS) ^ set(_RANGES) == set(), "fields of numbers and _RANGES"
-    assert words ^ set(_CHOICES) == set(), "fields of words and _CHOICES"
+    assert set(NUMBERS) ^ set(RANGES) == set(), "fields of numbers and RANGES"
+    assert words ^ set(CHOICES) == set(), "fields of words and CHOICES"
     for name in PRESETS:
         assert preset(name, **{field: getattr(PRESETS[name], field) for field in NUMBERS}) == PRESETS[name]
 
 
 @pytest.mark.parametrize("field", NUMBERS)
 def test_a_number_out_of_range_is_refused_with_its_name_its_value_and_the_range(field):
-    least, most = _RANGES[field]
+    least, most = RANGES[field]
     kind = number_of(field)
     many = isinstance(getattr(PRESETS["paper"], field), tuple)
     values = ["nan", math.nan, "inf", math.inf, -math.inf, "1e400", -1e30, least - 1, str(least - 1)]
@@ -85,18 +108,21 @@ def test_a_number_out_of_range_is_refused_with_its_name_its_value_and_the_range(
         assert f"{least:,}" in str(error.value) and f"{most:,}" in str(error.value)
 
 
-@pytest.mark.parametrize("overrides, words", [
-    ({"dt_min": 0.2}, "dt_min=0.2 is above dt_max=0.1"),
-    ({"widths": "8,16"}, r"widths=\(8, 16\) and blocks=\(2, 2, 2, 2\)"),
-    ({"widths": [], "blocks": []}, r"widths=\(\)"),
-    ({"noise_snr_db": "30,3"}, r"noise_snr_db=\(30.0, 3.0\): expected two numbers, the lower one first"),
-    ({"noise_snr_db": "3"}, "expected two numbers"),
-    ({"d_state": 5}, "d_state=5 is odd"),
-    ({"n_samples": 512}, "n_samples=512 with n_fft=1024"),
-    ({"views": "spectrogram"}, "views=spectrogram with features=stack"),
-    ({"hop_length": 32_768}, "hop_length=32768 with n_samples=30225: a crop would have one frame"),
-    ({"test_views": 2}, "test_views=2 with features=stack: a phase has no neighbour in pitch"),
-])
+@pytest.mark.parametrize(
+    "overrides, words",
+    [
+        ({"dt_min": 0.2}, "dt_min=0.2 is above dt_max=0.1"),
+        ({"widths": "8,16"}, r"widths=\(8, 16\) and blocks=\(2, 2, 2, 2\)"),
+        ({"widths": [], "blocks": []}, r"widths=\(\)"),
+        ({"noise_snr_db": "30,3"}, r"noise_snr_db=\(30.0, 3.0\): expected two numbers, the lower one first"),
+        ({"noise_snr_db": "3"}, "expected two numbers"),
+        ({"d_state": 5}, "d_state=5 is odd"),
+        ({"n_samples": 512}, "n_samples=512 with n_fft=1024"),
+        ({"views": "spectrogram"}, "views=spectrogram with features=stack"),
+        ({"hop_length": 32_768}, "hop_length=32768 with n_samples=30225: a crop would have one frame"),
+        ({"test_views": 2}, "test_views=2 with features=stack: a phase has no neighbour in pitch"),
+    ],
+)
 def test_settings_that_contradict_each_other_are_refused(overrides, words):
     with pytest.raises(ValueError, match=words):
         preset("paper", **overrides)

@@ -10,10 +10,40 @@ from matplotlib.figure import Figure
 from acssm_lib.text import in_figure, in_html, in_markdown, safe_name, visible
 
 ORDINARY = ["G1", "synthetic-frogs", "Rana temporaria", "grenouille tachetée", "蛙", "می‌خواهم", "n_layers=4"]
-HOSTILE = ["../../../evil", "/etc/passwd", "C:\\evil", "..", ".", "", "-rf", "nul", "COM1.txt", "a\0b", "a\nb", "a\rb",
-           "\x1b]0;owned\x07", "\x9b2J", "\u202egnp.exe", "\u2028line", "\ud800", "gr\udce9n", "a|b", "`x`", "*b*",
-           "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "$\\frac{$",
-           "$x$ $", "# head", "- item", "1. item", "=====", "x" * 5000, "é" * 5000]
+HOSTILE = [
+    "../../../evil",
+    "/etc/passwd",
+    "C:\\evil",
+    "..",
+    ".",
+    "",
+    "-rf",
+    "nul",
+    "COM1.txt",
+    "a\0b",
+    "a\nb",
+    "a\rb",
+    "\x1b]0;owned\x07",
+    "\x9b2J",
+    "\u202egnp.exe",
+    "\u2028line",
+    "\ud800",
+    "gr\udce9n",
+    "a|b",
+    "`x`",
+    "*b*",
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "[x](javascript:alert(1))",
+    "$\\frac{$",
+    "$x$ $",
+    "# head",
+    "- item",
+    "1. item",
+    "=====",
+    "x" * 5000,
+    "é" * 5000,
+]
 
 
 @pytest.mark.parametrize("name", ORDINARY)

@@ -19,8 +19,15 @@ def build(kind, config):
         return kind(config)
 
 
-@pytest.mark.parametrize("able, resolved", [({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16"),
-                                            ({"avx512_f": True, "avx512_bf16": False}, "float32"), ({}, "float32")])
+@pytest.mark.parametrize(
+    "able, resolved",
+    [
+        ({"avx512_bf16": True}, "bfloat16"),
+        ({"amx_bf16": True}, "bfloat16"),
+        ({"avx512_f": True, "avx512_bf16": False}, "float32"),
+        ({}, "float32"),
+    ],
+)
 def test_auto_is_bfloat16_only_where_the_processor_multiplies_it(monkeypatch, able, resolved):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     assert computing_precision("auto", "cpu") == resolved
@@ -31,8 +38,9 @@ def test_auto_is_bfloat16_only_where_the_processor_multiplies_it(monkeypatch, ab
 
 @pytest.mark.parametrize("emulated", [True, False])
 def test_auto_on_an_older_gpu_is_float32(monkeypatch, emulated):
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or
-                        not emulated)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or not emulated
+    )
     assert computing_precision("auto", "cuda") == ("float32" if emulated else "bfloat16")
 
 
@@ -81,9 +89,19 @@ def test_pretraining_and_its_resumption_in_bfloat16(tiny, bank, tmp_path):
                 if Stopping.steps == stop:
                     raise KeyboardInterrupt
                 return super().forward(*arguments)
+
         Stopping.__name__ = "SegmentPairs"
-        return pretrain(build(AcousticSSM, config), bank, range(12), config, seed=0, objective=Stopping,
-                        checkpoint=file, save_every_s=0, progress=False).losses
+        return pretrain(
+            build(AcousticSSM, config),
+            bank,
+            range(12),
+            config,
+            seed=0,
+            objective=Stopping,
+            checkpoint=file,
+            save_every_s=0,
+            progress=False,
+        ).losses
 
     unbroken = losses()
     file.unlink()
@@ -101,8 +119,16 @@ def test_fused_adamw_is_adamw_with_channels_innermost_too(tiny):
     for encoder, fused in zip(encoders, (True, False)):
         assert encoder.cnn.stem[0].weight.is_contiguous(memory_format=torch.channels_last)
         optimiser = torch.optim.AdamW(encoder.parameters(), 1e-3, weight_decay=0.1, eps=1e-2, fused=fused)
-        train(lambda step: encoder(spectrograms).square().mean(), {"encoder": encoder}, optimiser, lambda step: 1.0, 3,
-              torch.Generator(), 0, progress=False)
+        train(
+            lambda step: encoder(spectrograms).square().mean(),
+            {"encoder": encoder},
+            optimiser,
+            lambda step: 1.0,
+            3,
+            torch.Generator(),
+            0,
+            progress=False,
+        )
     for one, other in zip(*(encoder.parameters() for encoder in encoders)):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
@@ -110,20 +136,39 @@ def test_fused_adamw_is_adamw_with_channels_innermost_too(tiny):
 class NoReadBack(TorchDispatchMode):
     """Raises at every operation that would make the host wait for a device."""
 
-    waiting = {"_local_scalar_dense", "nonzero", "equal", "masked_select", "is_nonzero", "_unique2", "unique_dim",
-               "unique_consecutive", "repeat_interleave.Tensor"}
+    waiting = {
+        "_local_scalar_dense",
+        "nonzero",
+        "equal",
+        "masked_select",
+        "is_nonzero",
+        "_unique2",
+        "unique_dim",
+        "unique_consecutive",
+        "repeat_interleave.Tensor",
+    }
 
     def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
         name = str(function).removeprefix("aten.")
         by_mask = name.startswith(("index.", "index_put")) and any(
-            index is not None and index.dtype == torch.bool for index in arguments[1])
+            index is not None and index.dtype == torch.bool for index in arguments[1]
+        )
         if by_mask or name in self.waiting or name.split(".")[0] in self.waiting:
             raise AssertionError(f"{name} would wait for the device")
         return function(*arguments, **(keywords or {}))
 
 
-@pytest.mark.parametrize("read_back", [lambda x: x.sum().item(), lambda x: x[x > 0], lambda x: bool(x.sum() > 0),
-                                       lambda x: x.nonzero(), lambda x: torch.equal(x, x), lambda x: x.unique()])
+@pytest.mark.parametrize(
+    "read_back",
+    [
+        lambda x: x.sum().item(),
+        lambda x: x[x > 0],
+        lambda x: bool(x.sum() > 0),
+        lambda x: x.nonzero(),
+        lambda x: torch.equal(x, x),
+        lambda x: x.unique(),
+    ],
+)
 def test_the_watch_sees_every_way_to_wait(read_back):
     with NoReadBack(), pytest.raises(AssertionError, match="would wait"):
         read_back(torch.arange(3.0))
@@ -169,8 +214,16 @@ def test_a_loss_that_is_not_a_number_is_noticed_at_once_where_looking_costs_noth
 
     OnGPU.asked = 0
     with pytest.raises(FloatingPointError, match=f"the loss is nan at step {noticed}"):
-        train(loss, {"layer": layer}, torch.optim.SGD(layer.parameters(), 0.1), lambda step: 1.0, 1000,
-              torch.Generator(), 0, progress=False)
+        train(
+            loss,
+            {"layer": layer},
+            torch.optim.SGD(layer.parameters(), 0.1),
+            lambda step: 1.0,
+            1000,
+            torch.Generator(),
+            0,
+            progress=False,
+        )
     assert steps[-1] == noticed and OnGPU.asked == (2 if kind is OnGPU else 0)  # at steps 0 and 20
 
 
@@ -206,15 +259,20 @@ def test_a_checkpoint_holds_the_random_state_of_the_very_device(tmp_path, monkey
 @pytest.mark.parametrize("device, kind, index", [("cpu", "cuda", []), ("cuda:1", "cuda", [1]), ("mps", "mps", [0])])
 def test_the_random_state_of_the_device_that_computes_is_put_back(monkeypatch, device, kind, index):
     seen = []
-    monkeypatch.setattr(torch.random, "fork_rng", lambda devices, device_type: seen.append((device_type, devices)) or
-                        contextlib.nullcontext())
+    monkeypatch.setattr(
+        torch.random,
+        "fork_rng",
+        lambda devices, device_type: seen.append((device_type, devices)) or contextlib.nullcontext(),
+    )
     with seeded(0, device):
         pass
     assert seen == [(kind, index)]
 
 
-@pytest.mark.parametrize("name, there", [(None, "cuda"), ("auto", "cuda"), ("cuda", "cuda"), ("cuda:1", "cuda:1"),
-                                         ("cuda:0", "cuda:0"), ("cpu", "cpu")])
+@pytest.mark.parametrize(
+    "name, there",
+    [(None, "cuda"), ("auto", "cuda"), ("cuda", "cuda"), ("cuda:1", "cuda:1"), ("cuda:0", "cuda:0"), ("cpu", "cpu")],
+)
 def test_a_device_is_chosen_by_name(monkeypatch, name, there):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -55,8 +57,7 @@ os.replace(folder / ".metrics.part", folder / "metrics.json")
 
 
 def make_notebook(folder, parameters=PARAMETERS):
-    cells = [nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
-             nbformat.v4.new_code_cell(BODY)]
+    cells = [nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell(BODY)]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     path = folder / "tiny_reproduce_group.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
@@ -95,3 +96,20 @@ def is_alive(pid):
     except (FileNotFoundError, ProcessLookupError):
         return False
     return True
+
+
+def start_driver(root, groups, notebook, **where):
+    """`reproduce` in a process of its own, which ends with the number of failed runs."""
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from acssm_lib.batch.runner import reproduce; from acssm_lib.batch.runs import plan\n"
+        f"runs = plan('synthetic-frogs', {groups}, ['mel-stats'], [0])\n"
+        f"sys.exit(len(reproduce(runs, 'runs', notebook={str(notebook)!r}, **{where!r})))"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", program], cwd=root, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def tries(run, out):
+    return (run.folder(out) / "tries.txt").read_text()

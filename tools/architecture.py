@@ -36,15 +36,20 @@ def sizes(preset=PRESETS["paper"]):
     with torch.no_grad():
         spectrograms = encoder.front_end(waveform[None])[0]
         features = encoder.cnn(spectrograms[None])
-    return {"input": tuple(spectrograms.shape), "stages": shapes, "features": tuple(features.shape[1:]),
-            "spectrograms": spectrograms.numpy(), "waveform": waveform.numpy()}
+    return {
+        "input": tuple(spectrograms.shape),
+        "stages": shapes,
+        "features": tuple(features.shape[1:]),
+        "spectrograms": spectrograms.numpy(),
+        "waveform": waveform.numpy(),
+    }
 
 
 def _call(preset):
     """Four rising, pulsed notes over a little noise: something to see in every panel."""
     time = np.arange(preset.n_samples) / preset.sample_rate
     note = (time - 0.12) % 0.36
-    phase = 2 * np.pi * (1500 * note + 2600 * note ** 2)
+    phase = 2 * np.pi * (1500 * note + 2600 * note**2)
     envelope = np.where((note < 0.22) & (time > 0.12), np.sin(np.pi * np.clip(note / 0.22, 0, 1)) ** 0.7, 0)
     envelope *= 0.6 + 0.4 * np.sign(np.sin(2 * np.pi * 22 * note))
     noise = np.random.default_rng(0).normal(scale=0.012, size=len(time))
@@ -86,8 +91,15 @@ def _front_end(ax, preset, size):
         left, top = 154 + 11 * channel, 80 - 11 * channel
         values = size["spectrograms"][channel]
         low = None if channel == 2 else values.max() - 45
-        ax.imshow(values, extent=(left, left + 90, top + 84, top), cmap="twilight" if channel == 2 else "magma",
-                  vmin=low, aspect="auto", origin="lower", zorder=3 - channel)
+        ax.imshow(
+            values,
+            extent=(left, left + 90, top + 84, top),
+            cmap="twilight" if channel == 2 else "magma",
+            vmin=low,
+            aspect="auto",
+            origin="lower",
+            zorder=3 - channel,
+        )
         ax.add_patch(Rectangle((left, top), 90, 84, fill=False, edgecolor="white", linewidth=1, zorder=3.1 - channel))
     ax.add_patch(Rectangle((198, 96), 4, 18, color=KERNEL, linewidth=0, zorder=5))
     _text(ax, 210, 182, "spectrogram stack", bold=True)
@@ -110,8 +122,13 @@ def _cnn(ax, preset, size):
         ax.add_patch(Rectangle((left + 24, middle - tall / 2), 6, tall, color=KERNEL, linewidth=0, zorder=5))
         _text(ax, left + width / 2 + 4, 182, name, bold=True)
         _text(ax, left + width / 2 + 4, 196, _times((channels, bands, frames)))
-        _text(ax, left + width / 2 + 4, 209, "conv 7×1, then pool" if index == 0 else
-              f"{preset.blocks[index - 1]} blocks, 3×1", colour=QUIET)
+        _text(
+            ax,
+            left + width / 2 + 4,
+            209,
+            "conv 7×1, then pool" if index == 0 else f"{preset.blocks[index - 1]} blocks, 3×1",
+            colour=QUIET,
+        )
         if index:
             _arrow(ax, (left - 16, floor - 6), (left - 3, floor - 6))
         left += 116 if index == 0 else 118
@@ -132,8 +149,18 @@ def _sequence(ax, preset, size):
     _text(ax, 56, 442, f"{d_model} × {frames}")
     _arrow(ax, (94, 376), (112, 376))
     for shift in (12, 8, 4, 0):
-        ax.add_patch(FancyBboxPatch((120 + shift, 318 - shift), 206, 120, boxstyle="round,pad=0,rounding_size=7",
-                                    facecolor="white", edgecolor=SSM, linewidth=1.1, zorder=2 - shift / 100))
+        ax.add_patch(
+            FancyBboxPatch(
+                (120 + shift, 318 - shift),
+                206,
+                120,
+                boxstyle="round,pad=0,rounding_size=7",
+                facecolor="white",
+                edgecolor=SSM,
+                linewidth=1.1,
+                zorder=2 - shift / 100,
+            )
+        )
     _text(ax, 134, 335, "S4D", align="left", bold=True, colour=SSM)
     xs = np.linspace(140, 306, 7)
     for x in xs:
@@ -182,8 +209,19 @@ def _heads(ax, preset, size):
 
 def _panel(ax, left, top, width, height, colour, title, indent=14):
     for face, alpha, line in ((colour, 0.07, 0), ("none", 0.45, 1)):
-        ax.add_patch(FancyBboxPatch((left, top), width, height, boxstyle="round,pad=0,rounding_size=9", alpha=alpha,
-                                    facecolor=face, edgecolor=colour, linewidth=line, zorder=0))
+        ax.add_patch(
+            FancyBboxPatch(
+                (left, top),
+                width,
+                height,
+                boxstyle="round,pad=0,rounding_size=9",
+                alpha=alpha,
+                facecolor=face,
+                edgecolor=colour,
+                linewidth=line,
+                zorder=0,
+            )
+        )
     _text(ax, left + indent, top + 17, title, align="left", bold=True, colour=colour, points=8.2)
 
 
@@ -191,10 +229,11 @@ def _block(ax, left, top, width, height, depth):
     """A cuboid seen from the front left; thin lines on its face are frames."""
     right, low, up = left + width, top + height, 0.6 * depth
     for corners, shade in (
-            ([(left, top), (left + depth, top - up), (right + depth, top - up), (right, top)], 0.30),
-            ([(right, top), (right + depth, top - up), (right + depth, low - up), (right, low)], 0.85),
-            ([(left, top), (right, top), (right, low), (left, low)], 0.55)):
-        colour = 1 - shade * (1 - np.array([int(CNN[i:i + 2], 16) / 255 for i in (1, 3, 5)]))
+        ([(left, top), (left + depth, top - up), (right + depth, top - up), (right, top)], 0.30),
+        ([(right, top), (right + depth, top - up), (right + depth, low - up), (right, low)], 0.85),
+        ([(left, top), (right, top), (right, low), (left, low)], 0.55),
+    ):
+        colour = 1 - shade * (1 - np.array([int(CNN[i : i + 2], 16) / 255 for i in (1, 3, 5)]))
         ax.add_patch(Polygon(corners, facecolor=colour, edgecolor="white", linewidth=0.6, zorder=3))
     for x in np.linspace(left, right, 12)[1:-1]:
         ax.plot([x, x], [top, low], color="white", linewidth=0.5, alpha=0.8, zorder=4)
@@ -214,19 +253,49 @@ def _vector(ax, left, top, height, colour):
 
 
 def _box(ax, left, top, width, height, text):
-    ax.add_patch(FancyBboxPatch((left, top), width, height, boxstyle="round,pad=0,rounding_size=4", facecolor="white",
-                                edgecolor=QUIET, linewidth=0.9))
+    ax.add_patch(
+        FancyBboxPatch(
+            (left, top),
+            width,
+            height,
+            boxstyle="round,pad=0,rounding_size=4",
+            facecolor="white",
+            edgecolor=QUIET,
+            linewidth=0.9,
+        )
+    )
     _text(ax, left + width / 2, top + height / 2, text)
 
 
 def _arrow(ax, start, end, colour=INK, width=1.2, bend=0.0):
-    ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>,head_width=2.2,head_length=4", shrinkA=0, shrinkB=0,
-                                 color=colour, linewidth=width, connectionstyle=f"arc3,rad={bend}", zorder=4))
+    ax.add_patch(
+        FancyArrowPatch(
+            start,
+            end,
+            arrowstyle="-|>,head_width=2.2,head_length=4",
+            shrinkA=0,
+            shrinkB=0,
+            color=colour,
+            linewidth=width,
+            connectionstyle=f"arc3,rad={bend}",
+            zorder=4,
+        )
+    )
 
 
 def _text(ax, x, y, text, align="center", bold=False, colour=INK, points=7.2):
-    return ax.text(x, y, text, ha=align, va="center", fontsize=points, color=colour, zorder=6, linespacing=1.25,
-                   fontweight="bold" if bold else "normal")
+    return ax.text(
+        x,
+        y,
+        text,
+        ha=align,
+        va="center",
+        fontsize=points,
+        color=colour,
+        zorder=6,
+        linespacing=1.25,
+        fontweight="bold" if bold else "normal",
+    )
 
 
 def _times(shape):

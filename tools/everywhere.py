@@ -20,10 +20,23 @@ from tools.notebooks import run
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {  # of a page's parameters: those that it has are set
-    "overrides": {"pretrain_epochs": 2, "n_episodes": 2, "finetune_epochs": 1, "finetune_crops": 4,
-                  "n_frozen_episodes": 10},
-    "clip": 7, "query": 7, "n_steps": 10, "memory_steps": 10, "memory_seeds": 1, "short_steps": 10, "n_draws": 10,
-    "n_short_draws": 10, "n_finetuned": 2, "frozen_draws": 10,
+    "overrides": {
+        "pretrain_epochs": 2,
+        "n_episodes": 2,
+        "finetune_epochs": 1,
+        "finetune_crops": 4,
+        "n_frozen_episodes": 10,
+    },
+    "clip": 7,
+    "query": 7,
+    "n_steps": 10,
+    "memory_steps": 10,
+    "memory_seeds": 1,
+    "short_steps": 10,
+    "n_draws": 10,
+    "n_short_draws": 10,
+    "n_finetuned": 2,
+    "frozen_draws": 10,
     "tuned_draws": {"acoustic-ssm1": 1, "supervised": 1, "kernel-zeroed": 1, "adapted-cnn": 1},
     "tuned_overrides": {"finetune_epochs": 1},
 }
@@ -95,10 +108,16 @@ def main(argv=None):
             print(f"{page.stem}: takes no data set, and runs on what it makes itself", flush=True)
             continue
         for dataset, group, data in places:
-            small = {name: {**known[name], **value} if name == "overrides" else value
-                     for name, value in SMALL.items() if name in known}
-            why, seconds = ended(page, out / f"{page.stem} {dataset} {group}.ipynb", small | {
-                "dataset": dataset, "group": group, "data": str(data.resolve())})
+            small = {
+                name: {**known[name], **value} if name == "overrides" else value
+                for name, value in SMALL.items()
+                if name in known
+            }
+            why, seconds = ended(
+                page,
+                out / f"{page.stem} {dataset} {group}.ipynb",
+                small | {"dataset": dataset, "group": group, "data": str(data.resolve())},
+            )
             print(f"{page.stem}, {dataset} {group}: {why or 'ran'} ({seconds:.0f} s)", flush=True)
             stopped += why is not None
     return 1 if stopped else 0

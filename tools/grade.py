@@ -26,8 +26,10 @@ from tools.grading.classroom import parts
 ROOT = Path(__file__).resolve().parents[1]
 VERDICTS = ("correct", "wrong", "not attempted", "error")
 # Namespaces of its own for network and processes: a process of a student reaches nobody, and ends with its page.
-CUT_OFF = (["unshare", "--net", "--pid", "--fork", "--kill-child"],
-           ["unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"])
+CUT_OFF = (
+    ["unshare", "--net", "--pid", "--fork", "--kill-child"],
+    ["unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"],
+)
 
 
 def code_cells(path):
@@ -38,8 +40,11 @@ def code_cells(path):
     """
     try:
         notebook = nbformat.read(path, as_version=4)
-        return [{"id": cell.get("id", ""), "source": cell.source, "tags": list(cell.metadata.get("tags", []))}
-                for cell in notebook.cells if cell.cell_type == "code"]
+        return [
+            {"id": cell.get("id", ""), "source": cell.source, "tags": list(cell.metadata.get("tags", []))}
+            for cell in notebook.cells
+            if cell.cell_type == "code"
+        ]
     except Exception as error:
         raise DataError(f"{path}: no notebook that can be read ({type(error).__name__})") from error
 
@@ -59,8 +64,11 @@ def copies(folder, page):
         raise DataError(f"{folder}: no folder of a student; each has one, with the pages in it")
     found = {}
     for student in students:
-        paths = [path for path in student.rglob(page)
-                 if not any(part.startswith(".") for part in path.relative_to(student).parts)]
+        paths = [
+            path
+            for path in student.rglob(page)
+            if not any(part.startswith(".") for part in path.relative_to(student).parts)
+        ]
         found[student.name] = min(paths, key=lambda path: (len(path.parts), path), default=None)
     return found
 
@@ -102,24 +110,49 @@ def grade_page(page, folder, page_s=60.0, cell_s=10.0, lesson_s=1800.0):
         prefix = cut_off()
         with tempfile.TemporaryDirectory() as temporary:
             job, out = Path(temporary) / "job.json", Path(temporary) / "grades.jsonl"
-            job.write_text(json.dumps({
-                "cells": cells, "students": students, "folder": str(page.parent.resolve()), "out": str(out),
-                "page_s": page_s, "cell_s": cell_s, "refuse_network": not prefix}), encoding="utf-8")
+            job.write_text(
+                json.dumps(
+                    {
+                        "cells": cells,
+                        "students": students,
+                        "folder": str(page.parent.resolve()),
+                        "out": str(out),
+                        "page_s": page_s,
+                        "cell_s": cell_s,
+                        "refuse_network": not prefix,
+                    }
+                ),
+                encoding="utf-8",
+            )
             command = [*prefix, sys.executable, "-m", "tools.grading.page", str(job)]
             _run(command, page, lesson_s + len(students) * page_s)
             for line in out.read_text(encoding="utf-8").splitlines():
                 student, name, *verdict = json.loads(line)
                 found[student, name] = tuple(verdict)
-    return {(student, f"{page.name[:2]} {name}"): found[student, name]
-            for student in sorted({student for student, _ in found}) for name in names}
+    return {
+        (student, f"{page.name[:2]} {name}"): found[student, name]
+        for student in sorted({student for student, _ in found})
+        for name in names
+    }
 
 
 def _run(command, page, limit_s):
-    own = {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-           "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}  # one thread: a fork has no other
+    own = {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "OMP_NUM_THREADS": "1",
+        "MPLBACKEND": "agg",
+    }  # one thread: a fork has no other
     try:
-        done = subprocess.run(command, cwd=ROOT, env=os.environ | own, capture_output=True, text=True, errors="replace",
-                              stdin=subprocess.DEVNULL, timeout=limit_s)
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=os.environ | own,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=limit_s,
+        )
     except subprocess.TimeoutExpired:
         raise DataError(f"{page}: not done after {limit_s:.0f} s") from None
     if done.returncode:
@@ -142,7 +175,8 @@ def tables(found):
         row = [found[student, exercise][0] for exercise in exercises]
         wide.append([student, *row, str(row.count("correct"))])
     reasons = [["student", "exercise", "verdict", "reason"]] + [
-        [*key, *found[key]] for key in sorted(found, key=lambda key: key[0]) if found[key][1]]
+        [*key, *found[key]] for key in sorted(found, key=lambda key: key[0]) if found[key][1]
+    ]
     counts = ", ".join(f"{sum(one == word for one, _ in found.values())} {word}" for word in VERDICTS)
     title = f"# Grades: {len(students)} students, {len(exercises)} exercises"
     page = [title, "", f"{counts}.", "", *_markdown(wide), ""]
@@ -168,18 +202,29 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m tools.grade", description="Grade the notebooks of a class.")
     parser.add_argument("folder", type=Path, help="of the class: a folder per student")
     parser.add_argument("--out", type=Path, default=Path("grades"), help="where the tables go (default: grades)")
-    parser.add_argument("--pages", nargs="+", type=Path, default=sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")),
-                        help="the course's own notebooks (default: all)")
+    parser.add_argument(
+        "--pages",
+        nargs="+",
+        type=Path,
+        default=sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")),
+        help="the course's own notebooks (default: all)",
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="pages at a time (default: all cores)")
     parser.add_argument("--cell-seconds", type=float, default=10.0, help="for one cell or one call (default: 10)")
     parser.add_argument("--page-seconds", type=float, default=60.0, help="for one student's page (default: 60)")
     args = parser.parse_args(argv)
-    print("without a network" if cut_off() else "this system cannot cut off the network: Python refuses connections, "
-          "other programs would not", flush=True)
+    print(
+        "without a network"
+        if cut_off()
+        else "this system cannot cut off the network: Python refuses connections, other programs would not",
+        flush=True,
+    )
     found, failed = {}, []
     with ThreadPoolExecutor(args.jobs) as pool:
-        pages = {page: pool.submit(grade_page, page, args.folder, args.page_seconds, args.cell_seconds)
-                 for page in args.pages}
+        pages = {
+            page: pool.submit(grade_page, page, args.folder, args.page_seconds, args.cell_seconds)
+            for page in args.pages
+        }
         for page, future in pages.items():
             try:
                 found |= future.result()

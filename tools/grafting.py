@@ -8,8 +8,16 @@ import functools
 import sys
 import types
 
-_OF_A_CLASS = {"__dict__", "__weakref__", "__module__", "__doc__", "__qualname__", "__annotations__", "__firstlineno__",
-               "__static_attributes__"}
+_OF_A_CLASS = {
+    "__dict__",
+    "__weakref__",
+    "__module__",
+    "__doc__",
+    "__qualname__",
+    "__annotations__",
+    "__firstlineno__",
+    "__static_attributes__",
+}
 
 
 def graft(name, source):
@@ -43,8 +51,11 @@ def _grafted(old, new, name):
         whole = _grafted(old.__wrapped__, new.__wrapped__, name)
         if not isinstance(old, types.FunctionType):
             return whole
-    if not isinstance(old, types.FunctionType) or not isinstance(new, types.FunctionType) or \
-            old.__code__.co_freevars != new.__code__.co_freevars:
+    if (
+        not isinstance(old, types.FunctionType)
+        or not isinstance(new, types.FunctionType)
+        or old.__code__.co_freevars != new.__code__.co_freevars
+    ):
         return False
     old.__code__, old.__defaults__, old.__kwdefaults__ = new.__code__, new.__defaults__, new.__kwdefaults__
     for mine, its in zip(old.__closure__ or (), new.__closure__ or ()):

@@ -21,9 +21,21 @@ from pathlib import Path
 
 import torch
 
-SETTINGS = ("n_samples=4096", "n_mels=16", "widths=4,8", "blocks=1,1", "d_state=4", "d_projection=8",
-            "pretrain_epochs=6", "n_episodes=3", "finetune_epochs=3", "finetune_crops=2", "n_frozen_episodes=10",
-            "frozen_shots=5", "test_crops=1")
+SETTINGS = (
+    "n_samples=4096",
+    "n_mels=16",
+    "widths=4,8",
+    "blocks=1,1",
+    "d_state=4",
+    "d_projection=8",
+    "pretrain_epochs=6",
+    "n_episodes=3",
+    "finetune_epochs=3",
+    "finetune_crops=2",
+    "n_frozen_episodes=10",
+    "frozen_shots=5",
+    "test_crops=1",
+)
 PRETRAINING = """
 import sys, torch
 from acssm_lib.data.frogs import SyntheticFrogs
@@ -51,14 +63,33 @@ def pretraining(folder):
 
 def batch(folder):
     """The same for ``acssm reproduce``."""
-    command = [sys.executable, "-m", "acssm_lib", "reproduce", "--dataset", "synthetic-frogs", "--groups", "order",
-               "--methods", "acoustic-ssm1,supervised", "--preset", "quick", "--jobs", "2", "--out",
-               str(folder / "runs"), "--set", *SETTINGS]
+    command = [
+        sys.executable,
+        "-m",
+        "acssm_lib",
+        "reproduce",
+        "--dataset",
+        "synthetic-frogs",
+        "--groups",
+        "order",
+        "--methods",
+        "acoustic-ssm1,supervised",
+        "--preset",
+        "quick",
+        "--jobs",
+        "2",
+        "--out",
+        str(folder / "runs"),
+        "--set",
+        *SETTINGS,
+    ]
 
     def result():
         records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("**/metrics.json"))]
         return [_without_seconds(record) for record in records] + [
-            torch.load(path, weights_only=True) for path in sorted(folder.glob("**/encoder.pt"))]
+            torch.load(path, weights_only=True) for path in sorted(folder.glob("**/encoder.pt"))
+        ]
+
     return command, result
 
 
@@ -67,14 +98,33 @@ def index(folder):
     from acssm_lib.recordings.journal import read
 
     _card(folder / "survey")
-    command = [sys.executable, "-m", "acssm_lib", "survey", "index", str(folder / "survey"), "--windows", "100",
-               "--device", "cpu", "--set", *SETTINGS[:6], "pretrain_epochs=3", "pretrain_batch=16", "n_members=1"]
+    command = [
+        sys.executable,
+        "-m",
+        "acssm_lib",
+        "survey",
+        "index",
+        str(folder / "survey"),
+        "--windows",
+        "100",
+        "--device",
+        "cpu",
+        "--set",
+        *SETTINGS[:6],
+        "pretrain_epochs=3",
+        "pretrain_batch=16",
+        "n_members=1",
+    ]
 
     def result():
         head, lines, _ = read(folder / "survey/index")
         lines = [{key: value for key, value in line.items() if key != "mtime_ns"} for line in lines]
-        return [head, lines, *((folder / "survey/index" / name).read_bytes() for name in ("embeddings.f32", "files.csv",
-                                                                                         "skipped.csv"))]
+        return [
+            head,
+            lines,
+            *((folder / "survey/index" / name).read_bytes() for name in ("embeddings.f32", "files.csv", "skipped.csv")),
+        ]
+
     return command, result
 
 
@@ -90,14 +140,31 @@ def predict(folder):
     found = index_survey(survey, "mel-stats", tell=lambda line: None)
     values, generator = np.array(found.embeddings), np.random.default_rng(0)
     weight = generator.standard_normal((3, values.shape[1])).astype(np.float32)
-    write_recogniser(folder / "a.acssm", Heads(list(survey.settings.classes), weight, np.zeros(3, np.float32),
-                                               values.mean(0), values.std(0) + 1e-6), survey)
-    command = [sys.executable, "-m", "acssm_lib", "predict", "--model", str(folder / "a.acssm"), str(survey.folder),
-               "--out", str(folder / "out"), "--format", "raven,audacity,kaleidoscope,csv"]
+    write_recogniser(
+        folder / "a.acssm",
+        Heads(list(survey.settings.classes), weight, np.zeros(3, np.float32), values.mean(0), values.std(0) + 1e-6),
+        survey,
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "acssm_lib",
+        "predict",
+        "--model",
+        str(folder / "a.acssm"),
+        str(survey.folder),
+        "--out",
+        str(folder / "out"),
+        "--format",
+        "raven,audacity,kaleidoscope,csv",
+    ]
 
     def result():
-        return {str(path.relative_to(folder)): path.read_bytes().replace(bytes(folder), b"")
-                for path in sorted(folder.glob("out/**/*.[ct][sx][vt]"))}
+        return {
+            str(path.relative_to(folder)): path.read_bytes().replace(bytes(folder), b"")
+            for path in sorted(folder.glob("out/**/*.[ct][sx][vt]"))
+        }
+
     return command, result
 
 
@@ -151,8 +218,11 @@ def survives(task, kills, seed):
         if not _start(command, broken):
             raise RuntimeError(f"the {task.__name__} that was killed failed in the end")
         same = equal(expected(), found())
-        print(f"{task.__name__}: unbroken {took:.0f} s, {kills - ended} of {kills} starts killed, "
-              f"{'equal bit for bit' if same else 'DIFFERENT'}", flush=True)
+        print(
+            f"{task.__name__}: unbroken {took:.0f} s, {kills - ended} of {kills} starts killed, "
+            f"{'equal bit for bit' if same else 'DIFFERENT'}",
+            flush=True,
+        )
         return same and ended < kills  # where none was killed (a machine that is busy at first), nothing was shown
 
 

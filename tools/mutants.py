@@ -40,26 +40,56 @@ import torchaudio  # noqa: F401
 from tools.grafting import graft
 
 ROOT = Path(__file__).resolve().parents[1]
-CORE = ("acssm_lib/model", "acssm_lib/pretraining", "acssm_lib/fewshot", "acssm_lib/data/reading",
-        "acssm_lib/experiment/records.py", "acssm_lib/files.py")
+CORE = (
+    "acssm_lib/model",
+    "acssm_lib/pretraining",
+    "acssm_lib/fewshot",
+    "acssm_lib/data/reading",
+    "acssm_lib/experiment/records.py",
+    "acssm_lib/files.py",
+)
 # Tests of a module beside, or in place of, the file of its own name; the fastest first.
-TESTS = {"reading": ["data/test_laws_of_sound.py", "data/test_reading.py"],
-         **dict.fromkeys(("channels", "levels"), ["data/test_levels_and_channels.py"]),
-         **{name: [f"data/test_{name}.py"] for name in ("containers", "decoding", "mpeg")},
-         "convolution": ["model/test_s4d.py"], "resnet": ["model/test_encoder.py", "model/test_base.py"],
-         "encoder": ["model/test_base.py"], "ensemble": ["model/test_products.py"],
-         "augmented_views": ["experiment/test_methods.py"],
-         "spectrogram_changes": ["pretraining/test_spectrogram_views.py"],
-         **dict.fromkeys(("episodes", "protocols", "statistics"), ["fewshot/test_laws_of_draws.py"]),
-         "embedding": ["model/test_ensemble.py"],
-         "evaluation": ["fewshot/test_laws_of_draws.py", "experiment/test_measure.py"],
-         "records": ["experiment/test_measure.py"], "files": ["test_files.py"]}
+TESTS = {
+    "reading": ["data/test_laws_of_sound.py", "data/test_reading.py"],
+    **dict.fromkeys(("channels", "levels"), ["data/test_levels_and_channels.py"]),
+    **{name: [f"data/test_{name}.py"] for name in ("containers", "decoding", "mpeg")},
+    "convolution": ["model/test_s4d.py"],
+    "resnet": ["model/test_encoder.py", "model/test_base.py"],
+    "encoder": ["model/test_base.py"],
+    "ensemble": ["model/test_products.py"],
+    "augmented_views": ["experiment/test_methods.py"],
+    "spectrogram_changes": ["pretraining/test_spectrogram_views.py"],
+    **dict.fromkeys(("episodes", "protocols", "statistics"), ["fewshot/test_laws_of_draws.py"]),
+    "embedding": ["model/test_ensemble.py"],
+    "evaluation": ["fewshot/test_laws_of_draws.py", "experiment/test_measure.py"],
+    "records": ["experiment/test_measure.py"],
+    "files": ["test_files.py"],
+}
 _UNSEEN = {"non_blocking", "device"}  # keywords that say where and when, not what: a processor's tests cannot tell
 MOST_S = 300.0  # of a processor, for the tests of a module without any change
-_COMPARED = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-             ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is}
-_COMPUTED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
-             ast.Mod: ast.FloorDiv, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd}
+_COMPARED = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+}
+_COMPUTED = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.FloorDiv,
+    ast.Pow: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+}
 
 
 def tests_of(module):
@@ -84,9 +114,15 @@ def changes(tree):
             statements = getattr(node, block, None)
             for place, statement in enumerate(statements if isinstance(statements, list) else ()):
                 if isinstance(statement, ast.AugAssign) or (
-                        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)):
-                    found.append((statement.lineno, "statement dropped",
-                                  functools.partial(statements.__setitem__, place, ast.Pass())))
+                    isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+                ):
+                    found.append(
+                        (
+                            statement.lineno,
+                            "statement dropped",
+                            functools.partial(statements.__setitem__, place, ast.Pass()),
+                        )
+                    )
     return found
 
 
@@ -100,8 +136,10 @@ def _of_node(node):
     elif isinstance(node, ast.BoolOp):
         yield "and, or", functools.partial(put, "op", ast.Or() if isinstance(node.op, ast.And) else ast.And())
     elif isinstance(node, ast.Constant) and type(node.value) in (int, float, bool):
-        yield "constant", functools.partial(
-            put, "value", not node.value if isinstance(node.value, bool) else node.value + 1)
+        yield (
+            "constant",
+            functools.partial(put, "value", not node.value if isinstance(node.value, bool) else node.value + 1),
+        )
     elif isinstance(node, (ast.If, ast.IfExp, ast.While)):
         yield "condition", functools.partial(put, "test", ast.UnaryOp(ast.Not(), node.test))
     elif isinstance(node, ast.Call) and node.keywords and node.keywords[-1].arg not in (None, *_UNSEEN):
@@ -165,8 +203,25 @@ def run_tests(copied, tests, *plugins):
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
-    return pytest.main(["-x", "-q", "-s", "-n", "0", "-p", "no:cacheprovider", f"--basetemp={copied.parent / 'tmp'}",
-                        "--hypothesis-profile", "mutants", *(f"tests/{name}" for name in tests)], list(plugins)) == 0
+    return (
+        pytest.main(
+            [
+                "-x",
+                "-q",
+                "-s",
+                "-n",
+                "0",
+                "-p",
+                "no:cacheprovider",
+                f"--basetemp={copied.parent / 'tmp'}",
+                "--hypothesis-profile",
+                "mutants",
+                *(f"tests/{name}" for name in tests),
+            ],
+            list(plugins),
+        )
+        == 0
+    )
 
 
 class Tries:
@@ -204,8 +259,11 @@ class Tries:
 
 def sample(number, seed, modules):
     """[(module, number of the change, line, what)], drawn from all mutants of the modules."""
-    everything = [(module, place, line, what) for module in modules
-                  for place, (line, what, _) in enumerate(changes(ast.parse(module.read_text(encoding="utf-8"))))]
+    everything = [
+        (module, place, line, what)
+        for module in modules
+        for place, (line, what, _) in enumerate(changes(ast.parse(module.read_text(encoding="utf-8"))))
+    ]
     return random.Random(seed).sample(everything, min(number, len(everything))), len(everything)
 
 
@@ -247,8 +305,9 @@ def main():
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "mutants.txt")
     parser.add_argument("modules", nargs="*", type=Path, help="files or folders (default: the rooms of the science)")
     args = parser.parse_args()
-    hypothesis.settings.register_profile("mutants", derandomize=True, database=None, phases=(
-        hypothesis.Phase.explicit, hypothesis.Phase.generate))
+    hypothesis.settings.register_profile(
+        "mutants", derandomize=True, database=None, phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    )
     places = args.modules or [ROOT / name for name in CORE]
     modules = [module.resolve() for place in places for module in (sorted(place.glob("[a-z]*.py")) or [place])]
     chosen, n_all = sample(args.number, args.seed, modules)

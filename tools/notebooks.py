@@ -1,9 +1,9 @@
 """The notebooks as files: execute them in place for the repository, and copy them for students.
 
-    python -m tools.notebooks execute notebooks/03_s4d.ipynb ...
-    python -m tools.notebooks student notebooks student
-    python -m tools.notebooks check notebooks/*.ipynb
-    python -m tools.notebooks times notebooks/*.ipynb
+python -m tools.notebooks execute notebooks/03_s4d.ipynb ...
+python -m tools.notebooks student notebooks student
+python -m tools.notebooks check notebooks/*.ipynb
+python -m tools.notebooks times notebooks/*.ipynb
 """
 
 import argparse
@@ -55,8 +55,17 @@ def run(path, out=None, parameters=None):
     from traitlets.config import Config
 
     quiet = Config({"KernelManager": {"transport_encryption": "auto"}})  # no warning about sockets of this machine
-    return with_a_kernel(papermill.execute_notebook, str(path), out and str(out), parameters, kernel_name="python3",
-                         progress_bar=False, cwd=str(Path(path).parent), coalesce_streams=True, config=quiet)
+    return with_a_kernel(
+        papermill.execute_notebook,
+        str(path),
+        out and str(out),
+        parameters,
+        kernel_name="python3",
+        progress_bar=False,
+        cwd=str(Path(path).parent),
+        coalesce_streams=True,
+        config=quiet,
+    )
 
 
 def execute(path):
@@ -71,11 +80,14 @@ def execute(path):
     path, started = Path(path), time.monotonic()
     done = run(path)
     source = nbformat.read(path, as_version=4)
-    done.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-                     "language_info": {"name": "python"}}
+    done.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
     for number, (cell, original) in enumerate(zip(done.cells, source.cells, strict=True)):
-        cell.metadata = {key: value for key, value in original.metadata.items()
-                         if key not in ("execution", "papermill")}
+        cell.metadata = {
+            key: value for key, value in original.metadata.items() if key not in ("execution", "papermill")
+        }
         cell.id = f"cell-{number:02d}"
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET_VIEW, None)
@@ -195,15 +207,17 @@ def main(argv=None):
 
     Taught in: 08_reproduce_group.
     """
-    parser = argparse.ArgumentParser(prog="python -m tools.notebooks",
-                                     description="Execute, copy or check the notebooks.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.notebooks", description="Execute, copy or check the notebooks."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("execute", help="run in place and store the outputs").add_argument("paths", nargs="+")
     student = commands.add_parser("student", help="write copies without solutions")
     student.add_argument("notebooks")
     student.add_argument("out")
     commands.add_parser("check", help="say what keeps them from being committed (default: all)").add_argument(
-        "paths", nargs="*", default=sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("[0-9]*.ipynb")))
+        "paths", nargs="*", default=sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("[0-9]*.ipynb"))
+    )
     commands.add_parser("times", help="write how long they take to read").add_argument("paths", nargs="+")
     args = parser.parse_args(argv)
     if args.command == "times":

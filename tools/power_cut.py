@@ -117,8 +117,11 @@ def main():
             lost[way] += bool(wrong)
             if way == "ours":
                 print("\n".join(wrong), end="\n" if wrong else "")
-        print(f"{'write and rename' if way == 'plain' else 'acssm_lib.files'}: {lost[way]} of {cuts} cuts lost "
-              f"something that had been written ({written:,} rounds of writing)", flush=True)
+        print(
+            f"{'write and rename' if way == 'plain' else 'acssm_lib.files'}: {lost[way]} of {cuts} cuts lost "
+            f"something that had been written ({written:,} rounds of writing)",
+            flush=True,
+        )
     return 1 if lost["ours"] else 0
 
 

@@ -21,8 +21,13 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
 # A widget needs a kernel: its page shows this picture, and how to get the widget.
-PICTURES = {"00": "panel_quiz", "01": "panel_spectrogram", "03": "panel_kernel", "07": "panel_embedding",
-            "09": "panel_listening"}
+PICTURES = {
+    "00": "panel_quiz",
+    "01": "panel_spectrogram",
+    "03": "panel_kernel",
+    "07": "panel_embedding",
+    "09": "panel_listening",
+}
 FILES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "docs", "figures")
 
 
@@ -44,17 +49,22 @@ def lay_out(folder):
     for path in pages:
         nbformat.write(_for_reading(nbformat.read(path, as_version=4), path), path)
     rooms = _reference(folder / "api")
-    toc = [("The course", [f"notebooks/{path.stem}" for path in pages]),
-           ("More to read", [f"docs/{path.stem}" for path in sorted((ROOT / "docs").glob("*.md"))]),
-           ("The library", rooms), ("The project", ["CONTRIBUTING", "CHANGELOG"])]
-    trees = ["```{toctree}\n:hidden:\n:caption: " + caption + "\n\n" + "\n".join(names) + "\n```"
-             for caption, names in toc]
+    toc = [
+        ("The course", [f"notebooks/{path.stem}" for path in pages]),
+        ("More to read", [f"docs/{path.stem}" for path in sorted((ROOT / "docs").glob("*.md"))]),
+        ("The library", rooms),
+        ("The project", ["CONTRIBUTING", "CHANGELOG"]),
+    ]
+    trees = [
+        "```{toctree}\n:hidden:\n:caption: " + caption + "\n\n" + "\n".join(names) + "\n```" for caption, names in toc
+    ]
     readme = folder / "README.md"
     readme.write_text("\n\n".join([readme.read_text(encoding="utf-8"), *trees, ""]), encoding="utf-8")
 
 
 def _inside(text, here):
     """A page whose links to code and records, which are no part of the site, say their path instead."""
+
     def link(match):
         target = (here / match[2].partition("#")[0]).resolve()
         inside = re.match(r"https?:|#|mailto:", match[2]) or target.is_file()
@@ -75,9 +85,13 @@ def _for_reading(notebook, path):
             there = (ROOT / "figures" / f"{picture}.png").exists()
             shown = f"![The panel](../figures/{picture}.png)\n\n" if there else ""
             cell.outputs = []
-            cells += [cell, nbformat.v4.new_markdown_cell(
-                f'{shown}*Here the page has a panel to turn and to hear, which needs Python: `make lab` opens it, in '
-                f"`notebooks/{path.name}`{', and the picture shows it' if shown else ''}.*")]
+            cells += [
+                cell,
+                nbformat.v4.new_markdown_cell(
+                    f"{shown}*Here the page has a panel to turn and to hear, which needs Python: `make lab` opens it, "
+                    f"in `notebooks/{path.name}`{', and the picture shows it' if shown else ''}.*"
+                ),
+            ]
         else:
             if cell.cell_type == "markdown":
                 cell.source = _inside(cell.source, path.parent)
@@ -96,8 +110,15 @@ def _reference(folder):
         name = room.relative_to(ROOT).as_posix().replace("/", ".")
         lines = [f"# {name}", "", words, ""]
         for module in sorted(room.glob("[a-z]*.py")):
-            lines += [f"## {module.stem}", "", "```{eval-rst}", f".. automodule:: {name}.{module.stem}",
-                      "   :members:", "```", ""]
+            lines += [
+                f"## {module.stem}",
+                "",
+                "```{eval-rst}",
+                f".. automodule:: {name}.{module.stem}",
+                "   :members:",
+                "```",
+                "",
+            ]
         (folder / f"{name}.md").write_text("\n".join(lines), encoding="utf-8")
         names.append(f"api/{name}")
     return names
@@ -116,8 +137,11 @@ class _Page(HTMLParser):
         self.anchors |= {own[name] for name in ("id", "name") if own.get(name)}
         if tag == "a" and own.get("href"):
             self.links.append(own["href"])
-        self.fetched += [own[name] for name in ("src", "href", "data")
-                         if own.get(name) and (tag not in ("a",) if name == "href" else True)]
+        self.fetched += [
+            own[name]
+            for name in ("src", "href", "data")
+            if own.get(name) and (tag not in ("a",) if name == "href" else True)
+        ]
 
 
 def faults(site):
@@ -126,8 +150,11 @@ def faults(site):
     Args:
         site: folder of the built pages.
     """
-    pages = {path: _Page(path.read_text(encoding="utf-8")) for path in Path(site).rglob("*.html")
-             if "_static" not in path.parts}  # the theme's own templates
+    pages = {
+        path: _Page(path.read_text(encoding="utf-8"))
+        for path in Path(site).rglob("*.html")
+        if "_static" not in path.parts
+    }  # the theme's own templates
     found = []
     for path, page in pages.items():
         for link in {*page.links, *page.fetched}:
@@ -153,13 +180,32 @@ def main(argv=None):
     out = parser.parse_args(argv).out.resolve()
     source = out.with_name(f"{out.name}-source")
     lay_out(source)
-    done = subprocess.run([sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-E", "-b", "html", "-d",
-                           str(out.with_name(f"{out.name}-cache")), str(source), str(out)], cwd=ROOT)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "-W",
+            "--keep-going",
+            "-q",
+            "-E",
+            "-b",
+            "html",
+            "-d",
+            str(out.with_name(f"{out.name}-cache")),
+            str(source),
+            str(out),
+        ],
+        cwd=ROOT,
+    )
     if done.returncode:
         return done.returncode
-    (out / "index.html").write_text('<!doctype html><meta charset="utf-8"><title>AcousticSSM</title>'
-                                    '<meta http-equiv="refresh" content="0; url=README.html">'
-                                    '<a href="README.html">The course</a>\n', encoding="utf-8")
+    (out / "index.html").write_text(
+        '<!doctype html><meta charset="utf-8"><title>AcousticSSM</title>'
+        '<meta http-equiv="refresh" content="0; url=README.html">'
+        '<a href="README.html">The course</a>\n',
+        encoding="utf-8",
+    )
     found = faults(out)
     print("\n".join(found) or f"{out / 'index.html'}")
     return 1 if found else 0

@@ -23,35 +23,22 @@ from acssm_lib.report.page import CLAIMS, verdicts
 from acssm_lib.report.readings import method_rank, read_runs
 from acssm_lib.report.tables import average_differences, average_table, comparison_table, paired_differences
 from tools.bench_tables import scaling_bank, scaling_length, speed, survey
+from tools.record_tables import (
+    DIFFERENCE,
+    READOUT,
+    SHUFFLED,
+    by_group,
+    cell,
+    difference_rows,
+    differences,
+    full,
+    methods_of,
+    records,
+    short,
+)
 from tools.table_text import FIGURES, ROOT, markdown
 
 PLACE = re.compile(r"(?s)(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)")
-SHUFFLED = ", frames shuffled at test"
-READOUT = {"finetuned": "fine-tuned", "logistic": "frozen, logistic", "clusters": "frozen, clusters",
-           "em-lda": "frozen, em-lda"}
-
-
-def records(folder, keep=lambda run: True):
-    """The records below ``figures/FOLDER`` that ``keep`` accepts.
-
-    Raises:
-        ValueError: a record cannot be used, or none is left.
-    """
-    runs, problems = read_runs(FIGURES / folder)
-    runs = [run for run in runs if keep(run)]
-    if problems or not runs:
-        raise ValueError(f"figures/{folder}: {'; '.join(problems) or 'no record there'}")
-    return runs
-
-
-def methods_of(runs):
-    """Methods of the records, in the order of tables."""
-    return sorted({run["method"] for run in runs}, key=method_rank)
-
-
-def cell(table, key, name):
-    """Mean and half width of a row of a table, or a dash where there is no such row."""
-    return plus_minus(table.loc[key, name], table.loc[key, f"{name}_half"]) if key in table.index else "–"
 
 
 def demo():
@@ -59,24 +46,35 @@ def demo():
     runs = records("metrics/synthetic-phrases")
     tuned, frozen = (average_table(runs, name).set_index("method") for name in ("finetuned", "logistic"))
     tuned = tuned[[name.partition(", ")[0] not in STATISTICS for name in tuned.index]]
-    rows = [[method, *(cell(table, method + frames, "accuracy") for frames in ("", SHUFFLED)
-                       for table in (tuned, frozen))] for method in methods_of(runs)]
-    return markdown(["method", "fine-tuned", "frozen, logistic", "fine-tuned, frames shuffled",
-                     "frozen, frames shuffled"], rows)
+    rows = [
+        [method, *(cell(table, method + frames, "accuracy") for frames in ("", SHUFFLED) for table in (tuned, frozen))]
+        for method in methods_of(runs)
+    ]
+    return markdown(
+        ["method", "fine-tuned", "frozen, logistic", "fine-tuned, frames shuffled", "frozen, frames shuffled"], rows
+    )
 
 
 def demo_differences():
     """What the demo claims: paired differences over the seeds and, for these trained networks, over the draws."""
-    pairs = [("acoustic-ssm1", other) for other in
-             ("supervised", "adapted-cnn", "matched-cnn", "mel-stats", "lag-covariance")]
+    pairs = [
+        ("acoustic-ssm1", other)
+        for other in ("supervised", "adapted-cnn", "matched-cnn", "mel-stats", "lag-covariance")
+    ]
     runs = records("metrics/synthetic-phrases")
     draws = paired_differences(runs, pairs).set_index(["baseline", "readout"])
     rows = []
     for row in average_differences(runs, pairs).itertuples():
         own = draws.loc[row.baseline, row.readout]
-        rows.append([short(row.method, row.baseline), READOUT[row.readout], plus_minus(row.difference, row.half, "+"),
-                     f"± {100 * own.half:.1f}", conclusion(row.method, row.baseline, min(row.low, own.low),
-                                                           max(row.high, own.high))])
+        rows.append(
+            [
+                short(row.method, row.baseline),
+                READOUT[row.readout],
+                plus_minus(row.difference, row.half, "+"),
+                f"± {100 * own.half:.1f}",
+                conclusion(row.method, row.baseline, min(row.low, own.low), max(row.high, own.high)),
+            ]
+        )
     return markdown(["difference", "readout", "points, over seeds", "over draws", "what both intervals show"], rows)
 
 
@@ -91,22 +89,39 @@ def frogs():
     """Per group of the synthetic calls: fine-tuned, frozen, and with shuffled frames."""
     runs = records("metrics/synthetic-frogs")
     tuned, frozen = (comparison_table(runs, name).set_index(["group", "method"]) for name in ("finetuned", "logistic"))
-    rows = [[group, method, cell(tuned, (group, method), "accuracy"), cell(tuned, (group, method), "unshared"),
-             cell(frozen, (group, method), "accuracy"), cell(tuned, (group, method + SHUFFLED), "accuracy")]
-            for group in dict.fromkeys(run["group"] for run in runs)
-            for method in methods_of(run for run in runs if run["group"] == group)]
-    return markdown(["group", "method", "fine-tuned", "unshared sources", "frozen, logistic",
-                     "fine-tuned, frames shuffled"], rows)
+    rows = [
+        [
+            group,
+            method,
+            cell(tuned, (group, method), "accuracy"),
+            cell(tuned, (group, method), "unshared"),
+            cell(frozen, (group, method), "accuracy"),
+            cell(tuned, (group, method + SHUFFLED), "accuracy"),
+        ]
+        for group in dict.fromkeys(run["group"] for run in runs)
+        for method in methods_of(run for run in runs if run["group"] == group)
+    ]
+    return markdown(
+        ["group", "method", "fine-tuned", "unshared sources", "frozen, logistic", "fine-tuned, frames shuffled"], rows
+    )
 
 
 def frogs_differences():
     """Per group of the synthetic calls, the differences that the page speaks of."""
-    pairs = [("acoustic-ssm1", other) for other in
-             ("supervised", "adapted-cnn", f"acoustic-ssm1{SHUFFLED}", "mel-stats")]
+    pairs = [
+        ("acoustic-ssm1", other) for other in ("supervised", "adapted-cnn", f"acoustic-ssm1{SHUFFLED}", "mel-stats")
+    ]
     found = paired_differences(records("metrics/synthetic-frogs"), pairs)
-    rows = [[row.group, short(row.method, row.baseline), READOUT[row.readout],
-             plus_minus(row.difference, row.half, "+"), conclusion(row.method, row.baseline, row.low, row.high)]
-            for row in found.sort_values("group", kind="stable").itertuples()]
+    rows = [
+        [
+            row.group,
+            short(row.method, row.baseline),
+            READOUT[row.readout],
+            plus_minus(row.difference, row.half, "+"),
+            conclusion(row.method, row.baseline, row.low, row.high),
+        ]
+        for row in found.sort_values("group", kind="stable").itertuples()
+    ]
     return markdown(["group", "difference", "readout", "points", "what the interval shows"], rows)
 
 
@@ -117,79 +132,17 @@ def frogs_loss():
         losses, settings = run["pretraining"]["losses"], SimpleNamespace(**run["settings"])
         guess = loss_of_a_guess(run["method"], settings, run["pretraining"]["clips"])
         last = losses[-10:]
-        rows.append([run["group"], run["method"], run["pretraining"]["steps"], f"{losses[0]:.2f}",
-                     f"{sum(last) / len(last):.2f}", f"{guess:.2f}"])
+        rows.append(
+            [
+                run["group"],
+                run["method"],
+                run["pretraining"]["steps"],
+                f"{losses[0]:.2f}",
+                f"{sum(last) / len(last):.2f}",
+                f"{guess:.2f}",
+            ]
+        )
     return markdown(["group", "method", "steps", "loss, first step", "mean of the last ten", "loss of a guess"], rows)
-
-
-def full(runs):
-    """Over groups and seeds: fine-tuned and frozen, in time and with shuffled frames, and what was run."""
-    tables = {name: average_table(runs, name).set_index("method") for name in ("finetuned", "logistic", "clusters")}
-    rows = []
-    for method in methods_of(runs):
-        tuned = [cell(tables["finetuned"], method + frames, kind) for frames, kind in (
-            ("", "accuracy"), ("", "unshared"), (SHUFFLED, "unshared"))] if method not in STATISTICS else ["–"] * 3
-        frozen = [cell(tables[name], method + frames, "unshared") for name, frames in (
-            ("logistic", ""), ("clusters", ""), ("logistic", SHUFFLED))]
-        rows.append([method, *tuned[:2], *frozen[:2], tuned[2], frozen[2]])
-    return [what_ran(runs), "", *markdown(
-        ["method", "fine-tuned, all queries", "fine-tuned", "frozen, logistic", "frozen, clusters",
-         "fine-tuned, frames shuffled", "frozen, frames shuffled"], rows)]
-
-
-def what_ran(runs):
-    """A sentence on preset, seeds, methods that lack some of them, draws and time."""
-    seeds = {method: sorted({run["seed"] for run in runs if run["method"] == method}) for method in methods_of(runs)}
-    most = max(seeds.values(), key=len)
-    fewer = "; ".join(f"{method} {', '.join(map(str, own))} alone" for method, own in seeds.items() if own != most)
-    draws = {len(entry["seeds"]) for run in runs for entry in run["readouts"]
-             if (entry["name"], entry["n_shot"]) == ("logistic", run["n_shot"])}
-    tuned = {len(run["episodes"]) for run in runs if run["method"] not in STATISTICS}
-    minutes = max(run["pretraining"]["seconds"] for run in runs) / 60
-    return (f"Preset {runs[0]['preset']}, training seed{'s' * (len(most) > 1)} {', '.join(map(str, most))}"
-            f"{f' ({fewer})' if fewer else ''}; of each group and seed {max(tuned)} support draws fine-tuned and "
-            f"{max(draws)} frozen; a pre-training took up to {math.ceil(minutes)} minutes of one core.")
-
-
-DIFFERENCE = ["difference", "readout", "points", "what the interval shows"]
-
-
-def differences(runs, readouts=("finetuned", "logistic"), unshared=False):
-    """Paired differences over groups and seeds, with what their intervals show before and after Holm's correction."""
-    return markdown(DIFFERENCE, difference_rows(runs, readouts, unshared))
-
-
-def difference_rows(runs, readouts, unshared):
-    """Rows of ``differences``."""
-    found, prefix = average_differences(runs, readouts=readouts), "unshared_" if unshared else ""
-    rows = []
-    for row in found.to_dict("records"):
-        mean = row["unshared" if unshared else "difference"]
-        low, high, half = (row[f"{prefix}{name}"] for name in ("low", "high", "half"))
-        if math.isnan(half):  # one cell: nothing to conclude from
-            continue
-        shown = conclusion(row["method"], row["baseline"], low, high)
-        if not unshared and (low > 0 or high < 0) and not row["holm_p"] <= 0.05:
-            shown += "; not after Holm's correction"
-        rows.append([short(row["method"], row["baseline"]), READOUT[row["readout"]], plus_minus(mean, half, "+"),
-                     shown])
-    return rows
-
-
-def short(method, baseline):
-    """Name of a difference; the shuffled side of a method is named without repeating it."""
-    return f"{method} − {'shuffled' if baseline == method + SHUFFLED else baseline}"
-
-
-def by_group(runs, readouts, kind="unshared"):
-    """One row per method and readout, one column per group, with intervals over support draws."""
-    groups = sorted({run["group"] for run in runs})
-    names = {"logistic": "labels alone", "clusters": "with the unlabelled clips"}
-    tables = {name: comparison_table(runs, name).set_index(["group", "method"]) for name in readouts}
-    methods = [row for method in methods_of(runs) for row in (method, method + SHUFFLED)]
-    rows = [[method, names[name], *(cell(table, (group, method), kind) for group in groups)]
-            for method in methods for name, table in tables.items() if (groups[0], method) in table.index]
-    return markdown(["method, frozen", "readout", *groups], rows)
 
 
 def digits(name, table=full):
@@ -207,16 +160,27 @@ def thesis():
         rows += _thesis_rows(where, lambda method, variant=variant: f"{method}, {variant}")
     if not rows:
         return ["Not measured yet."]
-    return markdown(["frozen", *(f"{place}, {readout}" for place in ("ESC-10", "five label, sixth asked",
-                                                                     "one labels, five asked")
-                                 for readout in ("logistic", "em-lda"))], rows)
+    return markdown(
+        [
+            "frozen",
+            *(
+                f"{place}, {readout}"
+                for place in ("ESC-10", "five label, sixth asked", "one labels, five asked")
+                for readout in ("logistic", "em-lda")
+            ),
+        ],
+        rows,
+    )
 
 
 def thesis_differences():
     """What the same-source negatives say of the state-space layers and of the order of frames, on either rule."""
     rules = {"spread": "five label, sixth asked", "one": "one labels, five asked"}
-    rows = [[words, *row] for rule, words in rules.items() for row in difference_rows(
-        records(f"metrics/thesis/same-source/{rule}"), ("logistic", "em-lda"), unshared=True)]
+    rows = [
+        [words, *row]
+        for rule, words in rules.items()
+        for row in difference_rows(records(f"metrics/thesis/same-source/{rule}"), ("logistic", "em-lda"), unshared=True)
+    ]
     return markdown(["labels", *DIFFERENCE], rows)
 
 
@@ -229,12 +193,17 @@ def _thesis_rows(places, named):
             known = [run for run in runs if any(one["name"] == readout for one in run["readouts"])]
             tables.append(average_table(known, readout).set_index("method") if known else None)
     found = {name for table in tables if table is not None for name in table.index}
-    return [[named(method), *("–" if table is None else cell(table, method, "unshared") for table in tables)]
-            for method in sorted(found, key=lambda name: (method_rank(name.partition(",")[0]), name))]
+    return [
+        [named(method), *("–" if table is None else cell(table, method, "unshared") for table in tables)]
+        for method in sorted(found, key=lambda name: (method_rank(name.partition(",")[0]), name))
+    ]
 
 
-STEPS = {"one-view": "one encoder, one view", "seven-views": "one encoder, seven views",
-         "three-encoders": "three encoders, seven views"}  # folder of records below metrics-best -> what it is
+STEPS = {
+    "one-view": "one encoder, one view",
+    "seven-views": "one encoder, seven views",
+    "three-encoders": "three encoders, seven views",
+}  # folder of records below metrics-best -> what it is
 
 
 def best_steps():
@@ -244,8 +213,10 @@ def best_steps():
         runs = records(f"metrics-best/{folder}")
         tables = [comparison_table(runs, readout).set_index(["group", "method"]) for readout in ("logistic", "em-lda")]
         rows.append([name, *(cell(one, (group, "acoustic-ssm1"), "unshared") for one in tables for group in groups)])
-    return markdown(["acoustic-ssm1, frozen", *(f"{group}, {words}" for words in ("labels alone", "EM-LDA")
-                                                for group in groups)], rows)
+    return markdown(
+        ["acoustic-ssm1, frozen", *(f"{group}, {words}" for words in ("labels alone", "EM-LDA") for group in groups)],
+        rows,
+    )
 
 
 def ablation():
@@ -256,18 +227,30 @@ def ablation():
             variants.setdefault(row["variant"], {})[row["group"]] = 100 * float(row["logistic"])
     whole, *_ = variants.values()
     groups = sorted(whole)
-    rows = [[variant, *(f"{own[group]:.1f}" for group in groups),
-             plus_minus(sum(own[group] - whole[group] for group in groups) / len(groups) / 100, math.nan, "+")
-             if own is not whole else ""] for variant, own in variants.items()]
+    rows = [
+        [
+            variant,
+            *(f"{own[group]:.1f}" for group in groups),
+            plus_minus(sum(own[group] - whole[group] for group in groups) / len(groups) / 100, math.nan, "+")
+            if own is not whole
+            else "",
+        ]
+        for variant, own in variants.items()
+    ]
     return markdown(["variant", *groups, "difference, mean (points)"], rows)
 
 
 def finetuning():
     """Ways to fine-tune one encoder, beside its frozen readout."""
     with (FIGURES / "research_log_finetuning.csv").open(encoding="utf-8") as file:
-        rows = [[" ".join(f"`{word}`" for word in row["changed"].split()) if "=" in row["changed"] else row["changed"],
-                 f"{100 * float(row['accuracy']):.1f}", f"{100 * float(row['deviation']):.1f}"]
-                for row in csv.DictReader(file)]
+        rows = [
+            [
+                " ".join(f"`{word}`" for word in row["changed"].split()) if "=" in row["changed"] else row["changed"],
+                f"{100 * float(row['accuracy']):.1f}",
+                f"{100 * float(row['deviation']):.1f}",
+            ]
+            for row in csv.DictReader(file)
+        ]
     return markdown(["acoustic-ssm1, ESC-10, E2", "unshared queries", "deviation over draws"], rows)
 
 
@@ -279,9 +262,18 @@ def settings():
     for field in dataclasses.fields(Preset):
         values = {name: getattr(made, field.name) for name, made in PRESETS.items()}
         if field.name != "name":
-            rows.append([f"`{field.name}`", _plain(values["paper"]), *(
-                "" if values[name] == values["paper"] else _plain(values[name]) for name in PRESETS if name != "paper"),
-                comments.get(field.name, "").replace("|", "\\|")])
+            rows.append(
+                [
+                    f"`{field.name}`",
+                    _plain(values["paper"]),
+                    *(
+                        "" if values[name] == values["paper"] else _plain(values[name])
+                        for name in PRESETS
+                        if name != "paper"
+                    ),
+                    comments.get(field.name, "").replace("|", "\\|"),
+                ]
+            )
     return markdown(["setting", *PRESETS, "unit, meaning, source"], rows)
 
 
@@ -291,24 +283,42 @@ def _plain(value):
 
 def methods():
     """Every method: what it is, and how its pre-training draws pairs."""
-    rows = [[f"`{name}`", made.description, "no" if made.objective is None else f"`{made.objective.__name__}`",
-             "yes" if name in EMBEDDER_NAMES else ""] for name, made in METHODS.items()]
+    rows = [
+        [
+            f"`{name}`",
+            made.description,
+            "no" if made.objective is None else f"`{made.objective.__name__}`",
+            "yes" if name in EMBEDDER_NAMES else "",
+        ]
+        for name, made in METHODS.items()
+    ]
     return markdown(["`--methods`", "what it is", "pre-trained on the pool", "needs a download"], rows)
 
 
 TABLES = {
-    "methods": methods, "settings": settings,
-    "demo": demo, "demo-differences": demo_differences, "demo-sentences": demo_sentences,
-    "frogs": frogs, "frogs-differences": frogs_differences, "frogs-loss": frogs_loss,
+    "methods": methods,
+    "settings": settings,
+    "demo": demo,
+    "demo-differences": demo_differences,
+    "demo-sentences": demo_sentences,
+    "frogs": frogs,
+    "frogs-differences": frogs_differences,
+    "frogs-loss": frogs_loss,
     "esc10": lambda: full(records("metrics/esc50")),
     "esc10-differences": lambda: differences(records("metrics/esc50")),
     "esc10-inductive": lambda: by_group(records("metrics/inductive"), ("logistic",), "accuracy"),
     **{f"digits-{name}": functools.partial(digits, name) for name in ("spread", "one")},
     **{f"digits-{name}-differences": functools.partial(digits, name, differences) for name in ("spread", "one")},
-    "thesis": thesis, "thesis-differences": thesis_differences, "best-steps": best_steps,
-    "best-ablation": ablation, "finetuning": finetuning,
+    "thesis": thesis,
+    "thesis-differences": thesis_differences,
+    "best-steps": best_steps,
+    "best-ablation": ablation,
+    "finetuning": finetuning,
     "best-outside": lambda: by_group(records("metrics-best/outside"), ("logistic", "clusters")),
-    "survey": survey, "speed": speed, "scaling-length": scaling_length, "scaling-bank": scaling_bank,
+    "survey": survey,
+    "speed": speed,
+    "scaling-length": scaling_length,
+    "scaling-bank": scaling_bank,
 }
 
 

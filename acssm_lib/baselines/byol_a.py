@@ -65,16 +65,23 @@ class BYOLA(Encoder):
     def __init__(self, config, state):
         super().__init__()
         if "fc.3.weight" not in state:
-            raise DataError("BYOL-A: no tensor fc.3.weight in these weights; expected AudioNTT2020-BYOLA-64x96d*.pth "
-                            "of the 2021 version")
+            raise DataError(
+                "BYOL-A: no tensor fc.3.weight in these weights; expected AudioNTT2020-BYOLA-64x96d*.pth "
+                "of the 2021 version"
+            )
         self.d_model = state["fc.3.weight"].shape[0]
         self.front_end = ByolLogMel(config.sample_rate)
         self.standardisation = Standardisation(1, N_MELS, "overall")
         self.standardisation.mean.fill_(-5.4919195)
         self.standardisation.deviation.fill_(5.0389895)
         self.features = nn.Sequential(*_block(1), *_block(64), *_block(64))
-        self.fc = nn.Sequential(nn.Linear(64 * (N_MELS // 8), self.d_model), nn.ReLU(), nn.Dropout(0.3),
-                                nn.Linear(self.d_model, self.d_model), nn.ReLU())
+        self.fc = nn.Sequential(
+            nn.Linear(64 * (N_MELS // 8), self.d_model),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Linear(self.d_model, self.d_model),
+            nn.ReLU(),
+        )
         statistics = self.standardisation.state_dict(prefix="standardisation.")  # ours, not in the published file
         load_strictly(self, {**state, **statistics}, "BYOL-A (AudioNTT2020)")
 

@@ -52,8 +52,11 @@ _ALLOWED = {
     ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
     ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
     ("torch", "Size"): torch.Size,
-    **{(module, kind.__name__): kind for module in ("builtins", "__builtin__")
-       for kind in (dict, list, tuple, set, frozenset, int, float, complex, bool, str)},
+    **{
+        (module, kind.__name__): kind
+        for module in ("builtins", "__builtin__")
+        for kind in (dict, list, tuple, set, frozenset, int, float, complex, bool, str)
+    },
 }
 
 
@@ -64,8 +67,9 @@ class _InertUnpickler(pickle.Unpickler):
         return _ALLOWED.get((module, name), _Inert)
 
 
-INERT_PICKLE = SimpleNamespace(__name__="inert", Unpickler=_InertUnpickler,
-                                load=lambda file, **options: _InertUnpickler(file, **options).load())
+INERT_PICKLE = SimpleNamespace(
+    __name__="inert", Unpickler=_InertUnpickler, load=lambda file, **options: _InertUnpickler(file, **options).load()
+)
 
 
 def plain(value):

@@ -34,7 +34,8 @@ def _matched_widths(config):
     n_channels = front_end(config).n_channels
     with torch.device("meta"):  # counted without memory, time or random numbers
         wanted = size(config.widths[-1]) + count_parameters(
-            StateSpaceStack(config.widths[-1], config.n_layers, config.d_state, kind=config.sequence))
+            StateSpaceStack(config.widths[-1], config.n_layers, config.d_state, kind=config.sequence)
+        )
         wider = range(config.widths[-1], 8 * config.widths[-1])
         first = wider[bisect_left(wider, wanted, key=size)]
         return widths(min(first, first - 1, key=lambda last: abs(size(last) - wanted)))
@@ -56,8 +57,9 @@ class KernelZeroed(AcousticSSM):
 
     def sequence_layers(self, config):
         if config.sequence != "s4d":
-            raise ValueError(f"sequence={config.sequence} has no kernel to set to zero; kernel-zeroed is for s4d, "
-                             "leave it out")
+            raise ValueError(
+                f"sequence={config.sequence} has no kernel to set to zero; kernel-zeroed is for s4d, leave it out"
+            )
         stack = super().sequence_layers(config)
         for layer in stack.layers:
             nn.init.zeros_(layer.kernel.C).requires_grad_(False)

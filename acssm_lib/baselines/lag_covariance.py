@@ -33,5 +33,5 @@ class LagCovariance(Encoder):
         moving = features - features.mean(dim=2, keepdim=True)
         scaled = moving / moving.std(dim=2, keepdim=True, correction=0).clamp_min(1e-3)
         lag = min(LAG, scaled.shape[2] - 1)
-        now, later = scaled[..., :scaled.shape[2] - lag], scaled[..., lag:]
+        now, later = scaled[..., : scaled.shape[2] - lag], scaled[..., lag:]
         return (now @ later.mT / now.shape[2]).flatten(1)

@@ -138,6 +138,7 @@ class WakewordSpeech(Encoder):
 
     def forward(self, bands):
         windows = bands.unfold(2, _SpeechMel.WINDOW, 8).permute(0, 2, 3, 1)  # (batch, windows, 76, 32)
-        answers = [self.model(window[None, :, :, None].numpy(force=True)).flatten() for clip in windows
-                   for window in clip]
+        answers = [
+            self.model(window[None, :, :, None].numpy(force=True)).flatten() for clip in windows for window in clip
+        ]
         return torch.stack(answers).unflatten(0, windows.shape[:2]).mT.to(bands.device)

@@ -74,7 +74,8 @@ class MobileNet(Encoder):
             self.features = nn.Sequential(
                 _conv(state, "features.0", nn.Hardswish, stride=2),
                 *(_InvertedResidual(state, number) for number in range(1, 16)),
-                _conv(state, "features.16", nn.Hardswish))
+                _conv(state, "features.16", nn.Hardswish),
+            )
         except KeyError as error:
             raise DataError(f"mn04: no tensor {error} in these weights; expected an EfficientAT mn*_as file") from None
         self.d_model = len(state["features.16.0.weight"])
@@ -91,15 +92,16 @@ class _InvertedResidual(nn.Module):
         super().__init__()
         name, stride = f"features.{number}.block", 2 if number in _STRIDED else 1
         activation = nn.ReLU if number < _FIRST_HARDSWISH else nn.Hardswish
-        places = sorted({int(key[len(name) + 1:].split(".")[0]) for key in state if key.startswith(name + ".")})
+        places = sorted({int(key[len(name) + 1 :].split(".")[0]) for key in state if key.startswith(name + ".")})
         layers = []
         for place in places:
             if f"{name}.{place}.0.weight" not in state:
                 layers.append(_ChannelWeights(state, f"{name}.{place}.conc_se_layers.0"))
                 continue
             depthwise = state[f"{name}.{place}.0.weight"].shape[1] == 1
-            layers.append(_conv(state, f"{name}.{place}", None if place == places[-1] else activation,
-                                stride if depthwise else 1))
+            layers.append(
+                _conv(state, f"{name}.{place}", None if place == places[-1] else activation, stride if depthwise else 1)
+            )
         self.block = nn.Sequential(*layers)
         self.shortcut = stride == 1 and layers[0][0].in_channels == layers[-1][0].out_channels
 
@@ -126,7 +128,16 @@ def _conv(state, name, activation, stride=1):
     """Convolution, batch norm and activation with the sizes of the tensor ``name``.0.weight."""
     out_channels, per_group, kernel, _ = state[f"{name}.0.weight"].shape
     depthwise = per_group == 1 and kernel > 1 and name != "features.0"
-    layers = [nn.Conv2d(out_channels if depthwise else per_group, out_channels, kernel, stride, kernel // 2,
-                        groups=out_channels if depthwise else 1, bias=False),
-              nn.BatchNorm2d(out_channels, eps=0.001, momentum=0.01)]
+    layers = [
+        nn.Conv2d(
+            out_channels if depthwise else per_group,
+            out_channels,
+            kernel,
+            stride,
+            kernel // 2,
+            groups=out_channels if depthwise else 1,
+            bias=False,
+        ),
+        nn.BatchNorm2d(out_channels, eps=0.001, momentum=0.01),
+    ]
     return nn.Sequential(*layers, *([activation()] if activation else []))

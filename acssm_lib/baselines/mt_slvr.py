@@ -59,8 +59,12 @@ class SplitResNet(Encoder):
             raise ValueError(f"widths={widths}: shortcuts append channels, so no stage may be narrower than the last")
         self.front_end = front_end(config)
         self.standardisation = Standardisation(self.front_end.n_channels, config.n_mels, config.standardise)
-        self.stem = nn.Sequential(nn.Conv2d(self.front_end.n_channels, widths[0], 7, stride=2, padding=3, bias=False),
-                                  nn.BatchNorm2d(widths[0]), nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1))
+        self.stem = nn.Sequential(
+            nn.Conv2d(self.front_end.n_channels, widths[0], 7, stride=2, padding=3, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2, padding=1),
+        )
         self.shared = nn.Sequential(*(_AdapterBlock(widths[0], widths[0], 1, n_tasks=1) for _ in range(blocks[0])))
         self.split = nn.ModuleList()
         for before, width, count in zip(widths, widths[1:], blocks[1:]):
@@ -101,8 +105,9 @@ class _AdapterConv(nn.Module):
     def __init__(self, in_channels, out_channels, stride, n_tasks):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
-        self.adapters = nn.ModuleList(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
-                                      for _ in range(n_tasks))
+        self.adapters = nn.ModuleList(
+            nn.Conv2d(in_channels, out_channels, 1, stride, bias=False) for _ in range(n_tasks)
+        )
         self.norms = nn.ModuleList(nn.BatchNorm2d(out_channels) for _ in range(n_tasks))
 
     def forward(self, x, task):

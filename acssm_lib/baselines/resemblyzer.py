@@ -65,6 +65,6 @@ class VoiceEncoder(Encoder):
     def forward(self, mel):
         frames = mel.shape[2]
         starts = range(0, max(1, frames - WINDOW + STEP), STEP)
-        windows = [mel[:, :, start:start + WINDOW] for start in starts]
+        windows = [mel[:, :, start : start + WINDOW] for start in starts]
         last = torch.stack([self.lstm(window.transpose(1, 2))[1][0][-1] for window in windows], dim=2)
         return F.normalize(F.relu(self.linear(last.mT)), dim=2).mT

@@ -50,10 +50,18 @@ class WaveformTransformer(Encoder):
         super().__init__()
         tensors = _tensors(state)
         self.front_end = _Resampled(config.sample_rate)
-        self.model = wav2vec2_model(**_sizes(tensors), extractor_mode="group_norm", extractor_conv_bias=False,
-                                    encoder_projection_dropout=0.1, encoder_attention_dropout=0.1,
-                                    encoder_ff_interm_dropout=0.0, encoder_dropout=0.1, encoder_layer_norm_first=False,
-                                    encoder_layer_drop=0.0, aux_num_out=None)
+        self.model = wav2vec2_model(
+            **_sizes(tensors),
+            extractor_mode="group_norm",
+            extractor_conv_bias=False,
+            encoder_projection_dropout=0.1,
+            encoder_attention_dropout=0.1,
+            encoder_ff_interm_dropout=0.0,
+            encoder_dropout=0.1,
+            encoder_layer_norm_first=False,
+            encoder_layer_drop=0.0,
+            aux_num_out=None,
+        )
         load_strictly(self.model, tensors, "wav2vec 2.0 or HuBERT, Base")
         self.d_model = self.model.encoder.transformer.pos_conv_embed.embed_dim
 
@@ -68,8 +76,10 @@ def _tensors(state):
         try:
             state = _convert_state_dict(state)
         except ValueError as error:
-            raise DataError(f"a fairseq checkpoint that torchaudio cannot map ({error}); expected wav2vec_small.pt, "
-                            "hubert_base_ls960.pt or torchaudio's own files") from None
+            raise DataError(
+                f"a fairseq checkpoint that torchaudio cannot map ({error}); expected wav2vec_small.pt, "
+                "hubert_base_ls960.pt or torchaudio's own files"
+            ) from None
     return {name: value for name, value in state.items() if name != "label_embs_concat"}  # of HuBERT's training
 
 
@@ -79,20 +89,28 @@ def _sizes(tensors):
     while _CONV.format(len(kernels)) in tensors:
         kernels.append(tensors[_CONV.format(len(kernels))])  # (out, in, taps)
     if not kernels or "feature_extractor.conv_layers.1.layer_norm.weight" in tensors:
-        raise DataError("these are not the weights of a Base model of wav2vec 2.0 or HuBERT (a Large model has a norm "
-                        "in every convolution); expected those of `acssm data weights wav2vec2` or `hubert`")
+        raise DataError(
+            "these are not the weights of a Base model of wav2vec 2.0 or HuBERT (a Large model has a norm "
+            "in every convolution); expected those of `acssm data weights wav2vec2` or `hubert`"
+        )
     layers = {name.split(".")[3] for name in tensors if name.startswith("encoder.transformer.layers.")}
     # The norm and direction of this convolution's weight were weight_g and weight_v before PyTorch 2.0.
     direction = tensors.get(_POSITIONS + "weight_v", tensors.get(_POSITIONS + "parametrizations.weight.original1"))
     dense = tensors.get("encoder.transformer.layers.0.feed_forward.intermediate_dense.weight")
     if direction is None or dense is None:
-        raise DataError("these weights have no positional convolution or no transformer layer; expected torchaudio's "
-                        "wav2vec2_fairseq_base_ls960.pth or hubert_fairseq_base_ls960.pth")
+        raise DataError(
+            "these weights have no positional convolution or no transformer layer; expected torchaudio's "
+            "wav2vec2_fairseq_base_ls960.pth or hubert_fairseq_base_ls960.pth"
+        )
     d_model, per_group, taps = direction.shape
     return {
-        "extractor_conv_layer_config": [(len(kernel), kernel.shape[2], 2 if place else 5)
-                                        for place, kernel in enumerate(kernels)],
-        "encoder_embed_dim": d_model, "encoder_pos_conv_kernel": taps, "encoder_pos_conv_groups": d_model // per_group,
-        "encoder_num_layers": len(layers), "encoder_num_heads": max(1, d_model // HEAD_WIDTH),
+        "extractor_conv_layer_config": [
+            (len(kernel), kernel.shape[2], 2 if place else 5) for place, kernel in enumerate(kernels)
+        ],
+        "encoder_embed_dim": d_model,
+        "encoder_pos_conv_kernel": taps,
+        "encoder_pos_conv_groups": d_model // per_group,
+        "encoder_num_layers": len(layers),
+        "encoder_num_heads": max(1, d_model // HEAD_WIDTH),
         "encoder_ff_interm_features": len(dense),
     }

@@ -81,17 +81,22 @@ class MelTransformer(Encoder):
         if n_mels != N_MELS:
             raise DataError(f"these weights read {n_mels} bands; expected the variant with {N_MELS} log-mel bands")
         if settings.get("pre_layer_norm") or settings.get("hidden_act", "gelu") != "gelu":
-            raise DataError(f"these weights need pre_layer_norm={settings.get('pre_layer_norm')} and hidden_act="
-                            f"{settings.get('hidden_act')!r}; expected TERA or Mockingjay: false and 'gelu'")
+            raise DataError(
+                f"these weights need pre_layer_norm={settings.get('pre_layer_norm')} and hidden_act="
+                f"{settings.get('hidden_act')!r}; expected TERA or Mockingjay: false and 'gelu'"
+            )
         dropout = settings.get("hidden_dropout_prob", 0.1)
         self.front_end = UtteranceLogMel(config.sample_rate)
-        self.body = nn.ModuleDict({
-            "input": nn.Linear(N_MELS, self.d_model),
-            "norm": nn.LayerNorm(self.d_model, eps=settings.get("layer_norm_eps", 1e-12)),
-            "dropout": nn.Dropout(dropout),
-            "layers": nn.ModuleList(_layer(self.d_model, tensors, number, settings, dropout)
-                                    for number in range(_n_layers(tensors))),
-        })
+        self.body = nn.ModuleDict(
+            {
+                "input": nn.Linear(N_MELS, self.d_model),
+                "norm": nn.LayerNorm(self.d_model, eps=settings.get("layer_norm_eps", 1e-12)),
+                "dropout": nn.Dropout(dropout),
+                "layers": nn.ModuleList(
+                    _layer(self.d_model, tensors, number, settings, dropout) for number in range(_n_layers(tensors))
+                ),
+            }
+        )
         load_strictly(self.body, tensors, "TERA or Mockingjay (S3PRL)")
 
     def forward(self, log_mel):
@@ -119,17 +124,28 @@ def _parts(state):
     if "input_representations.spec_transform.weight" in state:  # the tensors alone, saved again
         return _rename(state), {}, 0
     if not isinstance(state.get("Transformer"), dict):
-        raise DataError(f"no tensors under 'Transformer' in these weights (there is {', '.join(list(state)[:4])}); "
-                        "expected a checkpoint of S3PRL's TERA or Mockingjay")
-    settings = next((part for part in (state.get("Config"), state.get("Upstream_Config"))
-                     if isinstance(part, dict) and isinstance(part.get("transformer"), dict)), {})
+        raise DataError(
+            f"no tensors under 'Transformer' in these weights (there is {', '.join(list(state)[:4])}); "
+            "expected a checkpoint of S3PRL's TERA or Mockingjay"
+        )
+    settings = next(
+        (
+            part
+            for part in (state.get("Config"), state.get("Upstream_Config"))
+            if isinstance(part, dict) and isinstance(part.get("transformer"), dict)
+        ),
+        {},
+    )
     sequence = (settings.get("task") or {}).get("sequence_length") or 0
     return _rename(state["Transformer"]), settings.get("transformer", {}), int(sequence)
 
 
 _NAMES = {
-    "attention.output.dense": "self_attn.out_proj", "attention.output.LayerNorm": "norm1",
-    "intermediate.dense": "linear1", "output.dense": "linear2", "output.LayerNorm": "norm2",
+    "attention.output.dense": "self_attn.out_proj",
+    "attention.output.LayerNorm": "norm1",
+    "intermediate.dense": "linear1",
+    "output.dense": "linear2",
+    "output.LayerNorm": "norm2",
 }
 
 
@@ -141,8 +157,11 @@ def _rename(published):
         name = name.replace("input_representations.spec_transform", "input")
         name = name.replace("input_representations.LayerNorm", "norm")
         name = name.replace("encoder.layer.", "layers.")
-        name = re.sub(r"^(layers\.\d+)\.(.+)\.(weight|bias)$",
-                      lambda found: f"{found[1]}.{_NAMES.get(found[2], found[2])}.{found[3]}", name)
+        name = re.sub(
+            r"^(layers\.\d+)\.(.+)\.(weight|bias)$",
+            lambda found: f"{found[1]}.{_NAMES.get(found[2], found[2])}.{found[3]}",
+            name,
+        )
         tensors[name] = value
     for name in [name for name in tensors if ".attention.self.query." in name]:
         names = [name.replace("query", part) for part in ("query", "key", "value")]
@@ -150,8 +169,10 @@ def _rename(published):
             joined = name.replace("attention.self.query.", "self_attn.in_proj_")
             tensors[joined] = torch.cat([tensors.pop(part) for part in names])
     if "input.weight" not in tensors:
-        raise DataError("no tensor input_representations.spec_transform.weight in these weights; expected a "
-                        "checkpoint of S3PRL's TERA or Mockingjay")
+        raise DataError(
+            "no tensor input_representations.spec_transform.weight in these weights; expected a "
+            "checkpoint of S3PRL's TERA or Mockingjay"
+        )
     return tensors
 
 
@@ -162,8 +183,15 @@ def _n_layers(tensors):
 def _layer(d_model, tensors, number, settings, dropout):
     n_heads = settings.get("num_attention_heads") or max(1, d_model // HEAD_WIDTH)
     width = tensors.get(f"layers.{number}.linear1.weight", torch.empty(4 * d_model)).shape[0]
-    layer = nn.TransformerEncoderLayer(d_model, int(n_heads), width, dropout, activation="gelu", batch_first=True,
-                                       layer_norm_eps=settings.get("layer_norm_eps", 1e-12))
+    layer = nn.TransformerEncoderLayer(
+        d_model,
+        int(n_heads),
+        width,
+        dropout,
+        activation="gelu",
+        batch_first=True,
+        layer_norm_eps=settings.get("layer_norm_eps", 1e-12),
+    )
     layer.dropout.p = 0.0  # BERT has none between the two layers of the feed-forward part
     layer.self_attn.dropout = settings.get("attention_probs_dropout_prob", 0.1)
     return layer

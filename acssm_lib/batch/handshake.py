@@ -51,5 +51,8 @@ def differences(there, here):
     """
     if not isinstance(there, dict):
         return f"it does not answer ({type(there).__name__}: {there})"
-    return ", ".join(f"{key} {there.get(key, 'unknown')} (here {here[key]})"
-                     for key in here if key != "host" and there.get(key) != here[key])
+    return ", ".join(
+        f"{key} {there.get(key, 'unknown')} (here {here[key]})"
+        for key in here
+        if key != "host" and there.get(key) != here[key]
+    )

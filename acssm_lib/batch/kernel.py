@@ -18,8 +18,15 @@ class OwnPython(AsyncKernelManager):
         own = get_kernel_dict()
         # The working directory comes last on the path: a page may import what lies beside it, but a random.py there
         # does not stand for Python's own.
-        own["argv"] = [sys.executable, "-P", "-m", "ipykernel_launcher", "-f", "{connection_file}",
-                       "--IPKernelApp.exec_lines=__import__('sys').path.append('')"]
+        own["argv"] = [
+            sys.executable,
+            "-P",
+            "-m",
+            "ipykernel_launcher",
+            "-f",
+            "{connection_file}",
+            "--IPKernelApp.exec_lines=__import__('sys').path.append('')",
+        ]
         return KernelSpec(**own)
 
     async def _async_launch_kernel(self, kernel_cmd, **words):

@@ -21,8 +21,14 @@ from acssm_lib.batch.run_one import FAILED, NO_ROOM, REASON
 
 TRIES = 3  # a run whose process was killed or never answered is started up to three times
 _LOOK_S = 0.2  # s between two looks at whether to stop
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
-                     "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS")
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "BLIS_NUM_THREADS",
+)
 _MARK = "ACSSM_RUN"  # in the environment of a run's processes; its value is the try's own
 _ROOT = str(Path(__file__).resolve().parents[2])  # where this package was imported from
 
@@ -49,8 +55,9 @@ def execute(run, out, notebook, environment, stopped, cwd=None):
         Outcome.
     """
     started = time.monotonic()
-    job = json.dumps({"run": dataclasses.asdict(run), "out": str(out), "notebook": str(notebook),
-                      "parent": os.getpid()})
+    job = json.dumps(
+        {"run": dataclasses.asdict(run), "out": str(out), "notebook": str(notebook), "parent": os.getpid()}
+    )
     status, errors = 1, ""
     try:
         for _ in range(TRIES):
@@ -73,9 +80,17 @@ def _start(job, environment, stopped, cwd):
     """One process for one try: its exit status and what it wrote to stderr."""
     mark = secrets.token_hex(8)
     child = subprocess.Popen(  # in its own session, so that Ctrl-C reaches this process only
-        [sys.executable, "-m", "acssm_lib.batch.run_one"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, env=environment | {_MARK: mark}, cwd=cwd, start_new_session=True,
-        text=True, encoding="utf-8", errors="replace")
+        [sys.executable, "-m", "acssm_lib.batch.run_one"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment | {_MARK: mark},
+        cwd=cwd,
+        start_new_session=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
     given = job
     while True:
         try:

@@ -84,8 +84,12 @@ class Progress:
                     count, total = self._known.get(method, (0, 0.0))
                     self._known[method] = count + 1, total + seconds
             self.ended += 1
-            parts = [f"[{self.ended}/{len(self.rows)}] {run.name}", "" if seconds is None else f"{seconds:.1f} s",
-                     words, self.time_left()]
+            parts = [
+                f"[{self.ended}/{len(self.rows)}] {run.name}",
+                "" if seconds is None else f"{seconds:.1f} s",
+                words,
+                self.time_left(),
+            ]
         self._show("  ".join(part for part in parts if part))  # unlocked: the table's thread takes locks the other way
 
     def _show(self, line):
@@ -109,8 +113,9 @@ class Progress:
         waiting, running = self._in_state[WAITING], self._in_state[RUNNING]
         if not self._known or not (waiting or running):
             return ""
-        free = [max(0.0, self._expected(row.run.method) - (self.clock() - row.started))
-                for row in running.values()]  # when each slot is free, s from now
+        free = [
+            max(0.0, self._expected(row.run.method) - (self.clock() - row.started)) for row in running.values()
+        ]  # when each slot is free, s from now
         if len(waiting) > _EXACT:
             work = sum(count * self._expected(method) for method, count in self._waiting.items() if count)
             return _about((sum(free) + work) / self.slots)
@@ -173,18 +178,28 @@ class ProgressTable(Progress):
         with self.lock:
             count = Counter({state: len(self._in_state[state]) for state in _ORDER})
             title = ", ".join([f"{count[state]} {state}" for state in _ORDER if count[state]])
-            table = Table(title=f"{title}   {self.time_left()}".strip(), title_justify="left", box=None,
-                          pad_edge=False, expand=False)
+            table = Table(
+                title=f"{title}   {self.time_left()}".strip(),
+                title_justify="left",
+                box=None,
+                pad_edge=False,
+                expand=False,
+            )
             for name in ("run", "state", "time", "result"):
-                table.add_column(name, justify="right" if name == "time" else "left", no_wrap=name != "result",
-                                 overflow="ellipsis")
+                table.add_column(
+                    name, justify="right" if name == "time" else "left", no_wrap=name != "result", overflow="ellipsis"
+                )
             for row, hidden in self._chosen(count):
                 if row is None:
                     table.add_row(f"[dim]{hidden}[/]")
                     continue
                 colour = {DONE: "green", FAILED: "red", RUNNING: "bold cyan", WAITING: "dim"}[row.state]
-                table.add_row(escape(visible(row.run.name)), f"[{colour}]{row.state}[/]", self._elapsed(row),
-                              escape(visible(row.words.removeprefix("failed: "))))
+                table.add_row(
+                    escape(visible(row.run.name)),
+                    f"[{colour}]{row.state}[/]",
+                    self._elapsed(row),
+                    escape(visible(row.words.removeprefix("failed: "))),
+                )
         return table
 
     def _chosen(self, count):
@@ -199,7 +214,7 @@ class ProgressTable(Progress):
         for state in _ORDER:
             hidden = count[state] - shown[state]
             rest = [(None, f"{hidden} more {state}")] if hidden else []
-            some = [(row, "") for row in (rows[state][hidden:] if state == DONE else rows[state][:shown[state]])]
+            some = [(row, "") for row in (rows[state][hidden:] if state == DONE else rows[state][: shown[state]])]
             yield from (rest + some if state == DONE else some + rest)
 
     def _elapsed(self, row):

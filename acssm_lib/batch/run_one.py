@@ -114,9 +114,15 @@ def _execute(notebook, parameters):
     reason = None
     try:
         papermill.execute_notebook(
-            _literal(notebook), _literal(part), parameters, kernel_name="python3", kernel_manager_class=OwnPython,
-            progress_bar=False, coalesce_streams=True,
-            config=Config({"KernelManager": {"transport_encryption": "auto"}}))  # "auto" silences a warning about TCP
+            _literal(notebook),
+            _literal(part),
+            parameters,
+            kernel_name="python3",
+            kernel_manager_class=OwnPython,
+            progress_bar=False,
+            coalesce_streams=True,
+            config=Config({"KernelManager": {"transport_encryption": "auto"}}),
+        )  # "auto" silences a warning about TCP
     except DeadKernelError:
         return DIED, "the kernel of the notebook died (out of memory?)"
     except papermill.PapermillExecutionError as error:
@@ -146,8 +152,10 @@ def _unknown_parameters(notebook, parameters):
     known = inspect_notebook(_literal(notebook))
     unknown = [name for name in parameters if name not in known]
     if unknown:
-        return (f"{notebook.name} has no parameter {', '.join(unknown)}; "
-                f"its cell tagged 'parameters' has {', '.join(known) or 'none'}")
+        return (
+            f"{notebook.name} has no parameter {', '.join(unknown)}; "
+            f"its cell tagged 'parameters' has {', '.join(known) or 'none'}"
+        )
     return None
 
 

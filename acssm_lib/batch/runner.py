@@ -49,13 +49,14 @@ def find_notebook(notebook=None):
     folder = installed.parents[2] / "notebooks"
     found = sorted(folder.glob("*_reproduce_group.ipynb"))
     if len(found) != 1:
-        raise FileNotFoundError(f"expected {installed}, or one *_reproduce_group.ipynb in {folder}, of which there are "
-                                f"{len(found)}; install the package again, or give --notebook")
+        raise FileNotFoundError(
+            f"expected {installed}, or one *_reproduce_group.ipynb in {folder}, of which there are "
+            f"{len(found)}; install the package again, or give --notebook"
+        )
     return found[0]
 
 
-def reproduce(runs, out, jobs=1, notebook=None, scheduler=None, cluster=None, cluster_options=None,
-              tls=None):
+def reproduce(runs, out, jobs=1, notebook=None, scheduler=None, cluster=None, cluster_options=None, tls=None):
     """Run what is not finished yet, several runs at a time, each in its own process, and show how it goes.
 
     Ctrl-C stops the running processes and leaves everything so that the same call goes on from there.
@@ -102,8 +103,10 @@ def reproduce(runs, out, jobs=1, notebook=None, scheduler=None, cluster=None, cl
     failures = [batch.failures[run.name] for run in runs if run.name in batch.failures]
     if failures:
         lines = [f"{len(failures)} of {len(runs)} runs failed:"]
-        lines += [visible(f"  {failure.run.name}: {failure.reason}" +
-                          (f" ({failure.notebook})" if failure.notebook else "")) for failure in failures]
+        lines += [
+            visible(f"  {failure.run.name}: {failure.reason}" + (f" ({failure.notebook})" if failure.notebook else ""))
+            for failure in failures
+        ]
         print("\n".join(lines), file=sys.stderr, flush=True)
     return failures
 

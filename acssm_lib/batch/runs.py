@@ -54,20 +54,30 @@ class Run:
 
     def config(self):
         """What ``config.json`` says: the parameters of the run, and every setting they lead to."""
-        return {"dataset": self.dataset, "data": self.data, "group": self.group, "method": self.method,
-                "seed": self.seed, "preset": self.preset, "overrides": self.overrides, "weights": self.weights,
-                "settings": named_preset(self.preset, **self.overrides).as_dict()}
+        return {
+            "dataset": self.dataset,
+            "data": self.data,
+            "group": self.group,
+            "method": self.method,
+            "seed": self.seed,
+            "preset": self.preset,
+            "overrides": self.overrides,
+            "weights": self.weights,
+            "settings": named_preset(self.preset, **self.overrides).as_dict(),
+        }
 
     def parameters(self, out):
         """What papermill writes into the notebook: plain values only. Runs of one ``out`` share their encoders."""
         config = self.config()
         given = {} if self.device == "auto" else {"device": self.device}  # which a notebook of one's own may not know
-        return {key: config[key] for key in config if key != "settings"} | given | {
-            "out": str(self.folder(out)), "encoders": str(Path(out) / "encoders")}
+        return (
+            {key: config[key] for key in config if key != "settings"}
+            | given
+            | {"out": str(self.folder(out)), "encoders": str(Path(out) / "encoders")}
+        )
 
 
-def plan(dataset, groups, methods, seeds, preset="quick", overrides=None, data=None, weights=None,
-         device="auto"):
+def plan(dataset, groups, methods, seeds, preset="quick", overrides=None, data=None, weights=None, device="auto"):
     """The runs in the order they are started: group by group, the methods in the order given, then the seeds.
 
     Args:
@@ -76,8 +86,12 @@ def plan(dataset, groups, methods, seeds, preset="quick", overrides=None, data=N
         list of Run, without repetitions.
     """
     weights = weights or {}
-    return [Run(dataset, group, method, seed, preset, dict(overrides or {}), data, weights.get(method), device)
-            for group in dict.fromkeys(groups) for method in dict.fromkeys(methods) for seed in dict.fromkeys(seeds)]
+    return [
+        Run(dataset, group, method, seed, preset, dict(overrides or {}), data, weights.get(method), device)
+        for group in dict.fromkeys(groups)
+        for method in dict.fromkeys(methods)
+        for seed in dict.fromkeys(seeds)
+    ]
 
 
 def is_finished(run, out):
@@ -106,8 +120,9 @@ def finished_or_why(run, out):
             if differences:
                 holds, asked = (", ".join(f"{key}={pair[side]}" for key, pair in differences[:3]) for side in (0, 1))
                 more = f" (and {len(differences) - 3} more)" if len(differences) > 3 else ""
-                raise RunConflict(f"{folder} holds a run with {holds}, you asked for {asked}{more}; "
-                                  "choose another --out or delete it")
+                raise RunConflict(
+                    f"{folder} holds a run with {holds}, you asked for {asked}{more}; choose another --out or delete it"
+                )
     whole = record_fault(folder / "metrics.json") is None and _size(folder / "notebook.ipynb") > 0
     return whole, faults
 

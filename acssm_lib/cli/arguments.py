@@ -33,6 +33,7 @@ def one_of(kind, names):
     def convert(text):
         require(kind, text, names)
         return text
+
     return convert
 
 
@@ -69,7 +70,7 @@ def device_name(text):
 
 def check_device(name):
     """Raises:
-        BadArguments: it is not there, whether or not something will be computed on it.
+    BadArguments: it is not there, whether or not something will be computed on it.
     """
     from acssm_lib.training import pick_device  # here: torch takes seconds
 

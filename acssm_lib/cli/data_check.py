@@ -61,13 +61,21 @@ def check(path, n_shot=5, sample_rate=20_000, trim_level=0, cache_dir=None, chan
     good = sorted(look.marks)
     clips = bank.clips([keys[place] for place in good], None) if good else None
     groups = alike([look.marks[place] for place in good], clips, sample_rate)
-    of_all = [*recorder_tells_class(look.facts), *_shared([[scan.clips[good[i]] for i in group] for group in groups]),
-              *long_clips(look.facts, n_samples / sample_rate)]
+    of_all = [
+        *recorder_tells_class(look.facts),
+        *_shared([[scan.clips[good[i]] for i in group] for group in groups]),
+        *long_clips(look.facts, n_samples / sample_rate),
+    ]
     counts = Counter({clip.category: 0 for clip in scan.clips if clip.category is not None})
     counts.update(fact.category for fact in look.facts)
     n_unlabelled = len(good) - len(look.facts)
-    return Findings([*of_all, *look.problems, *scan.problems, *too_few_clips(counts, n_shot)], counts, n_unlabelled,
-                    len(scan.clips) - len(good), scan.passed_over)
+    return Findings(
+        [*of_all, *look.problems, *scan.problems, *too_few_clips(counts, n_shot)],
+        counts,
+        n_unlabelled,
+        len(scan.clips) - len(good),
+        scan.passed_over,
+    )
 
 
 class _Look:
@@ -83,8 +91,11 @@ class _Look:
             prepared = prepare_and_tell(clip.path, *self._settings, listener=listener)
         except DataError as error:
             message = str(error).removeprefix(f"{clip.path}: ")
-            self.problems.append(Problem(_below(clip), message) if clip.category is not None else
-                                 Problem(_below(clip), f"{message}; it has no label, and is left out", "warning"))
+            self.problems.append(
+                Problem(_below(clip), message)
+                if clip.category is not None
+                else Problem(_below(clip), f"{message}; it has no label, and is left out", "warning")
+            )
             return None
         sample_rate = self._settings[0]
         self.problems += [of_note(_below(clip), note) for note in prepared.notes]
@@ -110,8 +121,10 @@ def _duplicate(clip, first):
     if clip.category == first.category:
         message = f"sounds the same, sample by sample, as {_below(first)}; keep one of them"
     else:
-        message = (f"sounds the same, sample by sample, as {_below(first)}, but one is {clip.category!r} and the other "
-                   f"{first.category!r}; one label must be wrong")
+        message = (
+            f"sounds the same, sample by sample, as {_below(first)}, but one is {clip.category!r} and the other "
+            f"{first.category!r}; one label must be wrong"
+        )
     return Problem(_below(clip), message, "warning")
 
 
@@ -124,11 +137,19 @@ def _shared(groups):
             continue
         names = ", ".join(_below(clip) for clip in group[:3]) + (", ..." if len(group) > 3 else "")
         wrong = sorted({clip.category for clip in labelled})
-        end = (f"and they have the classes {', '.join(wrong)}: one label must be wrong" if len(wrong) > 1 else
-               "name their recording in sources.csv, or keep one of them; else a query may share its recording with a "
-               "labelled clip")
-        problems.append(Problem(f"{len(group)} clips", f"hold the same sound, as copies or as pieces of one recording "
-                                f"({names}); {end}", "warning"))
+        end = (
+            f"and they have the classes {', '.join(wrong)}: one label must be wrong"
+            if len(wrong) > 1
+            else "name their recording in sources.csv, or keep one of them; else a query may share its recording with "
+            "a labelled clip"
+        )
+        problems.append(
+            Problem(
+                f"{len(group)} clips",
+                f"hold the same sound, as copies or as pieces of one recording ({names}); {end}",
+                "warning",
+            )
+        )
     return problems
 
 
@@ -140,14 +161,30 @@ def format_report(found):
 
 def _verdict(found, counts):
     classes = ", ".join(f"{visible(name)} {count}" for name, count in found.counts.items())
-    lines = [f"Will be used: {many(sum(found.counts.values()), 'clip')} of {len(found.counts)} classes ({classes})" +
-             (f", and {found.n_unlabelled} without a label." if found.n_unlabelled else ".")] if found.counts else []
+    lines = (
+        [
+            f"Will be used: {many(sum(found.counts.values()), 'clip')} of {len(found.counts)} classes ({classes})"
+            + (f", and {found.n_unlabelled} without a label." if found.n_unlabelled else ".")
+        ]
+        if found.counts
+        else []
+    )
     if found.left_out or found.passed_over:
-        lines.append(f"Will not be used: {many(found.left_out, 'clip')} with a fault"
-                     + (f"; {many(found.passed_over, 'hidden file')} and leftovers of other systems passed over."
-                        if found.passed_over else "."))
+        lines.append(
+            f"Will not be used: {many(found.left_out, 'clip')} with a fault"
+            + (
+                f"; {many(found.passed_over, 'hidden file')} and leftovers of other systems passed over."
+                if found.passed_over
+                else "."
+            )
+        )
     if counts["warning"]:
-        lines.append(f"Doubtful: {many(counts['warning'], 'warning')} above; a run goes on, and its numbers may "
-                     "mislead.")
-    return [*lines, f"Verdict: no run can start before {many(counts['error'], 'error')} above have been mended."
-            if counts["error"] else "Verdict: a run can start."]
+        lines.append(
+            f"Doubtful: {many(counts['warning'], 'warning')} above; a run goes on, and its numbers may mislead."
+        )
+    return [
+        *lines,
+        f"Verdict: no run can start before {many(counts['error'], 'error')} above have been mended."
+        if counts["error"]
+        else "Verdict: a run can start.",
+    ]

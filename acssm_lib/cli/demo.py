@@ -11,8 +11,9 @@ from acssm_lib.cli.reproduce import add_reproduce
 from acssm_lib.course.recipes import PHRASES
 
 # As `--set` takes them.
-SETTINGS = tuple(f"{field}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
-                 for field, value in PHRASES.items())
+SETTINGS = tuple(
+    f"{field}={','.join(map(str, value)) if isinstance(value, tuple) else value}" for field, value in PHRASES.items()
+)
 # Quick runs come first, so that there is news soon, then the longest, so that no core waits for the last one.
 METHODS = "mel-stats,lag-covariance,acoustic-ssm1,adapted-cnn,supervised"
 REPRODUCE = ("--dataset", "synthetic-phrases", "--preset", "quick", "--jobs", "2", "--set", *SETTINGS)
@@ -26,17 +27,30 @@ INTRO = (
     "without pre-training. adapted-cnn: pre-trained, without state-space layers. mel-stats and lag-covariance: "
     "averages of the bands and of products of bands 0.2 s apart, no network. Chance is 20 percent.",
     "Frozen: only a small readout learns from the labels; 200 draws of them. Fine-tuned: the whole network does; 4 "
-    "draws of each seed. ± and brackets: 95 % intervals over the draws, differences on the same draws.")
-FIGURES = {"_accuracy.png": "Every method, in time and with shuffled frames",
-           "_confusion.png": "What was taken for what", "_shots.png": "More labels, or fewer"}
+    "draws of each seed. ± and brackets: 95 % intervals over the draws, differences on the same draws.",
+)
+FIGURES = {
+    "_accuracy.png": "Every method, in time and with shuffled frames",
+    "_confusion.png": "What was taken for what",
+    "_shots.png": "More labels, or fewer",
+}
 
 
 def add_demo(commands):
-    demo = add_command(commands, "demo", _demo, "run five methods on synthetic phrases, print a table, write a page",
-                       "Runs reproduce with fixed settings, then report; the same call again goes on, or shows the "
-                       "table once more.")
-    demo.add_argument("--out", type=Path, default=Path("runs", "demo"), metavar="RUNS",
-                      help="folder of the results (default: runs/demo)")
+    demo = add_command(
+        commands,
+        "demo",
+        _demo,
+        "run five methods on synthetic phrases, print a table, write a page",
+        "Runs reproduce with fixed settings, then report; the same call again goes on, or shows the table once more.",
+    )
+    demo.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs", "demo"),
+        metavar="RUNS",
+        help="folder of the results (default: runs/demo)",
+    )
     demo.add_argument("--seeds", type=seed_list, default="0", metavar="0,1,2", help="of the training (default: 0)")
     demo.add_argument("--methods", type=name_list, default=METHODS, metavar="A,B", help=f"(default: {METHODS})")
 
@@ -44,9 +58,18 @@ def add_demo(commands):
 def _demo(args):
     parser = Parser(prog="acssm")
     add_reproduce(parser.add_subparsers())
-    batch = parser.parse_args(["reproduce", *REPRODUCE, "--methods", ",".join(args.methods),
-                               "--seeds", ",".join(map(str, args.seeds)),
-                               "--out", str(args.out)])
+    batch = parser.parse_args(
+        [
+            "reproduce",
+            *REPRODUCE,
+            "--methods",
+            ",".join(args.methods),
+            "--seeds",
+            ",".join(map(str, args.seeds)),
+            "--out",
+            str(args.out),
+        ]
+    )
     status = batch.command(batch)
     if status:
         return status
@@ -58,14 +81,24 @@ def _demo(args):
     runs = [run for run in runs if run["dataset"] == "synthetic-phrases"]  # --out may hold others
     rows = page.accuracies({readout: build.comparison_table(runs, readout) for readout in page.READOUTS})
     sentences = page.verdicts(build.paired_differences(runs, refused=[]))
-    pictures = [(caption, path.read_bytes()) for ending, caption in FIGURES.items() for path in files
-                if path.name.startswith("synthetic-phrases") and path.name.endswith(ending)]
+    pictures = [
+        (caption, path.read_bytes())
+        for ending, caption in FIGURES.items()
+        for path in files
+        if path.name.startswith("synthetic-phrases") and path.name.endswith(ending)
+    ]
     written = page.write_page(args.out / "demo.html", TITLE, INTRO, sentences, rows, _clips(), pictures)
     lines = ["", TITLE, *(textwrap.fill(paragraph, 100) for paragraph in INTRO), "", table(rows), ""]
-    lines += [textwrap.fill(f"{number}. {sentence}", 100, subsequent_indent="   ")
-              for number, (sentence, _) in enumerate(sentences, 1)]
-    lines += ["", f"All tables and figures: {args.out / 'report' / 'report.md'}; one executed notebook per run below "
-              f"{args.out / 'synthetic-phrases'}", f"Listen, and see what was taken for what: {written.resolve()}"]
+    lines += [
+        textwrap.fill(f"{number}. {sentence}", 100, subsequent_indent="   ")
+        for number, (sentence, _) in enumerate(sentences, 1)
+    ]
+    lines += [
+        "",
+        f"All tables and figures: {args.out / 'report' / 'report.md'}; one executed notebook per run below "
+        f"{args.out / 'synthetic-phrases'}",
+        f"Listen, and see what was taken for what: {written.resolve()}",
+    ]
     print("\n".join(lines))
     return 0
 
@@ -79,8 +112,10 @@ def table(rows):
     from acssm_lib.report.page import READOUTS
 
     width = max(len(row[0]) for row in rows)
-    return "\n".join(f"{name:<{width}}{''.join(f'{cell:>14}' for cell in cells)}"
-                     for name, *cells in [("", *READOUTS.values()), *rows])
+    return "\n".join(
+        f"{name:<{width}}{''.join(f'{cell:>14}' for cell in cells)}"
+        for name, *cells in [("", *READOUTS.values()), *rows]
+    )
 
 
 def _clips():

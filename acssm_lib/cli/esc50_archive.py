@@ -80,8 +80,15 @@ def download_esc50(to, url=ESC50_URL, sha256=None, progress=True, expect=ESC50_C
         raise DataError(f"{error}. The download is kept aside as {bad}; running again downloads afresh") from error
     except OSError as error:  # no room or no permission: nothing is wrong with the archive
         raise DataError(f"{archive} is kept, but could not be unpacked: {error.strerror or error}") from error
-    write_json(record, {"url": None if by_hand else url, "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-                         "bytes": archive.stat().st_size, "sha256": digest})
+    write_json(
+        record,
+        {
+            "url": None if by_hand else url,
+            "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "bytes": archive.stat().st_size,
+            "sha256": digest,
+        },
+    )
     if not by_hand:
         archive.unlink()
     print(f"verified    {expect.classes * expect.clips_per_class:,} clips in {expect.classes} classes: {root}")
@@ -151,11 +158,12 @@ def _verify(root, shown, progress, expect):
         except DataError as error:
             problems.append(str(error).replace(str(clip.path), f"audio/{clip.name}"))
     classes = Counter(clip.category for clip in scan.clips)
-    problems += [f"class {category} has {count} clips, expected {expect.clips_per_class}"
-                 for category, count in classes.items() if count != expect.clips_per_class]
+    problems += [
+        f"class {category} has {count} clips, expected {expect.clips_per_class}"
+        for category, count in classes.items()
+        if count != expect.clips_per_class
+    ]
     if len(classes) != expect.classes:
         problems.append(f"classes: {len(classes)}, expected {expect.classes}")
     if problems:
         raise DataError(f"{shown} does not hold what it should, problems: {len(problems)}: {'; '.join(problems[:5])}")
-
-

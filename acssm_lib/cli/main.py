@@ -54,8 +54,9 @@ def main(argv=None):
 
 
 def _parser():
-    parser = Parser(prog="acssm", description="Acoustic few-shot classification with state-space models.",
-                     allow_abbrev=False)
+    parser = Parser(
+        prog="acssm", description="Acoustic few-shot classification with state-space models.", allow_abbrev=False
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
     add_demo(commands)
     add_reproduce(commands)
@@ -72,13 +73,18 @@ def _parser():
     esc50 = add_command(data_commands, "esc50", _data_esc50, "download, verify and unpack ESC-50; resumes")
     esc50.add_argument("--to", type=Path, required=True, metavar="PATH", help="folder to put it in")
     esc50.add_argument("--sha256", type=sha256_digits, metavar="HEX", help="digest that the archive must have")
-    weights = add_command(data_commands, "weights", _data_weights,
-                          "the downloaded files of the embedders: list or fetch them",
-                          "Without NAME: a table with size, licence and place of each file.")
+    weights = add_command(
+        data_commands,
+        "weights",
+        _data_weights,
+        "the downloaded files of the embedders: list or fetch them",
+        "Without NAME: a table with size, licence and place of each file.",
+    )
     weights.add_argument("names", nargs="*", metavar="NAME", help="of the table, as in byol-a")
     weights.add_argument("--to", type=Path, metavar="DIR", help="folder to put them in (default: the cache)")
-    frogs = add_command(data_commands, "frogs", _data_frogs,
-                        "write SYNTHETIC calls in the layout of the paper's frog task")
+    frogs = add_command(
+        data_commands, "frogs", _data_frogs, "write SYNTHETIC calls in the layout of the paper's frog task"
+    )
     frogs.add_argument("--to", type=Path, required=True, metavar="PATH", help="folder to make")
     check = add_command(data_commands, "check", _data_check, "what is wrong with a data folder, file by file")
     check.add_argument("path", type=Path, metavar="PATH")
@@ -111,8 +117,10 @@ def _data_frogs(args):
     from acssm_lib.cli import frog_folder
 
     folder = frog_folder.write_frog_folder(args.to)
-    print(f"{folder}: five synthetic species, 40 clips each, and 250 unlabelled clips; "
-          f"acssm reproduce --dataset folder --data {folder} --out RUNS runs on them")
+    print(
+        f"{folder}: five synthetic species, 40 clips each, and 250 unlabelled clips; "
+        f"acssm reproduce --dataset folder --data {folder} --out RUNS runs on them"
+    )
     return 0
 
 
@@ -136,4 +144,3 @@ def _data_check(args):
     problems = data_check.check(args.path, args.n_shot)
     print(data_check.format_report(problems))
     return 1 if any(problem.severity == "error" for problem in problems) else 0
-

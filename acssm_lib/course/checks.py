@@ -33,8 +33,9 @@ def close(name, one, other, tolerance):
         AssertionError: shapes differ, or an element does; the message gives the largest difference.
     """
     # Through numpy: torch would turn a list of Python floats into single precision.
-    one, other = (value.detach() if torch.is_tensor(value) else torch.as_tensor(np.asarray(value))
-                  for value in (one, other))
+    one, other = (
+        value.detach() if torch.is_tensor(value) else torch.as_tensor(np.asarray(value)) for value in (one, other)
+    )
     if one.shape != other.shape:
         raise AssertionError(f"{name}: shapes {tuple(one.shape)} and {tuple(other.shape)} differ")
     difference = float((one - other).abs().max())

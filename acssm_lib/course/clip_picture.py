@@ -43,9 +43,16 @@ class ClipPicture:
                 ax.set_axis_off()
                 continue
             values = spectrograms[place]
-            ax.imshow(values, origin="lower", aspect="auto", cmap="magma", vmin=high - RANGE_DB, vmax=high,
-                      interpolation="nearest",
-                      extent=(0, values.shape[1] * HOP / self.sample_rate, -0.5, N_MELS - 0.5))
+            ax.imshow(
+                values,
+                origin="lower",
+                aspect="auto",
+                cmap="magma",
+                vmin=high - RANGE_DB,
+                vmax=high,
+                interpolation="nearest",
+                extent=(0, values.shape[1] * HOP / self.sample_rate, -0.5, N_MELS - 0.5),
+            )
             for spine in ax.spines.values():
                 spine.set(color=colours[place], linewidth=2.5)
             ax.set_xlim(0, end_s)
@@ -53,8 +60,12 @@ class ClipPicture:
             first = place == 0
             ticks = [hz for hz in (300, 1000, 3000, 10_000) if hz < self.sample_rate / 2] if first else []
             ax.set_yticks([plots.mel_band(hz, N_MELS, self.sample_rate) for hz in ticks], [f"{hz:,}" for hz in ticks])
-            ax.set_title(in_figure(titles[place]), loc="left", fontsize=9 if first else 8,
-                         fontweight="bold" if first else "normal")
+            ax.set_title(
+                in_figure(titles[place]),
+                loc="left",
+                fontsize=9 if first else 8,
+                fontweight="bold" if first else "normal",
+            )
             if first:
                 ax.set_xlabel(f"Time (s). Colour: log-mel power, {RANGE_DB} dB from dark to bright", fontsize=8)
                 ax.set_ylabel("Frequency (Hz)", fontsize=8)

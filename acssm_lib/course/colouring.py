@@ -17,8 +17,9 @@ MOST = 9  # values that can be told apart
 def is_number(values):
     """Whether a column holds numbers (or nothing): then it gets a scale."""
     known = [value for value in values if value is not None]
-    return bool(known) and all(isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_))
-                               for value in known)
+    return bool(known) and all(
+        isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_)) for value in known
+    )
 
 
 def by_class(labels, classes):
@@ -44,8 +45,9 @@ def by_number(values, unit=""):
         return [UNKNOWN] * len(numbers), [(UNKNOWN, "unknown")]
     low, high = float(numbers[known].min()), float(numbers[known].max())
     shade, digits = colormaps["viridis"], 0 if high - low >= 10 else 1 if high - low >= 1 else 2
-    colours = [to_hex(shade((value - low) / max(high - low, 1e-9))) if good else UNKNOWN
-               for value, good in zip(numbers, known)]
+    colours = [
+        to_hex(shade((value - low) / max(high - low, 1e-9))) if good else UNKNOWN for value, good in zip(numbers, known)
+    ]
     steps = (0.0, 0.5, 1.0) if high > low else (0.0,)
     legend = [(to_hex(shade(step)), f"{low + step * (high - low):.{digits}f}{unit}") for step in steps]
     return colours, legend + ([] if known.all() else [(UNKNOWN, "unknown")])

@@ -125,8 +125,10 @@ class EmbeddingState:
     def points(self, embedding=None):
         """What a map draws: a list of {x, y, color, label}."""
         colours, _ = self.colours()
-        return [{"x": round(float(x), 4), "y": round(float(y), 4), "color": colour, "label": self._tooltip(index)}
-                for index, ((x, y), colour) in enumerate(zip(self.positions(embedding), colours))]
+        return [
+            {"x": round(float(x), 4), "y": round(float(y), 4), "color": colour, "label": self._tooltip(index)}
+            for index, ((x, y), colour) in enumerate(zip(self.positions(embedding), colours))
+        ]
 
     def _tooltip(self, index):
         text = f"{self.names[index]}, {self.class_of(index)}, {self.measured['loudness'][index]:.1f} dB"
@@ -142,7 +144,7 @@ class EmbeddingState:
             self._distances[self.embedding] = cosine_distances(self.embeddings[self.embedding])
         distances = self._distances[self.embedding][self.selected].copy()
         distances[self.selected] = np.inf
-        chosen = np.argsort(distances, kind="stable")[:min(k, len(distances) - 1)]
+        chosen = np.argsort(distances, kind="stable")[: min(k, len(distances) - 1)]
         return [(int(index), float(distances[index])) for index in chosen]
 
     def picture(self):
@@ -152,11 +154,16 @@ class EmbeddingState:
         """
         near = self.neighbours()
         shown = [self.selected, *(index for index, _ in near)]
-        titles = [f"Selected: {_tail(self.names[self.selected], 56)}",
-                  *(f"{rank}: {_tail(self.class_of(index), 34)}, {distance:.2f}"
-                    for rank, (index, distance) in enumerate(near, start=1))]
-        colours = [colouring.UNKNOWN if self.labels[index] < 0 else CLASS_COLOURS[self.labels[index] % 10]
-                   for index in shown]
+        titles = [
+            f"Selected: {_tail(self.names[self.selected], 56)}",
+            *(
+                f"{rank}: {_tail(self.class_of(index), 34)}, {distance:.2f}"
+                for rank, (index, distance) in enumerate(near, start=1)
+            ),
+        ]
+        colours = [
+            colouring.UNKNOWN if self.labels[index] < 0 else CLASS_COLOURS[self.labels[index] % 10] for index in shown
+        ]
         return self._picture.draw([self._heard(index) for index in shown], titles, colours)
 
     def hear_marked(self):
@@ -167,8 +174,10 @@ class EmbeddingState:
         """
         if not self.marks.marked:
             raise ValueError("no clip is marked: draw a loop around some, or press m on one")
-        starts = np.cumsum([0.0] + [len(self._heard(index, ROW_S)) / self.sample_rate + GAP_S
-                                    for index in self.marks.marked[:IN_A_ROW]])
+        starts = np.cumsum(
+            [0.0]
+            + [len(self._heard(index, ROW_S)) / self.sample_rate + GAP_S for index in self.marks.marked[:IN_A_ROW]]
+        )
         self.playing, self.row = None, list(zip(starts.round(3).tolist(), self.marks.marked))[:IN_A_ROW]
 
     def sound(self):
@@ -195,12 +204,14 @@ class EmbeddingState:
         share = f"{sum(same_class)} of {len(near)} neighbours share its class, {sum(same_source)} its source"
         if label < 0:
             share = f"{sum(same_source)} of {len(near)} neighbours share its source"
-        return ('<div style="line-height:1.4">'
-                f"<b>{html.escape(self.names[self.selected])}</b>: {html.escape(self.class_of(self.selected))}, "
-                f"source {html.escape('unknown' if source is None else str(source))}, "
-                f"{self.measured['loudness'][self.selected]:.1f} dB. {share}."
-                f"{self._heard_in_words()}"
-                f'<table style="font-size:12px;line-height:1.35">{table}</table></div>')
+        return (
+            '<div style="line-height:1.4">'
+            f"<b>{html.escape(self.names[self.selected])}</b>: {html.escape(self.class_of(self.selected))}, "
+            f"source {html.escape('unknown' if source is None else str(source))}, "
+            f"{self.measured['loudness'][self.selected]:.1f} dB. {share}."
+            f"{self._heard_in_words()}"
+            f'<table style="font-size:12px;line-height:1.35">{table}</table></div>'
+        )
 
     def _heard_in_words(self):
         if self.playing is None:
@@ -212,8 +223,9 @@ class EmbeddingState:
         """How many clips are marked, and how many have which label of the reader's own."""
         counts = Counter(label for label in self.marks.labels if label is not None)
         words = f"{len(self.marks.marked)} marked"
-        return words + (f"; labelled: {', '.join(f'{name} {count}' for name, count in counts.most_common())}"
-                        if counts else "")
+        return words + (
+            f"; labelled: {', '.join(f'{name} {count}' for name, count in counts.most_common())}" if counts else ""
+        )
 
     def export(self, folder, stem="labels"):
         """Write every clip with its label, mark and places as a CSV table with a new name; returns its path.
@@ -222,10 +234,13 @@ class EmbeddingState:
             OSError: the folder cannot be written to.
         """
         marked = set(self.marks.marked)
-        columns = {"name": self.names, OWN: self.marks.labels,
-                   "marked": [int(index in marked) for index in range(len(self.names))],
-                   "class": [self.classes[label] if label >= 0 else None for label in self.labels],
-                   "source": self.sources}
+        columns = {
+            "name": self.names,
+            OWN: self.marks.labels,
+            "marked": [int(index in marked) for index in range(len(self.names))],
+            "class": [self.classes[label] if label >= 0 else None for label in self.labels],
+            "source": self.sources,
+        }
         for suffix, embedding in (("", self.embedding), (" beside", self.beside)):
             if embedding:
                 places = np.asarray(self.positions(embedding), float).round(4).tolist()
@@ -243,8 +258,8 @@ class EmbeddingState:
         return self.neighbours()[self.playing - 1][0] if self.playing else self.selected
 
     def _heard(self, index, most_s=MAX_SOUND_S):
-        return torch.as_tensor(self.waveform(index))[:round(most_s * self.sample_rate)]
+        return torch.as_tensor(self.waveform(index))[: round(most_s * self.sample_rate)]
 
 
 def _tail(text, most):
-    return text if len(text) <= most else "…" + text[1 - most:]
+    return text if len(text) <= most else "…" + text[1 - most :]

@@ -36,26 +36,41 @@ class EmbeddingPanel(Panel):
         self.maps.add_class("acssm-maps")
         self.told = widgets.HTML()
         self.told.add_class("t-told")
-        self.word = widgets.Combobox(placeholder="label", options=state.classes, ensure_option=False,
-                                     continuous_update=False,  # else a click overtakes the last letters
-                                     layout=widgets.Layout(flex="1 1 80px", width="auto", min_width="70px",
-                                                           max_width="170px"))
+        self.word = widgets.Combobox(
+            placeholder="label",
+            options=state.classes,
+            ensure_option=False,
+            continuous_update=False,  # else a click overtakes the last letters
+            layout=widgets.Layout(flex="1 1 80px", width="auto", min_width="70px", max_width="170px"),
+        )
         self.word.add_class("t-word")
         self.hear = self._button("hear", "the marked clips, one after another", self._hear)
-        self.give = self._button("label", "give the marked clips the label in the box; an empty box takes it away",
-                                 lambda: self._marked(lambda: state.marks.label(self.word.value)))
+        self.give = self._button(
+            "label",
+            "give the marked clips the label in the box; an empty box takes it away",
+            lambda: self._marked(lambda: state.marks.label(self.word.value)),
+        )
         self.undo = self._button("undo", "take back the last marks or labels", lambda: self._marked(self._undo))
         self.export = self._button("export", "write names, labels and places as a CSV table", self._export)
-        super().__init__(state, {
-            "embedding": _menu("embedding", state.embeddings, state.embedding),
-            "beside": _menu("beside it", [(NO_OTHER, ""), *((name, name) for name in state.embeddings)], state.beside),
-            "projection": _menu("projection", PROJECTIONS, state.projection),
-            "colour": _menu("colour", state.colour_names(), state.colour),
-            "playing": widgets.ToggleButtons(
-                options=[("clip", 0)] + [(str(rank), rank) for rank in range(1, len(state.neighbours()) + 1)],
-                value=0, tooltips=["hear the selected clip"] + ["hear this neighbour"] * N_NEIGHBOURS,
-                style={"button_width": "44px"}, layout=widgets.Layout(width="max-content")),
-        }, 538)
+        super().__init__(
+            state,
+            {
+                "embedding": _menu("embedding", state.embeddings, state.embedding),
+                "beside": _menu(
+                    "beside it", [(NO_OTHER, ""), *((name, name) for name in state.embeddings)], state.beside
+                ),
+                "projection": _menu("projection", PROJECTIONS, state.projection),
+                "colour": _menu("colour", state.colour_names(), state.colour),
+                "playing": widgets.ToggleButtons(
+                    options=[("clip", 0)] + [(str(rank), rank) for rank in range(1, len(state.neighbours()) + 1)],
+                    value=0,
+                    tooltips=["hear the selected clip"] + ["hear this neighbour"] * N_NEIGHBOURS,
+                    style={"button_width": "44px"},
+                    layout=widgets.Layout(width="max-content"),
+                ),
+            },
+            538,
+        )
         for scatter in (self.scatter, self.second):
             scatter.observe(self._select, "selected")
             scatter.observe(self._mark, "marked")
@@ -63,8 +78,10 @@ class EmbeddingPanel(Panel):
 
     def arrange(self):
         """The menus; the buttons that say what to hear stand beside the player."""
-        return widgets.HBox([self.controls[name] for name in ("embedding", "beside", "projection", "colour")],
-                            layout=widgets.Layout(flex_flow="row wrap"))
+        return widgets.HBox(
+            [self.controls[name] for name in ("embedding", "beside", "projection", "colour")],
+            layout=widgets.Layout(flex_flow="row wrap"),
+        )
 
     def _side_by_side(self):
         """Maps and clip shrink together and never wrap: what a click changes is seen where one clicks."""
@@ -164,9 +181,15 @@ class EmbeddingPanel(Panel):
             self.told.value = f"<b>Not written:</b> {html.escape(str(error))}"
             return
         self.told.value = f"written: {html.escape(str(path))}" + (
-            "" if any(self.state.marks.labels) else f"; no clip has a label of yours, so “{OWN}” is empty")
+            "" if any(self.state.marks.labels) else f"; no clip has a label of yours, so “{OWN}” is empty"
+        )
 
 
 def _menu(name, options, value):
-    return widgets.Dropdown(options=list(options), value=value, description=name,
-                            layout=widgets.Layout(width="172px"), style={"description_width": "initial"})
+    return widgets.Dropdown(
+        options=list(options),
+        value=value,
+        description=name,
+        layout=widgets.Layout(width="172px"),
+        style={"description_width": "initial"},
+    )

@@ -98,26 +98,34 @@ class KernelState:
 
     def caption(self):
         """What the mode does in the model, and what is heard, in words."""
-        model = (f"<b>In the model</b> (one step = one frame = {1000 * FRAME_S:.1f} ms): the kernel shrinks to 37 % in "
-                 f"{_frames(self.time_constant)} = {_seconds(self.time_constant * FRAME_S)}")
+        model = (
+            f"<b>In the model</b> (one step = one frame = {1000 * FRAME_S:.1f} ms): the kernel shrinks to 37 % in "
+            f"{_frames(self.time_constant)} = {_seconds(self.time_constant * FRAME_S)}"
+        )
         if self.seen_turn > 1e-6:
             period = 2 * np.pi / self.seen_turn
             model += f" and swings once in {_frames(period)} = {_seconds(period * FRAME_S)}"
         model += "."
         if self.aliases:
-            model += (f" <b>It aliases:</b> the state turns by {self.turn:.2f} rad per frame, more than half a turn "
-                      f"(3.14); seen once per frame, that cannot be told from {self.seen_turn:.2f} rad.")
+            model += (
+                f" <b>It aliases:</b> the state turns by {self.turn:.2f} rad per frame, more than half a turn "
+                f"(3.14); seen once per frame, that cannot be told from {self.seen_turn:.2f} rad."
+            )
         heard_s = self.time_constant / STEP_RATE
         heard = f"<b>Heard</b> (the same recurrence at {STEP_RATE:,} steps per second, loudness evened out): "
         swings = self.pitch_hz * heard_s  # within one time constant
         if self.pitch_hz < 20:
-            heard += "a thud; " + ("it does not swing, so it has no pitch" if self.pitch_hz < 1e-3 else
-                                   f"{self.pitch_hz:.0f} Hz is too low to hear as a pitch")
+            heard += "a thud; " + (
+                "it does not swing, so it has no pitch"
+                if self.pitch_hz < 1e-3
+                else f"{self.pitch_hz:.0f} Hz is too low to hear as a pitch"
+            )
         elif swings < 1:
             heard += f"a click; {self.pitch_hz:,.0f} Hz dies away before it has swung once"
         else:
-            heard += f"a tone of {self.pitch_hz:,.0f} Hz" + (", too low for small loudspeakers"
-                                                             if self.pitch_hz < 100 else "")
+            heard += f"a tone of {self.pitch_hz:,.0f} Hz" + (
+                ", too low for small loudspeakers" if self.pitch_hz < 100 else ""
+            )
         heard += f"; time constant {_seconds(heard_s)}."
         if heard_s > 0.3:
             heard += f" It would ring on; the sound is faded out after {SOUND_S:.0f} s."
@@ -150,8 +158,13 @@ class KernelState:
         if limit < 110:
             ax.text(-2.05, limit, "aliases beyond", fontsize=8, va="bottom")
         ax.axvline(0, color="#222222", linewidth=0.8)
-        ax.set(xlim=(-2.1, 0.1), ylim=(-110, 185), xlabel="Real part (per unit of time)",
-               ylabel="Imaginary part (rad per unit of time)", title="Pole of continuous time")
+        ax.set(
+            xlim=(-2.1, 0.1),
+            ylim=(-110, 185),
+            xlabel="Real part (per unit of time)",
+            ylabel="Imaginary part (rad per unit of time)",
+            title="Pole of continuous time",
+        )
         ax.set_yticks([-100, -50, 0, 50, 100])
         ax.legend(fontsize=7.5, loc="upper left", frameon=False, handletextpad=0.3)
 
@@ -163,8 +176,14 @@ class KernelState:
         path = np.exp(self.dt * self.pole * np.linspace(0, 1, 400))
         ax.plot(path.real, path.imag, color=_POLE, linewidth=1.2, label="its way during one frame")
         ax.plot(path[-1].real, path[-1].imag, "o", color=_POLE, label="pole exp(dt A)")
-        ax.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.75), aspect="equal", xlabel="Real part", ylabel="Imaginary part",
-               title=f"Per frame: times {abs(path[-1]):.5g}, {self.turn:.3g} rad")
+        ax.set(
+            xlim=(-1.15, 1.15),
+            ylim=(-1.15, 1.75),
+            aspect="equal",
+            xlabel="Real part",
+            ylabel="Imaginary part",
+            title=f"Per frame: times {abs(path[-1]):.5g}, {self.turn:.3g} rad",
+        )
         ax.legend(fontsize=7.5, loc="upper center", frameon=False, handletextpad=0.3)
 
     def _draw_kernel(self, ax):
@@ -174,11 +193,22 @@ class KernelState:
         ax.axhline(0, color="#222222", linewidth=0.6)
         if self.length > CLIP_FRAMES:
             ax.axvline(CLIP_FRAMES, color="#222222", linestyle="--", linewidth=0.9)
-            ax.text(CLIP_FRAMES + 0.01 * self.length, 0.985, "end of a crop", transform=ax.get_xaxis_transform(),
-                    fontsize=8, va="top")
+            ax.text(
+                CLIP_FRAMES + 0.01 * self.length,
+                0.985,
+                "end of a crop",
+                transform=ax.get_xaxis_transform(),
+                fontsize=8,
+                va="top",
+            )
         reach = 1.25 * np.abs(taps).max()
-        ax.set(xlim=(-0.01 * self.length, self.length), ylim=(-reach, reach), xlabel="Lag l (frames)",
-               ylabel="Kernel K[l]", title=f"Kernel: 37 % after {self.time_constant:,.0f} frames")
+        ax.set(
+            xlim=(-0.01 * self.length, self.length),
+            ylim=(-reach, reach),
+            xlabel="Lag l (frames)",
+            ylabel="Kernel K[l]",
+            title=f"Kernel: 37 % after {self.time_constant:,.0f} frames",
+        )
 
 
 class KernelPanel(Panel):
@@ -190,15 +220,28 @@ class KernelPanel(Panel):
 
     def __init__(self, state=None):
         state = state or KernelState()
-        look = {"continuous_update": False, "style": {"description_width": "initial"},
-                "layout": widgets.Layout(width="315px")}
+        look = {
+            "continuous_update": False,
+            "style": {"description_width": "initial"},
+            "layout": widgets.Layout(width="315px"),
+        }
         controls = {
-            "dt": widgets.FloatLogSlider(state.dt, base=10, min=-3, max=float(np.log10(0.3)), step=0.01,
-                                         readout_format=".3f", description="step size dt", **look),
-            "real": widgets.FloatSlider(state.real, min=0.01, max=2.0, step=0.01, readout_format=".2f",
-                                        description="decay −Re A", **look),
-            "imag": widgets.FloatSlider(state.imag, min=0.0, max=100.0, step=0.5, readout_format=".1f",
-                                        description="turning Im A", **look),
+            "dt": widgets.FloatLogSlider(
+                state.dt,
+                base=10,
+                min=-3,
+                max=float(np.log10(0.3)),
+                step=0.01,
+                readout_format=".3f",
+                description="step size dt",
+                **look,
+            ),
+            "real": widgets.FloatSlider(
+                state.real, min=0.01, max=2.0, step=0.01, readout_format=".2f", description="decay −Re A", **look
+            ),
+            "imag": widgets.FloatSlider(
+                state.imag, min=0.0, max=100.0, step=0.5, readout_format=".1f", description="turning Im A", **look
+            ),
         }
         super().__init__(state, controls, width=round(WIDTH * plots.DPI))
 

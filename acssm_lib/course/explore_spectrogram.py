@@ -29,8 +29,17 @@ class SpectrogramState:
         ValueError: names of another number than crops.
     """
 
-    def __init__(self, waveforms, names, sample_rate=20_000, n_fft=1024, hop_length=512, n_mels=32,
-                 window="hann", channel="log-mel"):
+    def __init__(
+        self,
+        waveforms,
+        names,
+        sample_rate=20_000,
+        n_fft=1024,
+        hop_length=512,
+        n_mels=32,
+        window="hann",
+        channel="log-mel",
+    ):
         if len(waveforms) != len(names):
             raise ValueError(f"{len(waveforms)} crops but {len(names)} names")
         self.waveforms, self.names, self.sample_rate = waveforms, list(names), sample_rate
@@ -54,8 +63,9 @@ class SpectrogramState:
         values = self.values()
         label, colour_map, limits = plots.CHANNELS[CHANNEL_NAMES.index(self.channel)]
         fig, ax = plots.canvas(WIDTH / plots.DPI, HEIGHT / plots.DPI)
-        plots.spectrogram(values, self.sample_rate, self.hop_length, ax, self.names[self.clip], label, colour_map,
-                          limits)
+        plots.spectrogram(
+            values, self.sample_rate, self.hop_length, ax, self.names[self.clip], label, colour_map, limits
+        )
         ax.set_xlim(0, self.waveforms.shape[1] / self.sample_rate)  # the same seconds, however wide a frame is
         return fig
 
@@ -67,14 +77,18 @@ class SpectrogramState:
         """Two lines: what the frames measure, and what is traded for what."""
         frame_ms, bin_hz = 1000 * self.n_fft / self.sample_rate, self.sample_rate / self.n_fft
         frames = 1 + self.waveforms.shape[1] // self.hop_length
-        facts = (f"{frames} frames, one every {1000 * self.hop_length / self.sample_rate:.3g} ms; each looks at "
-                 f"{frame_ms:.3g} ms of sound, and its bins are {bin_hz:.3g} Hz apart.")
+        facts = (
+            f"{frames} frames, one every {1000 * self.hop_length / self.sample_rate:.3g} ms; each looks at "
+            f"{frame_ms:.3g} ms of sound, and its bins are {bin_hz:.3g} Hz apart."
+        )
         if self.hop_length > self.n_fft:
             trade = f"{1 - self.n_fft / self.hop_length:.0%} of the sound falls between the frames and is never seen."
         else:
             width = 2 if self.window == "hann" else 1  # bins from the peak of a tone to its first zero
-            trade = (f"Events closer than {frame_ms:.3g} ms run together, and so do tones closer than about "
-                     f"{width * bin_hz:.3g} Hz: n_fft trades the one for the other.")
+            trade = (
+                f"Events closer than {frame_ms:.3g} ms run together, and so do tones closer than about "
+                f"{width * bin_hz:.3g} Hz: n_fft trades the one for the other."
+            )
         published = "hann" if self.channel == "log-mel" else "rectangular"
         note = "" if self.window == published else f" The published window of this channel is {published}."
         return f"{facts}<br>{trade}{note}"
@@ -91,15 +105,26 @@ class SpectrogramPanel(panel.Panel):
         def dropdown(name, options):
             value = getattr(state, name)
             options = options if value in options else sorted([*options, value])  # a preset may have set another one
-            return widgets.Dropdown(options=options, value=value, description=name,
-                                    layout=widgets.Layout(width="230px"))
+            return widgets.Dropdown(
+                options=options, value=value, description=name, layout=widgets.Layout(width="230px")
+            )
 
-        super().__init__(state, {
-            "clip": widgets.IntSlider(value=state.clip, min=0, max=len(state.names) - 1, description="clip",
-                                      continuous_update=False, layout=widgets.Layout(width="230px")),
-            "n_fft": dropdown("n_fft", [2 ** power for power in range(7, 13)]),
-            "hop_length": dropdown("hop_length", [2 ** power for power in range(6, 11)]),
-            "n_mels": dropdown("n_mels", [2 ** power for power in range(4, 9)]),
-            "window": dropdown("window", ["hann", "rectangular"]),
-            "channel": dropdown("channel", CHANNEL_NAMES),
-        }, WIDTH)
+        super().__init__(
+            state,
+            {
+                "clip": widgets.IntSlider(
+                    value=state.clip,
+                    min=0,
+                    max=len(state.names) - 1,
+                    description="clip",
+                    continuous_update=False,
+                    layout=widgets.Layout(width="230px"),
+                ),
+                "n_fft": dropdown("n_fft", [2**power for power in range(7, 13)]),
+                "hop_length": dropdown("hop_length", [2**power for power in range(6, 11)]),
+                "n_mels": dropdown("n_mels", [2**power for power in range(4, 9)]),
+                "window": dropdown("window", ["hann", "rectangular"]),
+                "channel": dropdown("channel", CHANNEL_NAMES),
+            },
+            WIDTH,
+        )

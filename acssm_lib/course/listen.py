@@ -36,9 +36,11 @@ def players(waveforms, sample_rate, titles=()):
     boxes = []
     for waveform, title in zip(waveforms, titles):
         data, label = base64.b64encode(mp3(waveform, sample_rate)).decode(), html.escape(title)
-        boxes.append(f'<figure style="margin:4px 12px 4px 0"><figcaption style="font-size:13px">{label}</figcaption>'
-                     f'<audio controls preload="metadata" style="width:195px" aria-label="{label or "sound"}" '
-                     f'src="data:audio/mpeg;base64,{data}"></audio></figure>')
+        boxes.append(
+            f'<figure style="margin:4px 12px 4px 0"><figcaption style="font-size:13px">{label}</figcaption>'
+            f'<audio controls preload="metadata" style="width:195px" aria-label="{label or "sound"}" '
+            f'src="data:audio/mpeg;base64,{data}"></audio></figure>'
+        )
     return HTML(f'<div style="display:flex;flex-wrap:wrap">{"".join(boxes)}</div>')
 
 

@@ -69,7 +69,7 @@ def pca(embedding, dimensions=2):
     largest = np.abs(directions).argmax(1)
     directions = directions * np.sign(directions[np.arange(len(directions)), largest])[:, None]
     points = standardise(embedding) @ directions[:dimensions].T
-    return points, (singular ** 2 / (singular ** 2).sum())[:dimensions]
+    return points, (singular**2 / (singular**2).sum())[:dimensions]
 
 
 def tsne(embedding, seed=0, perplexity=30.0):

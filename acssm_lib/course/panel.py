@@ -34,8 +34,9 @@ class Panel(widgets.VBox):
 
     def __init__(self, state, controls, width):
         self.state, self.controls = state, controls
-        self.image = widgets.Image(format="png", layout=widgets.Layout(
-            width=f"{width}px", max_width="calc(100% - 4px)", height="auto"))
+        self.image = widgets.Image(
+            format="png", layout=widgets.Layout(width=f"{width}px", max_width="calc(100% - 4px)", height="auto")
+        )
         self.audio = widgets.Audio(format="wav", autoplay=False, loop=False)
         self.label = widgets.HTML()
         for name, control in controls.items():

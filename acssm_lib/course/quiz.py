@@ -28,8 +28,10 @@ class Quiz:
         self.waveforms, self.sample_rate = list(waveforms), sample_rate
         self.answers, self.classes = list(answers), list(classes)
         if not self.answers or len(self.waveforms) != len(self.answers):
-            raise ValueError(f"{len(self.waveforms)} waveforms but {len(self.answers)} answers; a quiz needs one of "
-                             "each per question, and at least one question")
+            raise ValueError(
+                f"{len(self.waveforms)} waveforms but {len(self.answers)} answers; a quiz needs one of "
+                "each per question, and at least one question"
+            )
         for answer in self.answers:
             self._require_class(answer)
         self.guesses = [None] * len(self.answers)
@@ -115,12 +117,20 @@ class QuizPanel(widgets.VBox):
         self.quiz = quiz
         self.guesses, self.verdicts, rows = [], [], []
         for question in range(len(quiz)):
-            player = widgets.Audio(value=quiz.sound(question), format="mp3", autoplay=False, loop=False,
-                                   layout=widgets.Layout(width="260px", height="42px"))
+            player = widgets.Audio(
+                value=quiz.sound(question),
+                format="mp3",
+                autoplay=False,
+                loop=False,
+                layout=widgets.Layout(width="260px", height="42px"),
+            )
             given = quiz.guesses[question]
-            guess = widgets.Dropdown(options=[("choose", None), *((name, name) for name in quiz.classes)],
-                                     index=0 if given is None else quiz.classes.index(given) + 1,  # value=None: blank
-                                     description=f"question {question + 1}", layout=widgets.Layout(width="340px"))
+            guess = widgets.Dropdown(
+                options=[("choose", None), *((name, name) for name in quiz.classes)],
+                index=0 if given is None else quiz.classes.index(given) + 1,  # value=None: blank
+                description=f"question {question + 1}",
+                layout=widgets.Layout(width="340px"),
+            )
             verdict = widgets.Label()
             guess.add_class(f"t-guess-{question}")
             guess.observe(lambda change, question=question: self.answer(question, change["new"]), "value")

@@ -96,13 +96,13 @@ def trim_ends(samples, level=0):
     first = _first_loud(samples, level)
     if first is None:
         return samples[:0]
-    return samples[first:len(samples) - _first_loud(samples[::-1], level)]
+    return samples[first : len(samples) - _first_loud(samples[::-1], level)]
 
 
 def _first_loud(samples, level):
     """Place of the first sample that is louder than ``level``, or None; a long clip is searched piece by piece."""
     for start in range(0, len(samples), _PIECE):
-        piece = samples[start:start + _PIECE].astype(np.int32)  # |-32768| does not fit into 16 bits
+        piece = samples[start : start + _PIECE].astype(np.int32)  # |-32768| does not fit into 16 bits
         loud = np.abs(piece) > level
         if loud.any():
             return start + int(loud.argmax())
@@ -163,8 +163,16 @@ def prepare_and_tell(path, sample_rate=20_000, trim_level=0, channel="auto", lis
     recording, heard = hear(path, channel, listener)
     whole = np.concatenate(list(pieces(recording, heard, sample_rate)))
     samples = _trimmed(whole, path, sample_rate, trim_level)
-    return Prepared(samples, heard.notes, recording.sample_rate, recording.n_channels, recording.subtype,
-                    heard.count / recording.sample_rate, heard.mean, heard.peak)
+    return Prepared(
+        samples,
+        heard.notes,
+        recording.sample_rate,
+        recording.n_channels,
+        recording.subtype,
+        heard.count / recording.sample_rate,
+        heard.mean,
+        heard.peak,
+    )
 
 
 @dataclass(frozen=True)
@@ -217,21 +225,32 @@ def hear(path, channel="auto", listener=None):
     if offset:
         notes = (f"its offset of {offset:+.3f} of full scale was taken away", *notes)
     told = (choice.note,) if choice.note else ()
-    return recording, Heard(about.count, choice.channel, about.first, about.last, offset, gain, about.offset,
-                            about.peak, (*told, *recording.notes, *notes))
+    return recording, Heard(
+        about.count,
+        choice.channel,
+        about.first,
+        about.last,
+        offset,
+        gain,
+        about.offset,
+        about.peak,
+        (*told, *recording.notes, *notes),
+    )
 
 
 def _trimmed(whole, path, sample_rate, trim_level):
     samples = trim_ends(whole, trim_level)
     if len(samples) < math.ceil(MIN_SOUND_S * sample_rate):
         peak = max(int(whole.max()), -int(whole.min())) if len(whole) else 0
-        raise DataError(f"{path}: silent, {len(samples)} samples are left when ends of at most {trim_level} counts "
-                        f"(trim_level) are cut; expected {MIN_SOUND_S} s of sound; its peak is {peak}")
+        raise DataError(
+            f"{path}: silent, {len(samples)} samples are left when ends of at most {trim_level} counts "
+            f"(trim_level) are cut; expected {MIN_SOUND_S} s of sound; its peak is {peak}"
+        )
     least = math.ceil(MIN_DURATION_S * sample_rate)
     if len(samples) < least:  # about the middle of the sound, as far as the recording reaches
         first = _first_loud(whole, trim_level) - (least - len(samples)) // 2
         first = max(0, min(first, len(whole) - least))
-        samples = whole[first:first + least]
+        samples = whole[first : first + least]
     return samples
 
 
@@ -249,8 +268,22 @@ def preparation_key(path, sample_rate, trim_level, channel="auto"):
         about = os.stat(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); expected an audio file") from None
-    return "|".join(map(str, (os.path.abspath(path), about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino,
-                              sample_rate, trim_level, channel, _VERSION)))
+    return "|".join(
+        map(
+            str,
+            (
+                os.path.abspath(path),
+                about.st_size,
+                about.st_mtime_ns,
+                about.st_ctime_ns,
+                about.st_ino,
+                sample_rate,
+                trim_level,
+                channel,
+                _VERSION,
+            ),
+        )
+    )
 
 
 def _open(path):
@@ -263,8 +296,10 @@ def _open(path):
 
 
 def _not_finite(path, bad, count):
-    return (f"{path}: {bad} of {count} samples are NaN or infinite; expected numbers within -1 to 1; export the "
-            "recording again")
+    return (
+        f"{path}: {bad} of {count} samples are NaN or infinite; expected numbers within -1 to 1; export the "
+        "recording again"
+    )
 
 
 def pieces(recording, heard, sample_rate):
@@ -291,11 +326,11 @@ def _piecewise(recording, heard, sample_rate):
         held = np.concatenate([held, levelled(block, place, heard)])
         place += len(block)
         while len(held) >= before + step + margin:
-            made = resample(torch.from_numpy(held[:before + step + margin]), recording.sample_rate, sample_rate)
-            yield rounded(made[before // old * new:(before + step) // old * new])
-            held, before = held[before + step - margin:], margin
+            made = resample(torch.from_numpy(held[: before + step + margin]), recording.sample_rate, sample_rate)
+            yield rounded(made[before // old * new : (before + step) // old * new])
+            held, before = held[before + step - margin :], margin
     made = resample(torch.from_numpy(held), recording.sample_rate, sample_rate)
-    yield rounded(made[before // old * new:])
+    yield rounded(made[before // old * new :])
 
 
 def reach(old, new):

@@ -98,8 +98,10 @@ class DiskBank:
                 hidden = None if progress is None else not progress  # None: shown in a terminal only
                 return self._append(file, index, keys, rows, tqdm(todo, "clips", disable=hidden, file=sys.stdout), make)
         except OSError as error:
-            raise DataError(f"{self.folder}: the cache of prepared clips cannot be written "
-                            f"({error.strerror or error}); set ACSSM_CACHE to a folder with room in it") from None
+            raise DataError(
+                f"{self.folder}: the cache of prepared clips cannot be written "
+                f"({error.strerror or error}); set ACSSM_CACHE to a folder with room in it"
+            ) from None
 
     def _append(self, file, index, keys, rows, todo, make):
         fresh = []
@@ -114,7 +116,7 @@ class DiskBank:
                     continue
                 offset, rest = file.tell() // 2, memoryview(samples).cast("B")
                 while rest:
-                    rest = rest[file.write(rest):]
+                    rest = rest[file.write(rest) :]
                 fresh.append((keys[place], offset, len(samples), np.frombuffer(digest, np.uint8)))
                 if len(fresh) >= max(64, len(index) // 8):  # seldom enough that saving costs nothing
                     index = self._save(file, index, fresh)
@@ -146,8 +148,10 @@ class DiskBank:
     def _sound(self, index, keys, again=False):
         """The rows without those of ``keys`` whose samples are not what was written; each is read once per process."""
         rows = _find(index, keys)
-        known = {row: (str(self._samples), index["key"][row], int(index["offset"][row]))
-                 for row in np.unique(rows[rows >= 0])}
+        known = {
+            row: (str(self._samples), index["key"][row], int(index["offset"][row]))
+            for row in np.unique(rows[rows >= 0])
+        }
         unread = [row for row, name in known.items() if again or name not in _read_before]
         if not unread:
             return index
@@ -161,8 +165,10 @@ class DiskBank:
                 else:
                     _read_before.add(known[row])
         if damaged:
-            print(f"{self._samples}: {len(damaged)} of {len(unread)} kept clips have changed on the disk; "
-                  "they are made again")
+            print(
+                f"{self._samples}: {len(damaged)} of {len(unread)} kept clips have changed on the disk; "
+                "they are made again"
+            )
         return np.delete(index, damaged)
 
 
@@ -178,5 +184,3 @@ def _find(index, keys):
     order = np.argsort(index["key"])
     place = order[np.searchsorted(index["key"], keys, sorter=order).clip(max=len(order) - 1)]
     return np.where(index["key"][place] == keys, place, -1)
-
-

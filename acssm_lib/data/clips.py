@@ -88,9 +88,14 @@ class Clips:
         """The attributes with the samples on another device, the clips end to end again."""
         samples = torch.empty(int(self.lengths.sum()), dtype=torch.int16, device=device)
         for part, first in zip(samples.split(self.lengths.tolist()), self.offsets.tolist()):
-            part.copy_(self.samples[first:first + len(part)])
-        return {"samples": samples, "offsets": self.lengths.cumsum(0) - self.lengths, "lengths": self.lengths,
-                "_digests": self._digests, "_file": None}
+            part.copy_(self.samples[first : first + len(part)])
+        return {
+            "samples": samples,
+            "offsets": self.lengths.cumsum(0) - self.lengths,
+            "lengths": self.lengths,
+            "_digests": self._digests,
+            "_file": None,
+        }
 
     def _hand_back(self, n_pieces, n_samples):
         """After so many bytes, give the pages of a mapped file back to the system.
@@ -112,21 +117,25 @@ class Clips:
         """One whole recording: float32 on the CPU, (samples,), in [-1, 1]."""
         first, length = int(self.offsets[index]), int(self.lengths[index])
         self._hand_back(1, length)
-        return self.samples[first:first + length].cpu().float() / 32768
+        return self.samples[first : first + length].cpu().float() / 32768
 
     def pieces(self, index, size):
         """The same in pieces of ``size`` samples, the last one shorter: an hour of sound is never whole in memory."""
         first, end = int(self.offsets[index]), int(self.offsets[index] + self.lengths[index])
         for start in range(first, end, size):
             self._hand_back(1, size)
-            yield self.samples[start:min(start + size, end)].cpu().float() / 32768
+            yield self.samples[start : min(start + size, end)].cpu().float() / 32768
 
     def digests(self):
         """SHA-256 of each recording's 16-bit samples: uint8 array, (clips, 32); known beforehand for a mapped file."""
         if self._digests is None:
             pieces = zip(self.offsets.tolist(), self.lengths.tolist())
-            self._digests = np.stack([np.frombuffer(hashlib.sha256(
-                self.samples[first:first + length].cpu().numpy()).digest(), np.uint8) for first, length in pieces])
+            self._digests = np.stack(
+                [
+                    np.frombuffer(hashlib.sha256(self.samples[first : first + length].cpu().numpy()).digest(), np.uint8)
+                    for first, length in pieces
+                ]
+            )
         return self._digests
 
     def stretched_lengths(self, indices, stretch):
@@ -163,7 +172,7 @@ class Clips:
             self._read(pieces, reads[rows])
             positions = (places * steps[rows]).add_(fractions[rows])  # in the piece of the clip, (crops, n_samples)
             left, share = positions.long(), positions.frac_().float()
-            before, after = pieces[:len(left)].gather(1, left), pieces[:len(left), 1:].gather(1, left)
+            before, after = pieces[: len(left)].gather(1, left), pieces[: len(left), 1:].gather(1, left)
             torch.mul(before.lerp_(after, share), 1 / 32768, out=crops[rows])
         for crop, (since, until) in zip(crops, inside):
             crop[:since] = 0
@@ -176,11 +185,11 @@ class Clips:
         The sample after the last is the last once more: it holds until the stretched clip ends.
         """
         for piece, (offset, length, first) in zip(pieces, reads):
-            clip = self.samples[offset:offset + length]
-            inside = clip[max(first, 0):max(first + len(piece), 0)]
-            piece[max(-first, 0):][:len(inside)] = inside
+            clip = self.samples[offset : offset + length]
+            inside = clip[max(first, 0) : max(first + len(piece), 0)]
+            piece[max(-first, 0) :][: len(inside)] = inside
             if first <= length:
-                piece[length - first:][:1] = clip[-1]
+                piece[length - first :][:1] = clip[-1]
         self._hand_back(len(reads), pieces.shape[1])
 
 
@@ -230,8 +239,9 @@ def even_crops(clips, indices, n_samples, n_crops, stretch=None):
         starts = (room // 2)[:, None] - pad
     else:
         starts = (room // (n_crops - 1))[:, None] * torch.arange(n_crops) - pad
-    crops = clips.cut(indices.repeat_interleave(n_crops), starts.flatten(),
-                      stretch.repeat_interleave(n_crops), n_samples)
+    crops = clips.cut(
+        indices.repeat_interleave(n_crops), starts.flatten(), stretch.repeat_interleave(n_crops), n_samples
+    )
     return crops.view(len(indices), n_crops, n_samples)
 
 

@@ -94,8 +94,11 @@ class FileDataset(AudioDataset):
         there = DiskBank(self.root.resolve(), self.cache_dir).fill(keys, made, progress)
         if faults:
             more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
-            warnings.warn(visible(f"{len(faults)} unlabelled clips that cannot be used are left out: "
-                                  f"{'; '.join(faults[:3])}{more}"))
+            warnings.warn(
+                visible(
+                    f"{len(faults)} unlabelled clips that cannot be used are left out: {'; '.join(faults[:3])}{more}"
+                )
+            )
         return indices[there]
 
     def _recipe(self, indices):
@@ -130,15 +133,24 @@ class ESC50(FileDataset):
 
     name = "esc50"
 
-    def __init__(self, root: str | os.PathLike, sample_rate: int = 20_000, trim_level: int = 0,
-                 cache_dir: str | os.PathLike | None = None, channel: str = "auto"):
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        sample_rate: int = 20_000,
+        trim_level: int = 0,
+        cache_dir: str | os.PathLike | None = None,
+        channel: str = "auto",
+    ):
         scan = scan_esc50(root)
         super().__init__(scan, root, sample_rate, trim_level, cache_dir, channel)
         self.targets = np.array([clip.target for clip in scan.clips], dtype=np.int64)
         self.folds = np.array([clip.fold for clip in scan.clips], dtype=np.int64)
         category = {clip.target: clip.category for clip in scan.clips}
-        self.groups = {name: [category[target] for target in targets] for name, targets in ESC50_GROUPS.items()
-                       if all(target in category for target in targets)} or {"all": self.classes}
+        self.groups = {
+            name: [category[target] for target in targets]
+            for name, targets in ESC50_GROUPS.items()
+            if all(target in category for target in targets)
+        } or {"all": self.classes}
         self.default_groups = [name for name in self.groups if name.startswith("G")] or list(self.groups)
 
 
@@ -169,8 +181,14 @@ class AudioFolder(FileDataset):
 
     name = "folder"
 
-    def __init__(self, root: str | os.PathLike, sample_rate: int = 20_000, trim_level: int = 0,
-                 cache_dir: str | os.PathLike | None = None, channel: str = "auto"):
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        sample_rate: int = 20_000,
+        trim_level: int = 0,
+        cache_dir: str | os.PathLike | None = None,
+        channel: str = "auto",
+    ):
         super().__init__(scan_folder(root), root, sample_rate, trim_level, cache_dir, channel)
         self.groups = {"all": self.classes}
 
@@ -191,17 +209,27 @@ class SpokenDigits(AudioFolder):
 
     name = "spoken-digits"
 
-    def __init__(self, root: str | os.PathLike, sample_rate: int = 20_000, trim_level: int = 0,
-                 cache_dir: str | os.PathLike | None = None, channel: str = "auto"):
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        sample_rate: int = 20_000,
+        trim_level: int = 0,
+        cache_dir: str | os.PathLike | None = None,
+        channel: str = "auto",
+    ):
         super().__init__(root, sample_rate, trim_level, cache_dir, channel)
         missing = [digit for digits in DIGIT_GROUPS.values() for digit in digits if digit not in self.classes]
         if missing:
-            raise DataError(f"{root}: no folder for {', '.join(missing)}; spoken-digits needs one for each of zero, "
-                            "one, ... nine; other classes are --dataset folder")
+            raise DataError(
+                f"{root}: no folder for {', '.join(missing)}; spoken-digits needs one for each of zero, "
+                "one, ... nine; other classes are --dataset folder"
+            )
         unknown = [name for name, source in zip(self.names, self.sources) if source is None]
         if unknown:
-            raise DataError(f"{root}/sources.csv: has no speaker for {unknown[0]} ({len(unknown)} such clips); "
-                            "expected a row for every clip, as in zero/0_george_0.wav,george")
+            raise DataError(
+                f"{root}/sources.csv: has no speaker for {unknown[0]} ({len(unknown)} such clips); "
+                "expected a row for every clip, as in zero/0_george_0.wav,george"
+            )
         self.groups = DIGIT_GROUPS
 
 
@@ -219,8 +247,14 @@ class UnlabelledFolder(FileDataset):
 
     name = "folder"
 
-    def __init__(self, root: str | os.PathLike, sample_rate: int = 20_000, trim_level: int = 0,
-                 cache_dir: str | os.PathLike | None = None, channel: str = "auto"):
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        sample_rate: int = 20_000,
+        trim_level: int = 0,
+        cache_dir: str | os.PathLike | None = None,
+        channel: str = "auto",
+    ):
         super().__init__(scan_unlabelled(root), root, sample_rate, trim_level, cache_dir, channel)
         self.groups = {"all": []}
 

@@ -28,14 +28,14 @@ class Listener:
         self._rate = sample_rate
         block = np.concatenate([self._rest, block])
         n_frames = len(block) // _FRAME
-        frames = block[:n_frames * _FRAME].reshape(n_frames, _FRAME)[-self._seen % self._every::self._every]
+        frames = block[: n_frames * _FRAME].reshape(n_frames, _FRAME)[-self._seen % self._every :: self._every]
         frames = frames[np.isfinite(frames).all(1)]
         spectra = np.fft.rfft((frames - frames.mean(1, keepdims=True)) * _WINDOW)
         self._kept.extend(np.square(spectra.real) + np.square(spectra.imag))
         self._seen += n_frames
         while len(self._kept) >= 2 * _SPECTRA:
             self._kept, self._every = self._kept[::2], 2 * self._every
-        self._rest = block[n_frames * _FRAME:]
+        self._rest = block[n_frames * _FRAME :]
 
     def above(self, limit_hz):
         """Share of the energy above a frequency: (of all, of what stands out of the background); 0 if unknown.
@@ -91,16 +91,27 @@ class Facts:
 
     @classmethod
     def of(cls, clip, prepared, listener, sample_rate):
-        return cls(clip.category, clip.name, prepared.sample_rate, prepared.n_channels, prepared.subtype,
-                   prepared.offset, 20 * float(np.log10(prepared.peak)), listener.edge_hz(),
-                   len(prepared.samples) / sample_rate, _loudest(prepared.samples, sample_rate))
+        return cls(
+            clip.category,
+            clip.name,
+            prepared.sample_rate,
+            prepared.n_channels,
+            prepared.subtype,
+            prepared.offset,
+            20 * float(np.log10(prepared.peak)),
+            listener.edge_hz(),
+            len(prepared.samples) / sample_rate,
+            _loudest(prepared.samples, sample_rate),
+        )
 
 
 def _loudest(samples, sample_rate):
     """Second at which the loudest second of a clip begins, in tenths."""
     step = sample_rate // 10
-    tenths = [float(np.square(samples[first:first + step], dtype=np.float32).sum())
-              for first in range(0, len(samples), step)]
+    tenths = [
+        float(np.square(samples[first : first + step], dtype=np.float32).sum())
+        for first in range(0, len(samples), step)
+    ]
     return int(np.convolve(tenths, np.ones(10), "valid").argmax()) / 10 if len(tenths) > 10 else 0.0
 
 
@@ -109,9 +120,13 @@ def too_high(name, shares, sample_rate):
     of_all, of_sound = shares
     if of_all < 0.8 and of_sound < 0.5:
         return None
-    return Problem(name, f"{of_all:.0%} of its energy, and {of_sound:.0%} of what stands out of the background, lies "
-                   f"above {sample_rate / 2000:g} kHz, which is not heard at the working rate of {sample_rate:,} Hz; "
-                   "choose a higher sample_rate, or slow the recordings down", "warning")
+    return Problem(
+        name,
+        f"{of_all:.0%} of its energy, and {of_sound:.0%} of what stands out of the background, lies "
+        f"above {sample_rate / 2000:g} kHz, which is not heard at the working rate of {sample_rate:,} Hz; "
+        "choose a higher sample_rate, or slow the recordings down",
+        "warning",
+    )
 
 
 def long_clips(facts, crop_s):
@@ -120,17 +135,27 @@ def long_clips(facts, crop_s):
     median = float(np.median([fact.duration_s for fact in facts])) if facts else 0.0
     longest = max(facts, key=lambda fact: fact.duration_s, default=None)
     if longest is not None and longest.duration_s > max(20 * median, 60):
-        problems.append(Problem(longest.name, f"lasts {longest.duration_s:,.0f} s, {longest.duration_s / median:,.0f} "
-                                "times as long as the median clip, and counts as one clip; cut the calls out of it",
-                                "warning"))
+        problems.append(
+            Problem(
+                longest.name,
+                f"lasts {longest.duration_s:,.0f} s, {longest.duration_s / median:,.0f} "
+                "times as long as the median clip, and counts as one clip; cut the calls out of it",
+                "warning",
+            )
+        )
     long = [fact for fact in facts if fact.duration_s > _LONG * crop_s]
     if long:
         middle = [abs(fact.loudest_s + 0.5 - fact.duration_s / 2) < crop_s / 2 for fact in long]
-        problems.append(Problem(
-            f"{len(long)} of {len(facts)} clips", f"last up to {max(fact.duration_s for fact in long):,.0f} s; of a "
-            f"clip only a crop of {crop_s:.1f} s in the middle is asked about (preset paper), and "
-            f"the loudest second lies outside of the middle in {middle.count(False)} of them; cut the clips to the "
-            "calls, or let the whole clip be asked (--preset quick or best, or --set test_crops=0)", "warning"))
+        problems.append(
+            Problem(
+                f"{len(long)} of {len(facts)} clips",
+                f"last up to {max(fact.duration_s for fact in long):,.0f} s; of a "
+                f"clip only a crop of {crop_s:.1f} s in the middle is asked about (preset paper), and "
+                f"the loudest second lies outside of the middle in {middle.count(False)} of them; cut the clips to the "
+                "calls, or let the whole clip be asked (--preset quick or best, or --set test_crops=0)",
+                "warning",
+            )
+        )
     return problems
 
 
@@ -142,16 +167,20 @@ def recorder_tells_class(facts):
     if len(by_class) < 2:
         return []
     problems = []
-    for word, value in (("sample rate (Hz)", lambda fact: fact.sample_rate),
-                        ("number of channels", lambda fact: fact.n_channels),
-                        ("sample format", lambda fact: fact.subtype)):
+    for word, value in (
+        ("sample rate (Hz)", lambda fact: fact.sample_rate),
+        ("number of channels", lambda fact: fact.n_channels),
+        ("sample format", lambda fact: fact.subtype),
+    ):
         told = [name for name, own in by_class.items() if _own_value(own, facts, value)]
         if told:
             values = ", ".join(f"{name}: {_most(by_class[name], value)}" for name in told)
             problems.append(_told(told, word, values))
-    for word, value, gap in (("offset (of full scale)", lambda fact: fact.offset, 0.003),
-                             ("peak (dB)", lambda fact: fact.peak_db, 10.0),
-                             ("upper end of the spectrum (Hz)", lambda fact: fact.edge_hz, 1_500)):
+    for word, value, gap in (
+        ("offset (of full scale)", lambda fact: fact.offset, 0.003),
+        ("peak (dB)", lambda fact: fact.peak_db, 10.0),
+        ("upper end of the spectrum (Hz)", lambda fact: fact.edge_hz, 1_500),
+    ):
         known = [fact for fact in facts if value(fact) is not None]
         told = [name for name, own in by_class.items() if _apart(own, known, value, gap)]
         already = any("sample rate" in problem.message for problem in problems)
@@ -163,9 +192,12 @@ def recorder_tells_class(facts):
 
 
 def _told(names, word, values):
-    return Problem(f"class {names[0]}" if len(names) == 1 else f"{len(names)} classes",
-                   f"the {word} alone tells {'it' if len(names) == 1 else 'them'} from the others ({values}); a high "
-                   "accuracy may then say which recorder it was, and nothing about the calls", "warning")
+    return Problem(
+        f"class {names[0]}" if len(names) == 1 else f"{len(names)} classes",
+        f"the {word} alone tells {'it' if len(names) == 1 else 'them'} from the others ({values}); a high "
+        "accuracy may then say which recorder it was, and nothing about the calls",
+        "warning",
+    )
 
 
 def _most(facts, value):
@@ -179,8 +211,10 @@ def _own_value(own, facts, value):
     if min(len(own), len(others)) < _LEAST:
         return False
     common = _most(own, value)
-    return (np.mean([value(fact) == common for fact in own]) >= 0.9
-            and np.mean([value(fact) == common for fact in others]) <= 0.1)
+    return (
+        np.mean([value(fact) == common for fact in own]) >= 0.9
+        and np.mean([value(fact) == common for fact in others]) <= 0.1
+    )
 
 
 def _apart(own, known, value, gap):

@@ -14,11 +14,56 @@ from acssm_lib.data.tables import is_selection_table, read_sources
 from acssm_lib.files import DataError
 from acssm_lib.text import visible
 
-_NO_SOUND = (".txt", ".csv", ".tsv", ".json", ".xml", ".md", ".rst", ".pdf", ".jpg", ".jpeg", ".png", ".gif", ".tif",
-             ".tiff", ".bmp", ".svg", ".html", ".htm", ".doc", ".docx", ".xls", ".xlsx", ".ods", ".odt", ".ini", ".log",
-             ".gpx", ".kml", ".yaml", ".yml", ".toml", ".py", ".r", ".ipynb", ".md5", ".sha256", "")
-_LEFTOVERS = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information",
-              "lost+found", "@eadir", "icon\r")
+_NO_SOUND = (
+    ".txt",
+    ".csv",
+    ".tsv",
+    ".json",
+    ".xml",
+    ".md",
+    ".rst",
+    ".pdf",
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".gif",
+    ".tif",
+    ".tiff",
+    ".bmp",
+    ".svg",
+    ".html",
+    ".htm",
+    ".doc",
+    ".docx",
+    ".xls",
+    ".xlsx",
+    ".ods",
+    ".odt",
+    ".ini",
+    ".log",
+    ".gpx",
+    ".kml",
+    ".yaml",
+    ".yml",
+    ".toml",
+    ".py",
+    ".r",
+    ".ipynb",
+    ".md5",
+    ".sha256",
+    "",
+)
+_LEFTOVERS = (
+    "__macosx",
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+    "@eadir",
+    "icon\r",
+)
 _UNLABELLED = re.compile(r"(un|not?[ _-]?)label+ed($|[\W_\d].*)")
 _NOT_A_CLASS = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}|train(ing)?|test|val(id(ation)?)?|fold[ _-]?\d+")
 _STAMPED = re.compile(r"(.*\d{8}[_T-]?\d{6})[_-].+")  # a recording's date and time, and a piece of it
@@ -50,8 +95,9 @@ def scan_folder(root):
     root, scan = Path(root), Scan()
     name = visible(root.resolve().name)
     if not root.is_dir():
-        raise DataError(f"{root}: {'not a folder' if root.exists() else 'does not exist'}; "
-                        + _LAYOUT.format(root=name))
+        raise DataError(
+            f"{root}: {'not a folder' if root.exists() else 'does not exist'}; " + _LAYOUT.format(root=name)
+        )
     try:
         entries = sorted(root.iterdir())
     except OSError as error:
@@ -63,11 +109,17 @@ def scan_folder(root):
     for entry, found in folders.items():
         tell_unused(entry, found, entry in classes, scan)
     if len(classes) < 2:
-        scan.problems.append(Problem(f"{name}/", f"class folders in it: {len(classes)}; expected two or more; "
-                                     + _LAYOUT.format(root=name)))
+        scan.problems.append(
+            Problem(
+                f"{name}/", f"class folders in it: {len(classes)}; expected two or more; " + _LAYOUT.format(root=name)
+            )
+        )
     _tell_odd_classes(classes, scan)
-    scan.problems += [Problem(entry.name, "lies outside of the class folders, so it is not used", "warning")
-                      for entry in shown if entry.is_file() and entry.suffix.lower() in AUDIO_SUFFIXES + PHONE_SUFFIXES]
+    scan.problems += [
+        Problem(entry.name, "lies outside of the class folders, so it is not used", "warning")
+        for entry in shown
+        if entry.is_file() and entry.suffix.lower() in AUDIO_SUFFIXES + PHONE_SUFFIXES
+    ]
     sources = _sources(shown, [below for found in folders.values() for below, _ in found.audio], scan)
     taken = Counter()
     for entry, found in folders.items():
@@ -117,14 +169,16 @@ def audio_below(folder, root, scan):
         below = place.relative_to(root).as_posix()
         real = os.path.realpath(place)
         if real in above:
-            scan.problems.append(Problem(f"{below}/", "is a link that leads back to a folder around it; it is not "
-                                         "followed", "warning"))
+            scan.problems.append(
+                Problem(f"{below}/", "is a link that leads back to a folder around it; it is not followed", "warning")
+            )
             continue
         try:
             entries = sorted(os.scandir(place), key=lambda entry: entry.name)
         except OSError as error:
-            scan.problems.append(Problem(f"{below}/", f"cannot be opened ({error.strerror or error}), so nothing in it "
-                                         "is used"))
+            scan.problems.append(
+                Problem(f"{below}/", f"cannot be opened ({error.strerror or error}), so nothing in it is used")
+            )
             continue
         deeper = []
         for entry in entries:
@@ -139,9 +193,14 @@ def audio_below(folder, root, scan):
                 dead.append(path.relative_to(root).as_posix())
         todo += reversed(deeper)
     if dead:
-        scan.problems.append(Problem(dead[0] if len(dead) == 1 else f"{folder.name}/", f"{_these(dead, 'link')} to "
-                                     "nothing that is there (a disk that is not mounted?), so nothing is used of it",
-                                     "warning"))
+        scan.problems.append(
+            Problem(
+                dead[0] if len(dead) == 1 else f"{folder.name}/",
+                f"{_these(dead, 'link')} to "
+                "nothing that is there (a disk that is not mounted?), so nothing is used of it",
+                "warning",
+            )
+        )
     found.inner = {Path(below).parts[1] for below, _ in found.audio if len(Path(below).parts) > 2}
     return found
 
@@ -166,25 +225,36 @@ def tell_unused(folder, found, is_class, scan):
         if key == "sources":
             message = "lies in a class folder, so it is not used; put it beside the class folders"
         elif key[0] == "phone":
-            message = (f"{_these(names, 'file')} in {key[1]}, which needs another decoder, so nothing is used of it; "
-                       f"{PHONES}, or convert to WAV or FLAC")
+            message = (
+                f"{_these(names, 'file')} in {key[1]}, which needs another decoder, so nothing is used of it; "
+                f"{PHONES}, or convert to WAV or FLAC"
+            )
         elif key[0]:
-            message = (f"{_these(names, 'file')} in {key[1] or 'nothing'}, and in it is {key[0]}; it is not used; its "
-                       "name should end so")
+            message = (
+                f"{_these(names, 'file')} in {key[1] or 'nothing'}, and in it is {key[0]}; it is not used; its "
+                "name should end so"
+            )
         else:
             message = f"{_these(names, 'file')} in {key[1]}, which is no known ending of a recording; it is not used"
         scan.problems.append(Problem(names[0] if len(names) == 1 else f"{folder.name}/", message, "warning"))
     if found.tables:
-        scan.problems.append(Problem(f"{folder.name}/", f"{len(found.tables)} tables of selections or labels lie "
-                                     f"beside the recordings ({found.tables[0]} ...); they are not used: a clip counts "
-                                     "as a whole, so cut the selections out first", "warning"))
+        scan.problems.append(
+            Problem(
+                f"{folder.name}/",
+                f"{len(found.tables)} tables of selections or labels lie "
+                f"beside the recordings ({found.tables[0]} ...); they are not used: a clip counts "
+                "as a whole, so cut the selections out first",
+                "warning",
+            )
+        )
     if not found.audio:
         lost = sum(map(len, found.unused.values()))
         message = "holds no audio file (WAV, FLAC, Ogg, MP3, AIFF)"
         message += f" but {lost} that cannot be used" if lost else ""
         if is_class:
-            scan.problems.append(Problem(f"{folder.name}/", f"{message}; put clips in, remove it, or start its name "
-                                         "with a dot"))
+            scan.problems.append(
+                Problem(f"{folder.name}/", f"{message}; put clips in, remove it, or start its name with a dot")
+            )
         else:
             scan.problems.append(Problem(f"{folder.name}/", message, "error" if lost else "warning"))
 
@@ -205,21 +275,32 @@ def _tell_odd_classes(classes, scan):
         alike[re.sub(r"[\s_-]+", " ", plain).strip()].append(folder.name)
     for names in alike.values():
         if len(names) > 1:
-            scan.problems.append(Problem(f"{names[0]}/", f"{len(names)} class folders differ only in capitals, spaces "
-                                         f"or the way letters are written: {', '.join(map(ascii, names))}; put their "
-                                         "clips in one"))
+            scan.problems.append(
+                Problem(
+                    f"{names[0]}/",
+                    f"{len(names)} class folders differ only in capitals, spaces "
+                    f"or the way letters are written: {', '.join(map(ascii, names))}; put their "
+                    "clips in one",
+                )
+            )
     for name in (folder.name for folder in classes):
         if difflib.SequenceMatcher(None, name.casefold(), "unlabelled").ratio() > 0.8:
-            scan.problems.append(Problem(f"{name}/", "is taken for a class; clips without one belong in unlabelled/",
-                                         "warning"))
+            scan.problems.append(
+                Problem(f"{name}/", "is taken for a class; clips without one belong in unlabelled/", "warning")
+            )
     above = {folder.name: found.inner for folder, found in classes.items() if found.inner and not found.direct}
     shared = {name for name, n in Counter(inner for names in above.values() for inner in names).items() if n > 1}
     if len(above) > 1 and shared and len(above) == len(classes):
         certain = all(_NOT_A_CLASS.fullmatch(name.casefold()) for name in above)
-        scan.problems.append(Problem(
-            f"{min(above)}/", f"the class folders {', '.join(sorted(above))} hold folders of the same names "
-            f"({', '.join(sorted(shared)[:5])}); if those are the classes, they belong on top, as in "
-            f"{min(shared)}/{min(above)}/", "error" if certain else "warning"))
+        scan.problems.append(
+            Problem(
+                f"{min(above)}/",
+                f"the class folders {', '.join(sorted(above))} hold folders of the same names "
+                f"({', '.join(sorted(shared)[:5])}); if those are the classes, they belong on top, as in "
+                f"{min(shared)}/{min(above)}/",
+                "error" if certain else "warning",
+            )
+        )
 
 
 def _sources(shown, names, scan):
@@ -231,8 +312,10 @@ def _sources(shown, names, scan):
     if not tables:
         return {}
     sources, wrong = read_sources(tables[0], dict.fromkeys(names))
-    scan.problems += [Problem(f"{tables[0].name} row {row}" if row else tables[0].name, message, severity)
-                      for row, message, severity in wrong]
+    scan.problems += [
+        Problem(f"{tables[0].name} row {row}" if row else tables[0].name, message, severity)
+        for row, message, severity in wrong
+    ]
     return sources
 
 
@@ -245,7 +328,12 @@ def _tell_pieces(scan):
             groups[named[1]].append(clip.name)
     groups = [names for names in groups.values() if len(names) > 1]
     if groups:
-        scan.problems.append(Problem(
-            "sources.csv", f"is not there, and {sum(map(len, groups))} clips are named as pieces of "
-            f"{len(groups)} recordings ({groups[0][0]}, {groups[0][1]} ...); without it, a query may share its "
-            "recording with a labelled clip and nobody knows", "warning"))
+        scan.problems.append(
+            Problem(
+                "sources.csv",
+                f"is not there, and {sum(map(len, groups))} clips are named as pieces of "
+                f"{len(groups)} recordings ({groups[0][0]}, {groups[0][1]} ...); without it, a query may share its "
+                "recording with a labelled clip and nobody knows",
+                "warning",
+            )
+        )

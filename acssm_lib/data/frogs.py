@@ -92,9 +92,17 @@ class SyntheticFrogs(AudioDataset):
     name = "synthetic-frogs"
     synthetic = True
 
-    def __init__(self, seed: int = 0, n_individuals: int = 8, clips_per_individual: int = 5, duration_s: float = 5.0,
-                 snr_db: float = 10.0, visits_per_s: float = 2.0, modes: Sequence[str] = MODES,
-                 sample_rate: int = 20_000):
+    def __init__(
+        self,
+        seed: int = 0,
+        n_individuals: int = 8,
+        clips_per_individual: int = 5,
+        duration_s: float = 5.0,
+        snr_db: float = 10.0,
+        visits_per_s: float = 2.0,
+        modes: Sequence[str] = MODES,
+        sample_rate: int = 20_000,
+    ):
         unknown = [mode for mode in modes if mode not in MODES]
         if unknown:
             raise ValueError(f"unknown mode {unknown[0]!r}; there are {', '.join(MODES)}")
@@ -141,10 +149,25 @@ class SyntheticFrogs(AudioDataset):
         Raises:
             DataError: the cache cannot be written.
         """
-        made_from = "|".join(map(str, (self.seed, self.duration_s, self.snr_db, self.visits_per_s, self.sample_rate,
-                                       np.__version__, _VERSION)))
-        return DiskBank(self.name).clips([f"{self.names[i]}|{made_from}" for i in indices],
-                                         lambda place: self.waveform(int(indices[place])), progress)
+        made_from = "|".join(
+            map(
+                str,
+                (
+                    self.seed,
+                    self.duration_s,
+                    self.snr_db,
+                    self.visits_per_s,
+                    self.sample_rate,
+                    np.__version__,
+                    _VERSION,
+                ),
+            )
+        )
+        return DiskBank(self.name).clips(
+            [f"{self.names[i]}|{made_from}" for i in indices],
+            lambda place: self.waveform(int(indices[place])),
+            progress,
+        )
 
 
 def _kinds(mode):
@@ -159,17 +182,27 @@ def _individual(call, frog, matched):
     """One male's own call: carrier, rates and lengths vary between individuals, rate and length with temperature."""
     if matched:
         rate, length, interval = MATCHED_TIMING[matched]
-        call = replace(call, partials=MATCHED_PARTIALS, pulse_rate=rate, length=length, interval=interval,
-                       sweep=0.3 * call.sweep, pulse_depth=1.0, pulse_decay=0.25, envelope="bell")
+        call = replace(
+            call,
+            partials=MATCHED_PARTIALS,
+            pulse_rate=rate,
+            length=length,
+            interval=interval,
+            sweep=0.3 * call.sweep,
+            pulse_depth=1.0,
+            pulse_decay=0.25,
+            envelope="bell",
+        )
     carrier = np.exp((0.25 if matched else 0.05) * frog.standard_normal())
     warmth = 2 ** (2.5 * frog.standard_normal() / 10)  # q of a temperature of 25 +- 2.5 degrees C
     return replace(
         call,
         partials=tuple((frequency * carrier, amplitude) for frequency, amplitude in call.partials),
         pulse_rate=call.pulse_rate * warmth * np.exp(0.06 * frog.standard_normal()),
-        length=call.length * warmth ** -0.6 * np.exp(0.08 * frog.standard_normal()),
-        interval=call.interval * warmth ** -0.6 * np.exp(0.15 * frog.standard_normal()),
-        sweep=call.sweep * (1 + 0.2 * frog.standard_normal()))
+        length=call.length * warmth**-0.6 * np.exp(0.08 * frog.standard_normal()),
+        interval=call.interval * warmth**-0.6 * np.exp(0.15 * frog.standard_normal()),
+        sweep=call.sweep * (1 + 0.2 * frog.standard_normal()),
+    )
 
 
 def _calls(call, clip, n_samples, sample_rate):
@@ -177,9 +210,15 @@ def _calls(call, clip, n_samples, sample_rate):
     audio = np.zeros(n_samples)
     onset = -call.interval * clip.random()
     while onset * sample_rate < n_samples:
-        note = _note(replace(call, length=call.length * np.exp(0.06 * clip.standard_normal()),
-                             pulse_rate=call.pulse_rate * np.exp(0.02 * clip.standard_normal())),
-                     clip, sample_rate)
+        note = _note(
+            replace(
+                call,
+                length=call.length * np.exp(0.06 * clip.standard_normal()),
+                pulse_rate=call.pulse_rate * np.exp(0.02 * clip.standard_normal()),
+            ),
+            clip,
+            sample_rate,
+        )
         add(audio, note * 10 ** (clip.uniform(-2, 2) / 20), round(onset * sample_rate))
         onset += max(call.interval * np.exp(0.15 * clip.standard_normal()), call.length + 0.05)
     if not audio.any():  # a short clip fell between two notes
@@ -192,8 +231,10 @@ def _note(call, clip, sample_rate):
     u = np.linspace(0, 1, n_samples, endpoint=False)
     seconds = u * call.length
     bend = 2 ** (call.sweep * (u - 0.5)) * np.exp(0.012 * clip.standard_normal())
-    tone = sum(amplitude * np.sin(2 * np.pi * np.cumsum(frequency * bend) / sample_rate + clip.uniform(0, 2 * np.pi))
-               for frequency, amplitude in call.partials)
+    tone = sum(
+        amplitude * np.sin(2 * np.pi * np.cumsum(frequency * bend) / sample_rate + clip.uniform(0, 2 * np.pi))
+        for frequency, amplitude in call.partials
+    )
     if call.pulse_rate:
         phase = (call.pulse_rate * seconds * (1 + 0.5 * call.rate_trend * u)) % 1
         pulses = np.where(phase < 0.12, phase / 0.12, np.exp(-(phase - 0.12) / call.pulse_decay))
@@ -219,8 +260,10 @@ def _song(order, frog, clip, n_samples, sample_rate):
     slot = (NOTE_S + GAP_S) * tempo
     u = np.linspace(0, 1, round(NOTE_S * tempo * sample_rate), endpoint=False)
     envelope = np.sin(np.pi * u) ** 0.4
-    notes = {name: envelope * np.sin(2 * np.pi * frequency * carrier * u * NOTE_S * tempo)
-             for name, frequency in NOTES.items()}
+    notes = {
+        name: envelope * np.sin(2 * np.pi * frequency * carrier * u * NOTE_S * tempo)
+        for name, frequency in NOTES.items()
+    }
     audio = np.zeros(n_samples)
     start = clip.uniform(0, len(order))  # where in the round the clip begins
     for place in range(int(start), int(start + n_samples / sample_rate / slot) + 1):
@@ -249,7 +292,7 @@ def add(audio, note, onset):
     """Add ``note`` at sample ``onset``, cutting what lies outside."""
     first, last = max(0, onset), min(len(audio), onset + len(note))
     if first < last:
-        audio[first:last] += note[first - onset:last - onset]
+        audio[first:last] += note[first - onset : last - onset]
 
 
 def reverberate(audio, clip, sample_rate, rt60_s=(0.08, 0.5), ratio_db=(3, 15)):
@@ -257,16 +300,16 @@ def reverberate(audio, clip, sample_rate, rt60_s=(0.08, 0.5), ratio_db=(3, 15)):
     rt60 = clip.uniform(*rt60_s)
     times = np.arange(round(rt60 * sample_rate)) / sample_rate
     tail = clip.standard_normal(len(times)) * 10 ** (-3 * times / rt60)
-    tail *= 10 ** (-clip.uniform(*ratio_db) / 20) / np.sqrt((tail ** 2).sum())
+    tail *= 10 ** (-clip.uniform(*ratio_db) / 20) / np.sqrt((tail**2).sum())
     tail[0] += 1
     n_fft = fft.next_fast_len(len(audio) + len(tail) - 1, real=True)  # scipy.signal has this, and takes seconds to load
-    return fft.irfft(fft.rfft(audio, n_fft) * fft.rfft(tail, n_fft), n_fft)[:len(audio)]
+    return fft.irfft(fft.rfft(audio, n_fft) * fft.rfft(tail, n_fft), n_fft)[: len(audio)]
 
 
 def rms(audio):
     """Root mean square over the samples in which something sounds."""
     active = audio[np.abs(audio) > 0.05 * np.abs(audio).max()]
-    return np.sqrt((active ** 2).mean())
+    return np.sqrt((active**2).mean())
 
 
 def visitor(clip, sample_rate):

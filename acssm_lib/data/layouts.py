@@ -85,8 +85,11 @@ class Scan:
 
 def too_few_clips(counts, n_shot):
     """A problem for each class with fewer than ``n_shot`` + 1 clips; ``counts`` is class name -> clips."""
-    return [Problem(f"class {name}", f"has {count} clips; {n_shot} shots need at least {n_shot + 1} (one to ask about)")
-            for name, count in counts.items() if count < n_shot + 1]
+    return [
+        Problem(f"class {name}", f"has {count} clips; {n_shot} shots need at least {n_shot + 1} (one to ask about)")
+        for name, count in counts.items()
+        if count < n_shot + 1
+    ]
 
 
 def is_esc50(root):
@@ -109,8 +112,9 @@ def scan_esc50(root):
     if not (root / "meta" / "esc50.csv").is_file():
         inner = next(iter(sorted(root.glob("*/meta/esc50.csv"))), None)
         hint = f"; {inner.parent.parent} has them" if inner else ""
-        raise DataError(f"{root}: expected the layout of ESC-50, meta/esc50.csv and audio/, and the former is not "
-                        f"there{hint}")
+        raise DataError(
+            f"{root}: expected the layout of ESC-50, meta/esc50.csv and audio/, and the former is not there{hint}"
+        )
     rows = read_table(root / "meta" / "esc50.csv", ESC50_COLUMNS)
     files = sorted(entry.name for entry in audio.iterdir() if entry.is_file()) if audio.is_dir() else []
     by_stem = {Path(name).stem: name for name in files}
@@ -121,10 +125,11 @@ def scan_esc50(root):
         except DataError as error:
             scan.problems.append(Problem(f"meta/esc50.csv row {number}", str(error)))
         named.add(row["filename"])
-    scan.problems += [Problem(f"audio/{name}", "is in no row of meta/esc50.csv, so it is not used", "warning")
-                      for name in files
-                      if name not in named and name[0] != "."
-                      and Path(name).suffix.lower() in AUDIO_SUFFIXES + PHONE_SUFFIXES]
+    scan.problems += [
+        Problem(f"audio/{name}", "is in no row of meta/esc50.csv, so it is not used", "warning")
+        for name in files
+        if name not in named and name[0] != "." and Path(name).suffix.lower() in AUDIO_SUFFIXES + PHONE_SUFFIXES
+    ]
     return scan
 
 
@@ -146,8 +151,10 @@ def _esc50_clip(audio, row, named, categories, by_stem):
         raise DataError(f"{filename} has no category; expected the name of its class")
     for key, value in ((target, category), (category, target)):  # one name for each target, and the reverse
         if categories.setdefault(key, value) != value:
-            raise DataError(f"{filename} has target {target} and category {category!r}, but a row above pairs "
-                            f"{key!r} with {categories[key]!r}")
+            raise DataError(
+                f"{filename} has target {target} and category {category!r}, but a row above pairs "
+                f"{key!r} with {categories[key]!r}"
+            )
     return Clip(filename, path, category, row["src_file"] or None, target, int(row["fold"]))
 
 

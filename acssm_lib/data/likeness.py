@@ -25,7 +25,7 @@ _LEAST_S = 0.3  # of overlap
 
 def landmarks(samples, sample_rate):
     """(codes, moments): pairs of peaks of a clip, int64, and where they stand."""
-    samples = samples[:_LONGEST_S * sample_rate].astype(np.float32)
+    samples = samples[: _LONGEST_S * sample_rate].astype(np.float32)
     n_frames = (len(samples) - _FRAME) // _HOP + 1
     if n_frames < 4:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)

@@ -51,15 +51,21 @@ class Singer:
     @classmethod
     def drawn(cls, draw):
         """An individual from a ``numpy.random.Generator``."""
+
         def own(deviation):
             return dict(zip(SYLLABLES, deviation * draw.standard_normal(len(SYLLABLES))))
 
         return cls(
-            pitch=PITCH_HZ * 2 ** draw.uniform(-0.75, 0.75), tempo=1.5 ** draw.uniform(-1, 1),
-            pause=draw.uniform(0.1, 0.4), lengths={name: np.exp(value) for name, value in own(0.05).items()},
-            levels={name: 10 ** (value / 20) for name, value in own(1).items()}, slopes=own(0.03),
+            pitch=PITCH_HZ * 2 ** draw.uniform(-0.75, 0.75),
+            tempo=1.5 ** draw.uniform(-1, 1),
+            pause=draw.uniform(0.1, 0.4),
+            lengths={name: np.exp(value) for name, value in own(0.05).items()},
+            levels={name: 10 ** (value / 20) for name, value in own(1).items()},
+            slopes=own(0.03),
             partials=(1.0, 10 ** (-draw.uniform(12, 30) / 20), 10 ** (-draw.uniform(20, 40) / 20)),
-            roughness=draw.uniform(60, 120), width=draw.uniform(0.25, 0.5))
+            roughness=draw.uniform(60, 120),
+            width=draw.uniform(0.25, 0.5),
+        )
 
 
 class SyntheticPhrases(AudioDataset):
@@ -91,15 +97,18 @@ class SyntheticPhrases(AudioDataset):
         unlabelled = [(phrase, n_labelled + number, -1) for number in range(n_unlabelled) for phrase in PHRASES]
         self.kinds, self.individuals, labels = zip(*labelled, *unlabelled)
         self.labels = np.array(labels)
-        self.names = [f"synthetic {phrase if label >= 0 else 'unlabelled'}/individual{place}"
-                      for place, (phrase, label) in enumerate(zip(self.kinds, labels))]
+        self.names = [
+            f"synthetic {phrase if label >= 0 else 'unlabelled'}/individual{place}"
+            for place, (phrase, label) in enumerate(zip(self.kinds, labels))
+        ]
         self.sources = list(self.names)
 
     def waveform(self, i):
         """Clip i: float32 tensor, (samples,), in [-1, 1]."""
         draw = np.random.default_rng([self.seed, PHRASES.index(self.kinds[i]), self.individuals[i]])
-        song = _song(self.kinds[i], Singer.drawn(draw), draw, round(self.duration_s * self.sample_rate),
-                     self.sample_rate)
+        song = _song(
+            self.kinds[i], Singer.drawn(draw), draw, round(self.duration_s * self.sample_rate), self.sample_rate
+        )
         return torch.from_numpy(_recorded(song, draw, self.sample_rate))
 
     def clips(self, indices, progress=False):
@@ -109,8 +118,11 @@ class SyntheticPhrases(AudioDataset):
             DataError: the cache cannot be written.
         """
         made_from = "|".join(map(str, (self.seed, self.duration_s, self.sample_rate, np.__version__, _VERSION)))
-        return DiskBank(self.name).clips([f"{self.kinds[i]}|{self.individuals[i]}|{made_from}" for i in indices],
-                                         lambda place: self.waveform(int(indices[place])), progress)
+        return DiskBank(self.name).clips(
+            [f"{self.kinds[i]}|{self.individuals[i]}|{made_from}" for i in indices],
+            lambda place: self.waveform(int(indices[place])),
+            progress,
+        )
 
 
 def _song(phrase, singer, clip, n_samples, sample_rate):
@@ -137,14 +149,14 @@ def _syllable(name, singer, clip, sample_rate):
     else:
         octaves = (singer.slopes[name] + (0.6 if name == "R" else 0.0)) * (u - 0.5)
         pitch = singer.pitch * (1.5 if name == "R" else 1.0)
-        phase = 2 * np.pi * np.cumsum(pitch * 2 ** octaves) / sample_rate
+        phase = 2 * np.pi * np.cumsum(pitch * 2**octaves) / sample_rate
         if name == "B":
             sound = sum(np.sin(partial * phase + clip.uniform(0, 2 * np.pi)) for partial in (0.5, 1, 1.5, 2, 2.5))
             sound = sound * (0.55 + 0.45 * np.sin(2 * np.pi * singer.roughness * u * length))
         else:
             sound = sum(amplitude * np.sin(partial * phase) for partial, amplitude in enumerate(singer.partials, 1))
     sound = sound * np.sin(np.pi * u) ** 0.4
-    return singer.levels[name] * sound / np.sqrt((sound ** 2).mean())
+    return singer.levels[name] * sound / np.sqrt((sound**2).mean())
 
 
 def _recorded(song, clip, sample_rate):
@@ -157,9 +169,13 @@ def _recorded(song, clip, sample_rate):
     audio = song / rms(song) + 10 ** (-clip.uniform(*SNR_DB) / 20) * noise / noise.std()
     for _ in range(clip.poisson(VISITS * len(song) / sample_rate)):
         passing = visitor(clip, sample_rate)
-        add(audio, 10 ** (clip.uniform(-12, 0) / 20) * passing / rms(passing),
-            round(clip.uniform(-0.2, len(song) / sample_rate) * sample_rate))
-    colour_db = np.interp(np.log(hertz), np.linspace(np.log(50), np.log(sample_rate / 2), 6),
-                          4 * clip.standard_normal(6))
+        add(
+            audio,
+            10 ** (clip.uniform(-12, 0) / 20) * passing / rms(passing),
+            round(clip.uniform(-0.2, len(song) / sample_rate) * sample_rate),
+        )
+    colour_db = np.interp(
+        np.log(hertz), np.linspace(np.log(50), np.log(sample_rate / 2), 6), 4 * clip.standard_normal(6)
+    )
     audio = np.fft.irfft(np.fft.rfft(audio) * 10 ** (colour_db / 20), len(song))
     return np.clip(0.1 * 10 ** (clip.uniform(-20, 0) / 20) * audio / audio.std(), -1, 1).astype(np.float32)

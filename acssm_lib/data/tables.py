@@ -28,8 +28,10 @@ def read_table(path, columns, others=False):
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); expected a table with the columns "
-                        f"{', '.join(columns)}") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror or error}); expected a table with the columns "
+            f"{', '.join(columns)}"
+        ) from None
     try:
         wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
         text = content.decode("utf-16" if wide else "utf-8-sig")
@@ -41,13 +43,16 @@ def read_table(path, columns, others=False):
         raise DataError(f"{path}: not a CSV table in UTF-8 ({error}); save it again as CSV UTF-8") from None
     missing = [name for name in columns if name not in header]
     if missing:
-        raise DataError(f"{path}: no column {', '.join(missing)}; it has {', '.join(header) or 'none'}, "
-                        "separated by commas")
+        raise DataError(
+            f"{path}: no column {', '.join(missing)}; it has {', '.join(header) or 'none'}, separated by commas"
+        )
     if not lines:
         raise DataError(f"{path}: no rows below the header; expected one for each clip")
     places = {name: header.index(name) for name in (filter(None, header) if others else columns)}
-    return [(number, {name: line[place].strip() if place < len(line) else "" for name, place in places.items()})
-            for number, line in lines]
+    return [
+        (number, {name: line[place].strip() if place < len(line) else "" for name, place in places.items()})
+        for number, line in lines
+    ]
 
 
 def _plain(name):
@@ -68,16 +73,19 @@ def read_columns(path, names):
     rows = read_table(Path(path), (), others=True)
     key = next((name for name in ("file", "filename", "name") if name in rows[0][1]), None)
     if key is None:
-        raise DataError(f"{path}: no column file, filename or name says which clip a row is about; it has "
-                        f"{', '.join(rows[0][1])}")
+        raise DataError(
+            f"{path}: no column file, filename or name says which clip a row is about; it has {', '.join(rows[0][1])}"
+        )
     wanted, told = {_as_path(name) for name in names}, {}
     for number, row in rows:
         name = _as_path(row.pop(key))
         if name in wanted and told.setdefault(name, row) != row:
             raise DataError(f"{path} row {number}: {name} has other values in a row above; keep one row per clip")
     if not told:
-        raise DataError(f"{path}: none of its rows is about one of the {len(names)} clips; expected names such as "
-                        f"{names[0]} in the column {key}")
+        raise DataError(
+            f"{path}: none of its rows is about one of the {len(names)} clips; expected names such as "
+            f"{names[0]} in the column {key}"
+        )
     rows_in_order = [told.get(_as_path(name), {}) for name in names]
     columns = {column: [row.get(column) or None for row in rows_in_order] for column in next(iter(told.values()))}
     return {column: _as_numbers(values) for column, values in columns.items() if any(values)}
@@ -136,8 +144,16 @@ def _near_twins(sources):
     for source in sorted(sources):
         plain = unicodedata.normalize("NFC", source).casefold()
         groups[re.sub(r"[\s_-]+|(?<!\d)0+(?=\d)", "", plain)].append(source)
-    return [(None, f"sources {' and '.join(map(repr, group))} are nearly the same name; if they are one recording, "
-                   "write them alike", "warning") for group in groups.values() if len(group) > 1]
+    return [
+        (
+            None,
+            f"sources {' and '.join(map(repr, group))} are nearly the same name; if they are one recording, "
+            "write them alike",
+            "warning",
+        )
+        for group in groups.values()
+        if len(group) > 1
+    ]
 
 
 def is_selection_table(path):

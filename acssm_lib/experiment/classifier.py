@@ -57,8 +57,14 @@ class RunClassifier:
         """
         if self.readout == "finetuned":
             features = CropFeatures(self.encoder, clips, self.config, most_mib=0)
-            return over_test_crops(self.encoder, lambda crops: self.head(summary(self.encoder, crops)).softmax(1),
-                                   features, indices, self.config, None)
+            return over_test_crops(
+                self.encoder,
+                lambda crops: self.head(summary(self.encoder, crops)).softmax(1),
+                features,
+                indices,
+                self.config,
+                None,
+            )
         return self.head(_embedding(self.encoder, clips, indices, self.config)).softmax(1).float()
 
     def predict_folder(self, folder):
@@ -69,8 +75,11 @@ class RunClassifier:
         Raises:
             DataError: there is no recording, or one cannot be used; it names the file.
         """
-        paths = [path for path in sorted(Path(folder).rglob("[!.]*"))  # a Mac's ._name.wav is no recording
-                 if path.suffix.lower() in AUDIO_SUFFIXES + PHONE_SUFFIXES]
+        paths = [
+            path
+            for path in sorted(Path(folder).rglob("[!.]*"))  # a Mac's ._name.wav is no recording
+            if path.suffix.lower() in AUDIO_SUFFIXES + PHONE_SUFFIXES
+        ]
         config = self.config
         if not paths:
             raise DataError(f"{folder}: no recordings there; expected files ending in {', '.join(AUDIO_SUFFIXES)}")
@@ -93,13 +102,15 @@ def classifier_of(method, encoder, data, split, config, seed, *, checkpoint=None
         ``RunClassifier``.
     """
     draw = episode_seeds(seed, 1)[0]
-    support = split.episode(data.labels, len(data.classes), config.n_shot, draw, data.sources,
-                            config.support_sources).support
+    support = split.episode(
+        data.labels, len(data.classes), config.n_shot, draw, data.sources, config.support_sources
+    ).support
     labels, names = data.labels[support], [data.names[index] for index in support]
     if encoder is not None and config.finetuning and method not in STATISTICS and not _as_downloaded(method):
         file = draw_file(checkpoint, draw).with_suffix(".ckpt") if checkpoint else None
-        tuned = finetune(encoder, data.clips, support, labels, config, draw, checkpoint=file, device=device,
-                         progress=False)
+        tuned = finetune(
+            encoder, data.clips, support, labels, config, draw, checkpoint=file, device=device, progress=False
+        )
         return RunClassifier(method, "finetuned", data.classes, config, tuned.encoder, tuned.head, names)
     points = _embedding(encoder, data.clips, support, config)
     mean, scale, weight, bias = fitted_logistic(points, labels, 1.0 if encoder is None else config.logistic_C)
@@ -116,9 +127,17 @@ def save_classifier(path, classifier, weights=None):
     Args:
         weights: file of an embedder's weights; None for the one in the cache.
     """
-    kept = {"version": _VERSION, "method": classifier.method, "readout": classifier.readout,
-            "classes": list(classifier.classes), "settings": classifier.config.as_dict(),
-            "support": list(classifier.support), "head": _state(classifier.head), "encoder": None, "weights": None}
+    kept = {
+        "version": _VERSION,
+        "method": classifier.method,
+        "readout": classifier.readout,
+        "classes": list(classifier.classes),
+        "settings": classifier.config.as_dict(),
+        "support": list(classifier.support),
+        "head": _state(classifier.head),
+        "encoder": None,
+        "weights": None,
+    }
     if classifier.encoder is not None:
         kept["encoder"] = _state(classifier.encoder)
     if _as_downloaded(classifier.method):
@@ -143,11 +162,15 @@ def load_classifier(path, *, weights=None, device=None):
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror or error}); a finished run has one") from None
     except Exception as error:
-        raise ValueError(f"{path}: not the classifier of a run ({type(error).__name__}); expected the classifier.pt of "
-                         "a finished run") from None
+        raise ValueError(
+            f"{path}: not the classifier of a run ({type(error).__name__}); expected the classifier.pt of "
+            "a finished run"
+        ) from None
     if version != _VERSION:
-        raise ValueError(f"{path}: a classifier of version {version}, this acssm_lib reads version {_VERSION}; use the "
-                         "acssm_lib that its run was made with (versions in metrics.json), or run it again")
+        raise ValueError(
+            f"{path}: a classifier of version {version}, this acssm_lib reads version {_VERSION}; use the "
+            "acssm_lib that its run was made with (versions in metrics.json), or run it again"
+        )
     method, device = kept["method"], pick_device(device)
     settings = {key: value for key, value in kept["settings"].items() if key != "name"}
     config = preset("paper", **settings)
@@ -159,8 +182,11 @@ def load_classifier(path, *, weights=None, device=None):
         encoder.load_state_dict(kept["encoder"], strict=not kept["weights"])
         encoder.to(device).eval()
     if kept["readout"] == "finetuned":
-        head = Classifier(encoder, len(kept["classes"]), config.head_width, config.head_dropout,
-                          config.finetune_head).head.to(device).eval()
+        head = (
+            Classifier(encoder, len(kept["classes"]), config.head_width, config.head_dropout, config.finetune_head)
+            .head.to(device)
+            .eval()
+        )
     else:
         head = nn.Linear(*kept["head"]["weight"].shape[::-1], dtype=torch.float64)
     head.load_state_dict(kept["head"])

@@ -17,9 +17,14 @@ from acssm_lib.fewshot.transduction import SeededClusters
 from acssm_lib.training import count_parameters
 
 # Readouts made from (embedding, heard), asked at the run's own number of shots; their titles stand in names.READOUTS
-HEARING = {"nearest-mean": NearestMean, "clusters": SeededClusters, "transport": partial(SeededClusters, balance=0.5),
-           "balanced-transport": partial(SeededClusters, balance=1.0), "em-lda": SoftLDA,
-           "propagation": LabelPropagation}
+HEARING = {
+    "nearest-mean": NearestMean,
+    "clusters": SeededClusters,
+    "transport": partial(SeededClusters, balance=0.5),
+    "balanced-transport": partial(SeededClusters, balance=1.0),
+    "em-lda": SoftLDA,
+    "propagation": LabelPropagation,
+}
 CURVE_DRAWS = 100  # support draws at the other shots of the curve, at most
 
 
@@ -49,18 +54,22 @@ def measure(encoder, data, split, config, seed, *, checkpoint=None, device=None,
     frames = shuffled is not None
     if encoder is not None and config.finetuning and count_parameters(encoder):
         learner = FineTuning(encoder, data.clips, config, features=features, device=device, progress=False)
-        measured["finetuned", config.n_shot] = evaluate(learner, *group, config, seed, split=split, shuffled=frames,
-                                                        checkpoint=checkpoint, progress=progress)
+        measured["finetuned", config.n_shot] = evaluate(
+            learner, *group, config, seed, split=split, shuffled=frames, checkpoint=checkpoint, progress=progress
+        )
     n_frozen = config.n_frozen_episodes if config.pool in ("group", "everything") else config.n_episodes
     frozen = replace(config, n_episodes=max(n_frozen, config.n_episodes))
-    measured["logistic", config.n_shot] = evaluate(logistic, *group, frozen, seed, split=split, shuffled=frames,
-                                                   progress=progress)
+    measured["logistic", config.n_shot] = evaluate(
+        logistic, *group, frozen, seed, split=split, shuffled=frames, progress=progress
+    )
     heard = np.intersect1d(split.pool, np.flatnonzero(data.labels >= 0))
     for name, readout in HEARING.items():
-        measured[name, config.n_shot] = evaluate(readout(embedding, heard), *group, frozen, seed, split=split,
-                                                 progress=False)
-    most = most_shots(data.labels[split.support], [data.sources[index] for index in split.support],
-                      config.support_sources)
+        measured[name, config.n_shot] = evaluate(
+            readout(embedding, heard), *group, frozen, seed, split=split, progress=False
+        )
+    most = most_shots(
+        data.labels[split.support], [data.sources[index] for index in split.support], config.support_sources
+    )
     for n_shot in config.frozen_shots:
         if n_shot != config.n_shot and n_shot <= most:
             curve = replace(frozen, n_shot=n_shot, n_episodes=min(frozen.n_episodes, CURVE_DRAWS))
@@ -100,16 +109,22 @@ def _pool(draws):
     if len(draws) == 1:
         return draws[0]
     plain, unshared = ([draw[key] for draw in draws] for key in ("n_query", "n_query_unshared_sources"))
-    pooled = {"accuracy": _share(draws, "accuracy", plain), "n_query": sum(plain),
-              "accuracy_unshared_sources": _share(draws, "accuracy_unshared_sources", unshared),
-              "n_query_unshared_sources": sum(unshared), "seed": draws[0]["seed"],
-              "confusion": np.sum([draw["confusion"] for draw in draws], axis=0).tolist(),
-              "support": [name for draw in draws for name in draw["support"]],
-              "seconds": sum(draw["seconds"] for draw in draws)}
+    pooled = {
+        "accuracy": _share(draws, "accuracy", plain),
+        "n_query": sum(plain),
+        "accuracy_unshared_sources": _share(draws, "accuracy_unshared_sources", unshared),
+        "n_query_unshared_sources": sum(unshared),
+        "seed": draws[0]["seed"],
+        "confusion": np.sum([draw["confusion"] for draw in draws], axis=0).tolist(),
+        "support": [name for draw in draws for name in draw["support"]],
+        "seconds": sum(draw["seconds"] for draw in draws),
+    }
     if "shuffled" in draws[0]:
         shuffled = [draw["shuffled"] for draw in draws]
-        pooled["shuffled"] = {"accuracy": _share(shuffled, "accuracy", plain),
-                              "accuracy_unshared_sources": _share(shuffled, "accuracy_unshared_sources", unshared)}
+        pooled["shuffled"] = {
+            "accuracy": _share(shuffled, "accuracy", plain),
+            "accuracy_unshared_sources": _share(shuffled, "accuracy_unshared_sources", unshared),
+        }
     return pooled
 
 
@@ -117,5 +132,3 @@ def _share(draws, key, counts):
     """Right answers of all splits over queries of all splits; None where there is no query."""
     right = [draw[key] * count for draw, count in zip(draws, counts) if count]
     return sum(right) / sum(counts) if right else None
-
-

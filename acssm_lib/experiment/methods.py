@@ -79,8 +79,10 @@ def objective_of(method, config):
 
 
 _AUGMENTED: dict[type, type] = {AugmentedPairs: AugmentedViews, NoisyPairs: NoisyViews}
-_IN_VIEWS: dict[str, dict[type, type]] = {"segments": {SegmentPairs: SegmentViews, **_AUGMENTED},
-                                          "spectrogram": {SegmentPairs: SpectrogramViews, **_AUGMENTED}}
+_IN_VIEWS: dict[str, dict[type, type]] = {
+    "segments": {SegmentPairs: SegmentViews, **_AUGMENTED},
+    "spectrogram": {SegmentPairs: SpectrogramViews, **_AUGMENTED},
+}
 
 
 def loss_of_a_guess(method, config, pool_size):
@@ -137,7 +139,6 @@ def _member(method, clips, pool, config, seed, weights):
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.as_tensor(pool)[torch.randperm(len(pool), generator=generator)[:256]]
         encoder.standardisation.fit(
-            encoder.front_end, sound_of(clips, chosen, config.n_samples, config.n_fft, generator))
+            encoder.front_end, sound_of(clips, chosen, config.n_samples, config.n_fft, generator)
+        )
     return encoder
-
-

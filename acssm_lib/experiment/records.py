@@ -45,27 +45,44 @@ def run_record(*, dataset, group, method, seed, config, overrides, data, measure
         parameters: trainable values of the encoder.
     """
     readout = "finetuned" if ("finetuned", config.n_shot) in measured else "logistic"
-    draws = measured[readout, config.n_shot][:config.n_episodes]
+    draws = measured[readout, config.n_shot][: config.n_episodes]
     unshared = [draw["accuracy_unshared_sources"] for draw in draws if draw["accuracy_unshared_sources"] is not None]
     mean, interval = mean_interval([draw["accuracy"] for draw in draws], n_query=draws[0]["n_query"])
     n_way = len(data.classes)
     return {
-        "schema": RECORD_SCHEMA, "dataset": dataset.name, "synthetic": getattr(dataset, "synthetic", False),
+        "schema": RECORD_SCHEMA,
+        "dataset": dataset.name,
+        "synthetic": getattr(dataset, "synthetic", False),
         "group": group,
-        "classes": data.classes, "method": method, "preset": config.name, "seed": seed, "n_way": n_way,
-        "n_shot": config.n_shot, "protocol": config.protocol, "readout": readout,
+        "classes": data.classes,
+        "method": method,
+        "preset": config.name,
+        "seed": seed,
+        "n_way": n_way,
+        "n_shot": config.n_shot,
+        "protocol": config.protocol,
+        "readout": readout,
         "episodes": [{key: draw[key] for key in draw if key not in ("confusion", "shuffled")} for draw in draws],
         "confusion": np.sum([draw["confusion"] for draw in draws], axis=0).tolist(),
-        "accuracy_mean": mean, "accuracy_ci95": list(interval),
+        "accuracy_mean": mean,
+        "accuracy_ci95": list(interval),
         "accuracy_unshared_sources_mean": float(np.mean(unshared)) if unshared else None,
         "readouts": list(_readouts(measured)),
         "labelled_clips": {"training": n_way * config.n_shot, "selection": 0},
         "pretraining": _pretraining(pretrainings, config.protocol),
-        "finetuning": {"seconds": float(sum(draw["seconds"] for draw in draws))}, "parameters": parameters,
-        "overrides": overrides, "settings": config.as_dict(), "device": str(device),
+        "finetuning": {"seconds": float(sum(draw["seconds"] for draw in draws))},
+        "parameters": parameters,
+        "overrides": overrides,
+        "settings": config.as_dict(),
+        "device": str(device),
         "precision": computing_precision(config.precision, device),
-        "versions": {"acssm_lib": importlib.metadata.version("acoustic-ssm"), "torch": torch.__version__,
-                     "numpy": np.__version__, "python": platform.python_version()}}
+        "versions": {
+            "acssm_lib": importlib.metadata.version("acoustic-ssm"),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
 
 
 def _readouts(measured):
@@ -74,13 +91,17 @@ def _readouts(measured):
         for shuffled in (False, True):
             if (shuffled and "shuffled" in draws[0]) or (not shuffled and name != "finetuned"):
                 scores = [draw["shuffled"] if shuffled else draw for draw in draws]
-                yield {"name": name, "n_shot": n_shot, "shuffled": shuffled,
-                       "seeds": [draw["seed"] for draw in draws],
-                       "accuracy": [_rounded(score["accuracy"]) for score in scores],
-                       "n_query": [draw["n_query"] for draw in draws],
-                       "accuracy_unshared_sources": [_rounded(score["accuracy_unshared_sources"]) for score in scores],
-                       "n_query_unshared_sources": [draw["n_query_unshared_sources"] for draw in draws],
-                       "supports": supports_digest([draw["support"] for draw in draws])}
+                yield {
+                    "name": name,
+                    "n_shot": n_shot,
+                    "shuffled": shuffled,
+                    "seeds": [draw["seed"] for draw in draws],
+                    "accuracy": [_rounded(score["accuracy"]) for score in scores],
+                    "n_query": [draw["n_query"] for draw in draws],
+                    "accuracy_unshared_sources": [_rounded(score["accuracy_unshared_sources"]) for score in scores],
+                    "n_query_unshared_sources": [draw["n_query_unshared_sources"] for draw in draws],
+                    "supports": supports_digest([draw["support"] for draw in draws]),
+                }
 
 
 def _rounded(accuracy):
@@ -90,11 +111,14 @@ def _rounded(accuracy):
 def _pretraining(pretrainings, protocol):
     """Sums over the splits; the loss is that of the last ten steps, averaged."""
     losses = [np.mean(done.losses[-10:]) for done in pretrainings if done.losses]  # of 0 epochs there are none
-    return {"clips": pretrainings[0].clips if pretrainings else 0, "steps": sum(done.steps for done in pretrainings),
-            "seconds": float(sum(done.seconds for done in pretrainings)),
-            "final_loss": float(np.mean(losses)) if losses else None,
-            "saw_query_clips": bool(pretrainings) and protocol == "transductive",
-            "losses": _thinned(pretrainings[0].losses) if pretrainings else []}
+    return {
+        "clips": pretrainings[0].clips if pretrainings else 0,
+        "steps": sum(done.steps for done in pretrainings),
+        "seconds": float(sum(done.seconds for done in pretrainings)),
+        "final_loss": float(np.mean(losses)) if losses else None,
+        "saw_query_clips": bool(pretrainings) and protocol == "transductive",
+        "losses": _thinned(pretrainings[0].losses) if pretrainings else [],
+    }
 
 
 def _thinned(losses, most=200):

@@ -13,8 +13,20 @@ from acssm_lib.names import EMBEDDER_NAMES
 from acssm_lib.training import count_parameters, pick_device, save_weights
 
 
-def run(recordings, group, method, config, seed, *, overrides=None, out=None, encoders=None, weights=None, device=None,
-        progress=True):
+def run(
+    recordings,
+    group,
+    method,
+    config,
+    seed,
+    *,
+    overrides=None,
+    out=None,
+    encoders=None,
+    weights=None,
+    device=None,
+    progress=True,
+):
     """Load, pool, pre-train, draw supports, fine-tune and read, record: one group, method and seed.
 
     A run that was stopped goes on from what it left in ``out`` and ``encoders``.
@@ -36,16 +48,27 @@ def run(recordings, group, method, config, seed, *, overrides=None, out=None, en
     parts = splits(data, config, seed)
     where = {"out": out, "encoders": encoders, "weights": weights, "device": device, "progress": progress}
     encoder, pretrainings, measured = over_splits(method, data, parts, config, seed, **where)
-    record = run_record(dataset=recordings, group=group, method=method, seed=seed, config=config,
-                        overrides=overrides or {}, data=data, measured=measured, pretrainings=pretrainings,
-                        parameters=0 if encoder is None else count_parameters(encoder), device=pick_device(device))
+    record = run_record(
+        dataset=recordings,
+        group=group,
+        method=method,
+        seed=seed,
+        config=config,
+        overrides=overrides or {},
+        data=data,
+        measured=measured,
+        pretrainings=pretrainings,
+        parameters=0 if encoder is None else count_parameters(encoder),
+        device=pick_device(device),
+    )
     if out:
         keep(out, record, encoder, data, parts[-1], config, weights=weights, device=device)
     return record
 
 
-def over_splits(method, data, parts, config, seed, *, out=None, encoders=None, weights=None, device=None,
-                progress=True):
+def over_splits(
+    method, data, parts, config, seed, *, out=None, encoders=None, weights=None, device=None, progress=True
+):
     """Pre-train and measure, split after split: one of the transductive protocol, five of an inductive one.
 
     Args:
@@ -59,11 +82,30 @@ def over_splits(method, data, parts, config, seed, *, out=None, encoders=None, w
     """
     measured, pretrainings = [], []
     for number, part in enumerate(parts):
-        encoder, pretraining = pretrained_encoder(method, data, config, seed, pool=part.pool, folder=encoders,
-                                                  weights=weights, device=device, progress=progress)
+        encoder, pretraining = pretrained_encoder(
+            method,
+            data,
+            config,
+            seed,
+            pool=part.pool,
+            folder=encoders,
+            weights=weights,
+            device=device,
+            progress=progress,
+        )
         pretrainings += [pretraining] if pretraining else []
-        measured.append(measure(encoder, data, part, config, seed, device=device, progress=progress,
-                                checkpoint=_unfinished(out) / f"split{number}" if out else None))
+        measured.append(
+            measure(
+                encoder,
+                data,
+                part,
+                config,
+                seed,
+                device=device,
+                progress=progress,
+                checkpoint=_unfinished(out) / f"split{number}" if out else None,
+            )
+        )
     return encoder, pretrainings, pooled(measured)
 
 
@@ -75,8 +117,9 @@ def keep(out, record, encoder, data, split, config, *, weights=None, device=None
     """
     out, method = Path(out), record["method"]
     drawn = sorted(_unfinished(out).glob("split*"))
-    classifier = classifier_of(method, encoder, data, split, config, record["seed"], device=device,
-                               checkpoint=drawn[-1] if drawn else None)
+    classifier = classifier_of(
+        method, encoder, data, split, config, record["seed"], device=device, checkpoint=drawn[-1] if drawn else None
+    )
     save_classifier(out / "classifier.pt", classifier, weights)
     if encoder is not None and method not in EMBEDDER_NAMES:  # those are in the cache as they came
         save_weights(out / "encoder.pt", encoder)

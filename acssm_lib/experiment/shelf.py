@@ -45,11 +45,18 @@ def pretrained_encoder(method, data, config, seed, *, pool=None, device=None, pr
     if not METHODS[method].pretrained:
         return build_encoder(method, data.clips, pool, config, seed, weights).to(pick_device(device)).eval(), None
     alone = replace(config, n_members=1)
-    members, done = zip(*[_pretrained_member(method, data, alone, one, pool, device, progress, folder, weights)
-                          for one in member_seeds(method, config, seed)])
+    members, done = zip(
+        *[
+            _pretrained_member(method, data, alone, one, pool, device, progress, folder, weights)
+            for one in member_seeds(method, config, seed)
+        ]
+    )
     return together(members).to(pick_device(device)).eval(), Pretraining(
-        len(pool), sum(one.steps for one in done), sum(one.seconds for one in done),
-        np.mean([one.losses for one in done], axis=0).tolist())
+        len(pool),
+        sum(one.steps for one in done),
+        sum(one.seconds for one in done),
+        np.mean([one.losses for one in done], axis=0).tolist(),
+    )
 
 
 def _pretrained_member(method, data, config, seed, pool, device, progress, folder, weights):
@@ -63,10 +70,22 @@ def _pretrained_member(method, data, config, seed, pool, device, progress, folde
         if kept is None:
             sweep(path.parent, name)  # half a checkpoint of a training that was killed while it wrote
             checkpoint = path.with_suffix(".ckpt")
-            done = pretrain(model, data.clips, pool, config, seed, objective=_objective(method, data, config),
-                            checkpoint=checkpoint, device=device, progress=progress)
-            kept = {"weights": {key: value.cpu() for key, value in model.state_dict().items()},
-                    "losses": done.losses, "seconds": done.seconds}
+            done = pretrain(
+                model,
+                data.clips,
+                pool,
+                config,
+                seed,
+                objective=_objective(method, data, config),
+                checkpoint=checkpoint,
+                device=device,
+                progress=progress,
+            )
+            kept = {
+                "weights": {key: value.cpu() for key, value in model.state_dict().items()},
+                "losses": done.losses,
+                "seconds": done.seconds,
+            }
             save_state(path, kept)
             checkpoint.unlink(missing_ok=True)
     model.load_state_dict(kept["weights"])
@@ -85,8 +104,10 @@ def _objective(method, data, config):
     if not issubclass(objective, SegmentViews):
         raise ValueError(f"negatives={config.negatives}: {method} brings its own negatives; leave it out")
     if not any(data.sources):
-        raise ValueError(f"negatives={config.negatives} needs the source of each clip; put sources.csv beside the "
-                         "class folders, or set negatives=all")
+        raise ValueError(
+            f"negatives={config.negatives} needs the source of each clip; put sources.csv beside the "
+            "class folders, or set negatives=all"
+        )
     return partial(objective, sources=torch.from_numpy(_source_numbers(data.sources)))
 
 

@@ -55,12 +55,13 @@ class Combination:
         return float(best[np.abs(best - 0.5).argmin()])
 
     def _models(self, indices, labels):
-        return [logistic_regression(C).fit(embedding[indices], labels)
-                for embedding, C in zip(self.embeddings, self.C)]
+        return [logistic_regression(C).fit(embedding[indices], labels) for embedding, C in zip(self.embeddings, self.C)]
 
     def _logs(self, models, indices):
-        return [np.log(np.maximum(model.predict_proba(embedding[indices]), _LEAST))
-                for model, embedding in zip(models, self.embeddings)]
+        return [
+            np.log(np.maximum(model.predict_proba(embedding[indices]), _LEAST))
+            for model, embedding in zip(models, self.embeddings)
+        ]
 
 
 def _weighed(first, second, weight):

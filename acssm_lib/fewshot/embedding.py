@@ -83,8 +83,9 @@ def embed(encoder, clips, indices, config, shuffle_seed=None, features=None):
     Taught in: 05_few_shot_finetuning.
     """
     features = features or CropFeatures(encoder, clips, config, most_mib=0)
-    return over_test_crops(encoder.eval(), lambda crops: summary(encoder, crops), features, indices, config,
-                           shuffle_seed)
+    return over_test_crops(
+        encoder.eval(), lambda crops: summary(encoder, crops), features, indices, config, shuffle_seed
+    )
 
 
 _TOGETHER = 64  # crops at once
@@ -98,8 +99,11 @@ def over_test_crops(module, function, features, indices, config, shuffle_seed):
     n_crops = max(1, config.test_crops)
     for some in _portions(torch.as_tensor(indices), features.clips.lengths, config.test_crops):
         alike = [some] if config.test_crops else some.split(1)  # whole clips differ in length
-        seen = [view if generator is None else shuffle_frames(view, generator) for one in alike
-                for view in changed_views(features(one).to(device), features.front_end, config)]
+        seen = [
+            view if generator is None else shuffle_frames(view, generator)
+            for one in alike
+            for view in changed_views(features(one).to(device), features.front_end, config)
+        ]
         answers = torch.stack(_by_shape(function, seen)).unflatten(0, (len(alike), -1)).mean(1)  # over the views
         parts.append(answers.reshape(len(some), n_crops, -1).mean(1))
     return torch.cat(parts).cpu()
@@ -151,9 +155,9 @@ def changed_views(spectrograms, front_end, config):
         return
     if front_end.n_channels != 1:
         raise ValueError(f"test_views={config.test_views} needs features='log-mel': a phase has no neighbour in pitch")
-    for pitch, tempo in CHANGES[1:config.test_views]:
+    for pitch, tempo in CHANGES[1 : config.test_views]:
         level = spectrograms[:, 0]  # (batch, n_mels, frames), dB
         level = moved_bands(level, torch.full((len(level),), -pitch * config.mel_shift).to(level))
-        frames = max(1, round(level.shape[2] / config.max_stretch ** tempo))
+        frames = max(1, round(level.shape[2] / config.max_stretch**tempo))
         level = F.interpolate(level, frames, mode="linear", align_corners=True)
         yield level[:, None]

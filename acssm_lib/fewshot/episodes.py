@@ -20,8 +20,15 @@ class Episode:
     query: np.ndarray
 
 
-def sample_episode(labels: ArrayLike, n_way: int, n_shot: int, seed: int, sources: Sequence | None = None,
-                   distinct_sources: bool = False, support_sources: str = "any") -> Episode:
+def sample_episode(
+    labels: ArrayLike,
+    n_way: int,
+    n_shot: int,
+    seed: int,
+    sources: Sequence | None = None,
+    distinct_sources: bool = False,
+    support_sources: str = "any",
+) -> Episode:
     """Draw ``n_shot`` labelled clips of each of ``n_way`` classes; all other clips of these classes are queries.
 
     The draw depends on labels and seed alone, so every method gets the same supports; of ``support_sources`` other than
@@ -52,8 +59,10 @@ def sample_episode(labels: ArrayLike, n_way: int, n_shot: int, seed: int, source
     if sources is not None:
         query = query[~shares_source(query, support, sources)]
     if support_sources != "any" and not len(query):
-        raise DataError(f"support_sources={support_sources} with n_shot={n_shot} leaves nothing to ask: every clip "
-                        "shares its source with a labelled one; label fewer clips, or add sources")
+        raise DataError(
+            f"support_sources={support_sources} with n_shot={n_shot} leaves nothing to ask: every clip "
+            "shares its source with a labelled one; label fewer clips, or add sources"
+        )
     return Episode(support, query)
 
 
@@ -73,11 +82,15 @@ def sample_support(labels, n_way, n_shot, seed, sources=None, distinct_sources=F
         if distinct_sources:
             members = _one_per_source(members, sources)
             if len(members) < n_shot:
-                raise DataError(f"class {label} has {len(members)} recordings, too few for {n_shot} labelled clips "
-                                "of different recordings")
+                raise DataError(
+                    f"class {label} has {len(members)} recordings, too few for {n_shot} labelled clips "
+                    "of different recordings"
+                )
         elif len(members) <= n_shot:
-            raise DataError(f"class {label} has {len(members)} clips; {n_shot} labelled clips and a query "
-                            f"need at least {n_shot + 1}")
+            raise DataError(
+                f"class {label} has {len(members)} clips; {n_shot} labelled clips and a query "
+                f"need at least {n_shot + 1}"
+            )
         drawn.extend(members[:n_shot])
     return np.sort(drawn)
 
@@ -87,12 +100,15 @@ def _of_few_sources(labels, classes, n_shot, sources, rule, generator):
     n_sources, n_each = (1, n_shot) if rule == "one" else (n_shot, 1)
     clips = complete_sources(labels, classes, sources, n_each)
     if len(clips) < n_sources:
-        raise DataError(f"support_sources={rule} with n_shot={n_shot} needs {n_sources} source(s) with {n_each} "
-                        f"clip(s) of each of the {len(classes)} classes; there are {len(clips)} (sources.csv says "
-                        "which recording or individual a clip comes from)")
+        raise DataError(
+            f"support_sources={rule} with n_shot={n_shot} needs {n_sources} source(s) with {n_each} "
+            f"clip(s) of each of the {len(classes)} classes; there are {len(clips)} (sources.csv says "
+            "which recording or individual a clip comes from)"
+        )
     chosen = generator.choice(list(clips), n_sources, replace=False)
-    return np.sort([clip for source in chosen for members in clips[source]
-                    for clip in generator.permutation(members)[:n_each]])
+    return np.sort(
+        [clip for source in chosen for members in clips[source] for clip in generator.permutation(members)[:n_each]]
+    )
 
 
 def complete_sources(labels, classes, sources, n_each):

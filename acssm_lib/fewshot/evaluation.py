@@ -17,8 +17,19 @@ from acssm_lib.presets import Preset
 from acssm_lib.training import weights_digest
 
 
-def evaluate(learner, labels, sources, names, config: Preset, seed: int, *, split: Split | None = None,
-             shuffled: bool = False, checkpoint=None, progress: bool = True) -> list[dict]:
+def evaluate(
+    learner,
+    labels,
+    sources,
+    names,
+    config: Preset,
+    seed: int,
+    *,
+    split: Split | None = None,
+    shuffled: bool = False,
+    checkpoint=None,
+    progress: bool = True,
+) -> list[dict]:
     """Accuracy of a learner over the support draws of one run.
 
     Args:
@@ -55,24 +66,30 @@ def evaluate(learner, labels, sources, names, config: Preset, seed: int, *, spli
         if kept:
             results.append(kept)
             continue
-        started = time.monotonic()
         episode = (split or everyone).episode(labels, n_way, config.n_shot, draw, sources, config.support_sources)
-        learner.fit(episode.support, labels[episode.support], draw,
-                    checkpoint=file.with_suffix(".ckpt") if file else None)
-        predicted = learner.predict(episode.query).argmax(1)
-        results.append(_score(predicted, episode, labels, sources, n_way) | {
-            "seed": draw, "support": [names[index] for index in episode.support],
-            "seconds": time.monotonic() - started})
-        if shuffled:
-            predicted = learner.predict(episode.query, shuffle_seed=draw).argmax(1)
-            score = _score(predicted, episode, labels, sources, n_way)
-            results[-1]["shuffled"] = {key: score[key] for key in ("accuracy", "accuracy_unshared_sources")}
+        progressed = file.with_suffix(".ckpt") if file else None
+        result = _of_draw(learner, episode, labels, sources, draw, shuffled, progressed)
+        result["support"] = [names[index] for index in episode.support]
+        results.append(result)
         if file:
-            write_json(file, {"draw": results[-1], "identity": identity, "code": code_digest(),
-                              "digest": _seal(results[-1], identity)})
+            digest = _seal(result, identity)
+            write_json(file, {"draw": result, "identity": identity, "code": code_digest(), "digest": digest})
             if draw != draws[0]:  # the first can be made again from it at once, to keep it
-                file.with_suffix(".ckpt").unlink(missing_ok=True)
+                progressed.unlink(missing_ok=True)
     return results
+
+
+def _of_draw(learner, episode, labels, sources, draw, shuffled, checkpoint):
+    """What a learner that was fitted to one draw makes of its queries, and of their shuffled frames."""
+    started, n_way = time.monotonic(), int(labels.max()) + 1
+    learner.fit(episode.support, labels[episode.support], draw, checkpoint=checkpoint)
+    result = _score(learner.predict(episode.query).argmax(1), episode, labels, sources, n_way)
+    result |= {"seed": draw, "seconds": time.monotonic() - started}
+    if shuffled:
+        predicted = learner.predict(episode.query, shuffle_seed=draw).argmax(1)
+        score = _score(predicted, episode, labels, sources, n_way)
+        result["shuffled"] = {key: score[key] for key in ("accuracy", "accuracy_unshared_sources")}
+    return result
 
 
 def draw_file(checkpoint, draw):
@@ -87,14 +104,29 @@ def _identity(learner, labels, sources, names, config, split, shuffled):
     """Everything that the accuracy of a draw follows from, as JSON gives it back."""
     settings = {key: value for key, value in config.as_dict().items() if key not in _NOT_A_DRAW}
     encoder, embedding, clips = (getattr(learner, name, None) for name in ("encoder", "embedding", "clips"))
-    return json.loads(json.dumps({
-        "learner": type(learner).__name__, "shuffled frames": shuffled, **settings,
-        "encoder": None if encoder is None else weights_digest(encoder),
-        "embedding": None if embedding is None else _digest(np.asarray(embedding).tobytes()),
-        "samples of the clips": None if clips is None else _digest(clips.digests().tobytes()),
-        **{name: _digest(json.dumps([str(one) for one in listed]).encode()) for name, listed in (
-            ("labels", labels), ("recordings", sources), ("names of the clips", names), ("pool", split.pool),
-            ("clips to label", split.support), ("clips to ask", [] if split.query is None else split.query))}}))
+    return json.loads(
+        json.dumps(
+            {
+                "learner": type(learner).__name__,
+                "shuffled frames": shuffled,
+                **settings,
+                "encoder": None if encoder is None else weights_digest(encoder),
+                "embedding": None if embedding is None else _digest(np.asarray(embedding).tobytes()),
+                "samples of the clips": None if clips is None else _digest(clips.digests().tobytes()),
+                **{
+                    name: _digest(json.dumps([str(one) for one in listed]).encode())
+                    for name, listed in (
+                        ("labels", labels),
+                        ("recordings", sources),
+                        ("names of the clips", names),
+                        ("pool", split.pool),
+                        ("clips to label", split.support),
+                        ("clips to ask", [] if split.query is None else split.query),
+                    )
+                },
+            }
+        )
+    )
 
 
 def _digest(content):
@@ -121,8 +153,10 @@ def _kept(file, identity):
     found = Preset().as_dict() | found  # a setting that came later stood at its default
     other = [key for key in identity if found.get(key) != identity[key]]
     if other:
-        raise ValueError(f"{file} was measured with another {', '.join(other[:5])}; delete {file.parent} to start "
-                         "over, or choose another folder")
+        raise ValueError(
+            f"{file} was measured with another {', '.join(other[:5])}; delete {file.parent} to start "
+            "over, or choose another folder"
+        )
     if code != code_digest():
         print(f"{file}: of another version of the code; drawn again")
         return None
@@ -138,6 +172,10 @@ def _score(predicted, episode, labels, sources, n_way):
     unshared = ~shares_source(episode.query, episode.support, sources)
     confusion = np.zeros((n_way, n_way), dtype=int)  # rows: truth
     np.add.at(confusion, (labels[episode.query], predicted), 1)
-    return {"accuracy": float(right.mean()), "n_query": len(right),
-            "accuracy_unshared_sources": float(right[unshared].mean()) if unshared.any() else None,
-            "n_query_unshared_sources": int(unshared.sum()), "confusion": confusion.tolist()}
+    return {
+        "accuracy": float(right.mean()),
+        "n_query": len(right),
+        "accuracy_unshared_sources": float(right[unshared].mean()) if unshared.any() else None,
+        "n_query_unshared_sources": int(unshared.sum()),
+        "confusion": confusion.tolist(),
+    }

@@ -1,6 +1,7 @@
 """Fine-tuning on a handful of labels, and its evaluation over support draws."""
 
 import copy
+import functools
 import hashlib
 import math
 
@@ -27,17 +28,37 @@ class Classifier(nn.Module):
     def __init__(self, encoder, n_way, head_width=128, head_dropout=0.1, head="mlp"):
         super().__init__()
         self.encoder = encoder
-        self.head = LinearHead(embedding_width(encoder), n_way) if head == "logistic" else nn.Sequential(
-            nn.Linear(embedding_width(encoder), head_width), nn.Dropout(head_dropout), nn.ReLU(),
-            nn.Linear(head_width, head_width), nn.Dropout(head_dropout), nn.ReLU(),
-            nn.Linear(head_width, n_way))
+        self.head = (
+            LinearHead(embedding_width(encoder), n_way)
+            if head == "logistic"
+            else nn.Sequential(
+                nn.Linear(embedding_width(encoder), head_width),
+                nn.Dropout(head_dropout),
+                nn.ReLU(),
+                nn.Linear(head_width, head_width),
+                nn.Dropout(head_dropout),
+                nn.ReLU(),
+                nn.Linear(head_width, n_way),
+            )
+        )
 
     def forward(self, spectrograms):
         return self.head(summary(self.encoder, spectrograms))
 
 
-def finetune(encoder: Encoder, clips, indices, labels, config: Preset, seed: int, *, checkpoint=None, device=None,
-             progress: bool = True, save_every_s: float | None = None) -> Classifier:
+def finetune(
+    encoder: Encoder,
+    clips,
+    indices,
+    labels,
+    config: Preset,
+    seed: int,
+    *,
+    checkpoint=None,
+    device=None,
+    progress: bool = True,
+    save_every_s: float | None = None,
+) -> Classifier:
     """Train a classifier on the labelled clips; the whole network learns, batch norm in training mode.
 
     Every labelled clip gives ``finetune_crops`` crops, cut once as published: one stretch per clip, equally spaced.
@@ -61,40 +82,54 @@ def finetune(encoder: Encoder, clips, indices, labels, config: Preset, seed: int
     device = pick_device(device)
     clips = clips.to(device)
     indices, labels = torch.as_tensor(indices), torch.as_tensor(labels, device=device)
-    n_way = int(labels.max()) + 1
-    with seeded(seed):
-        classifier = Classifier(copy.deepcopy(encoder), n_way, config.head_width, config.head_dropout,
-                                config.finetune_head)
-    if config.finetune_head == "logistic":
-        classifier.head.fit(embed(encoder, clips, indices, config), labels.cpu(), config.logistic_C)
+    classifier = _at_the_start(encoder, clips, indices, labels, config, seed).to(device)
     identity = _identity(encoder, clips, indices, labels, config, seed) if checkpoint else None
-    classifier.to(device).train()
-    if config.finetune_head == "logistic":
-        for norm in classifier.modules():
-            if isinstance(norm, nn.modules.batchnorm._BatchNorm):
-                norm.eval()
     generator = torch.Generator().manual_seed(seed)
     targets = labels.repeat_interleave(config.finetune_crops)
     spectrograms = _training_crops(classifier.encoder.front_end, clips, indices, config, generator, device)
     steps_per_epoch = math.ceil(len(targets) / config.finetune_batch)
     n_steps = config.finetune_epochs * steps_per_epoch
-    order = None
+
+    @functools.lru_cache(1)
+    def order(epoch):  # from a seed of its own, so that a resumed run needs no memory of it
+        return torch.randperm(len(targets), generator=torch.Generator().manual_seed(1_000_003 * seed + epoch))
 
     def step_loss(step):
-        nonlocal order
-        # A permutation per epoch, from its own seed so that a resumed run needs no memory of it.
         epoch, place = divmod(step, steps_per_epoch)
-        if order is None or place == 0:
-            order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(1_000_003 * seed + epoch))
-        chosen = order[place * config.finetune_batch:(place + 1) * config.finetune_batch]
+        chosen = order(epoch)[place * config.finetune_batch : (place + 1) * config.finetune_batch]
         there = chosen.to(device, non_blocking=True)  # waiting would stop a GPU
         return F.cross_entropy(classifier(spectrograms[there]), targets[there])
 
-    train(step_loss, {"classifier": classifier}, _optimiser(classifier, config),
-          lambda step: cosine_factor(step, n_steps, steps_per_epoch), n_steps, generator, seed,
-          checkpoint=checkpoint, save_every_s=save_every_s, progress=progress, label="fine-tuning",
-          identity=identity)
+    train(
+        step_loss,
+        {"classifier": classifier},
+        _optimiser(classifier, config),
+        lambda step: cosine_factor(step, n_steps, steps_per_epoch),
+        n_steps,
+        generator,
+        seed,
+        checkpoint=checkpoint,
+        save_every_s=save_every_s,
+        progress=progress,
+        label="fine-tuning",
+        identity=identity,
+    )
     return classifier.eval()
+
+
+def _at_the_start(encoder, clips, indices, labels, config, seed):
+    """A classifier on a copy of the encoder, in training mode as its head asks for."""
+    with seeded(seed):
+        classifier = Classifier(
+            copy.deepcopy(encoder), int(labels.max()) + 1, config.head_width, config.head_dropout, config.finetune_head
+        )
+    classifier.train()
+    if config.finetune_head == "logistic":
+        classifier.head.fit(embed(encoder, clips, indices, config), labels.cpu(), config.logistic_C)
+        for norm in classifier.modules():
+            if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+                norm.eval()
+    return classifier
 
 
 @torch.no_grad()
@@ -107,15 +142,27 @@ def _training_crops(front_end, clips, indices, config, generator, device):
 
 def _identity(encoder, clips, indices, labels, config, seed):
     """What the result of a fine-tuning follows from, for its checkpoint."""
-    return {"task": "finetune", "encoder": type(encoder).__name__, "weights": weights_digest(encoder), "seed": seed,
-            "clips": hashlib.sha256(clips.digests()[indices].tobytes()).hexdigest(), "support": indices.tolist(),
-            "labels": labels.tolist(), "settings": config.as_dict()}
+    return {
+        "task": "finetune",
+        "encoder": type(encoder).__name__,
+        "weights": weights_digest(encoder),
+        "seed": seed,
+        "clips": hashlib.sha256(clips.digests()[indices].tobytes()).hexdigest(),
+        "support": indices.tolist(),
+        "labels": labels.tolist(),
+        "settings": config.as_dict(),
+    }
 
 
 def _optimiser(classifier, config):
     encoder_lr = config.finetune_lr if config.finetune_encoder_lr is None else config.finetune_encoder_lr
-    groups = parameter_groups(classifier.encoder, encoder_lr, config.finetune_weight_decay,
-                              min(config.finetune_ssm_lr, encoder_lr), classifier.encoder.special_parameters())
+    groups = parameter_groups(
+        classifier.encoder,
+        encoder_lr,
+        config.finetune_weight_decay,
+        min(config.finetune_ssm_lr, encoder_lr),
+        classifier.encoder.special_parameters(),
+    )
     groups += parameter_groups(classifier.head, config.finetune_lr, config.finetune_weight_decay, config.finetune_lr)
     kind = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[config.finetune_optimiser]
     return kind(groups, fused=True)  # one pass over all weights instead of a dozen
@@ -133,8 +180,9 @@ def predict(classifier, clips, indices, config, shuffle_seed=None, features=None
     Taught in: 05_few_shot_finetuning.
     """
     features = features or CropFeatures(classifier.encoder, clips, config, most_mib=0)
-    return over_test_crops(classifier.eval(), lambda crops: classifier(crops).softmax(1), features, indices, config,
-                           shuffle_seed)
+    return over_test_crops(
+        classifier.eval(), lambda crops: classifier(crops).softmax(1), features, indices, config, shuffle_seed
+    )
 
 
 class FineTuning:
@@ -152,11 +200,18 @@ class FineTuning:
         self.features = features or CropFeatures(encoder, clips, config)
 
     def fit(self, indices, labels, seed, checkpoint=None):
-        self.classifier = finetune(self.encoder, self.clips, indices, labels, self.config, seed,
-                                   checkpoint=checkpoint, device=self.device, progress=self.progress)
+        self.classifier = finetune(
+            self.encoder,
+            self.clips,
+            indices,
+            labels,
+            self.config,
+            seed,
+            checkpoint=checkpoint,
+            device=self.device,
+            progress=self.progress,
+        )
         return self
 
     def predict(self, indices, shuffle_seed=None):
         return predict(self.classifier, self.clips, indices, self.config, shuffle_seed, self.features).numpy()
-
-

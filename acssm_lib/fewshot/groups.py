@@ -51,13 +51,21 @@ def load_group(dataset, group, config, seed, progress=True):
     if config.pool == "all":
         for name in dataset.default_groups:
             clips = dataset.clips_of(name)
-            episode = sample_episode(dataset.labels[clips], len(dataset.groups[name]), config.n_shot,
-                                     episode_seeds(seed, 1)[0], [dataset.sources[clip] for clip in clips],
-                                     support_sources=config.support_sources)
+            episode = sample_episode(
+                dataset.labels[clips],
+                len(dataset.groups[name]),
+                config.n_shot,
+                episode_seeds(seed, 1)[0],
+                [dataset.sources[clip] for clip in clips],
+                support_sources=config.support_sources,
+            )
             withheld.extend(clips[episode.support])
     return GroupData(
         clips=dataset.clips(chosen, progress),
         labels=np.array([own.get(int(dataset.labels[index]), -1) for index in chosen]),
-        sources=[dataset.sources[index] for index in chosen], names=[dataset.names[index] for index in chosen],
-        classes=classes, withheld=np.flatnonzero(np.isin(chosen, withheld)),
-        folds=dataset.folds[chosen] if hasattr(dataset, "folds") else None)
+        sources=[dataset.sources[index] for index in chosen],
+        names=[dataset.names[index] for index in chosen],
+        classes=classes,
+        withheld=np.flatnonzero(np.isin(chosen, withheld)),
+        folds=dataset.folds[chosen] if hasattr(dataset, "folds") else None,
+    )

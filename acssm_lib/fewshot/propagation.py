@@ -66,5 +66,5 @@ class LabelPropagation:
         if but_itself:
             np.fill_diagonal(weights, 0)
         most = min(self.neighbours, len(nodes) - but_itself)
-        least = -np.sort(-weights, axis=1)[:, most - 1:most]
+        least = -np.sort(-weights, axis=1)[:, most - 1 : most]
         return np.where(weights >= least, weights, 0)

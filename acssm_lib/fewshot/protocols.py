@@ -45,8 +45,10 @@ class Split:
         support = sample_support(allowed, n_way, n_shot, seed, known, support_sources=support_sources)
         query = self.query if known is None else self.query[~shares_source(self.query, support, known)]
         if not len(query):
-            raise DataError(f"support_sources={support_sources}: every clip that a split asks shares its source with "
-                            "a labelled one; use protocol=transductive or inductive-recording")
+            raise DataError(
+                f"support_sources={support_sources}: every clip that a split asks shares its source with "
+                "a labelled one; use protocol=transductive or inductive-recording"
+            )
         return Episode(support, query)
 
 
@@ -108,10 +110,18 @@ def _split(data, config, seed, heard, support, query):
     split, pool = Split(heard, support, query), heard
     if config.pool not in ("group", "everything"):
         if config.n_episodes != 1:
-            raise ValueError(f"pool={config.pool!r} withholds the labelled clips of one support draw, but "
-                             f"n_episodes={config.n_episodes}; use n_episodes=1 and several seeds, or pool='group'")
-        drawn = split.episode(data.labels, len(data.classes), config.n_shot, episode_seeds(seed, 1)[0], data.sources,
-                              config.support_sources).support
+            raise ValueError(
+                f"pool={config.pool!r} withholds the labelled clips of one support draw, but "
+                f"n_episodes={config.n_episodes}; use n_episodes=1 and several seeds, or pool='group'"
+            )
+        drawn = split.episode(
+            data.labels,
+            len(data.classes),
+            config.n_shot,
+            episode_seeds(seed, 1)[0],
+            data.sources,
+            config.support_sources,
+        ).support
         pool = np.setdiff1d(heard, np.concatenate([drawn, data.withheld]))
     if config.pool_size is not None and len(pool) > config.pool_size:
         pool = np.sort(np.random.default_rng(seed).choice(pool, config.pool_size, replace=False))

@@ -129,7 +129,7 @@ def over_draws(values, seeds, draws):
     total = variances.sum()
     # Satterthwaite's formula takes a variance that two draws make small by chance at its word; the second one would
     # hold if every draw varied as much. The lower of the two is safe.
-    freedom = min(parts.sum() ** 2 / (parts ** 2 / freedoms).sum() for parts in (variances, shares) if parts.any())
+    freedom = min(parts.sum() ** 2 / (parts**2 / freedoms).sum() for parts in (variances, shares) if parts.any())
     return _student(float(means.mean()), math.sqrt(total), freedom, len(unique))
 
 

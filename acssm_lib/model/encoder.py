@@ -75,8 +75,16 @@ class AcousticSSM(Encoder):
 
     def sequence_layers(self, config):
         """The layers that link the frames."""
-        return StateSpaceStack(self.d_model, config.n_layers, config.d_state, config.dropout, config.prenorm,
-                               config.dt_min, config.dt_max, config.sequence)
+        return StateSpaceStack(
+            self.d_model,
+            config.n_layers,
+            config.d_state,
+            config.dropout,
+            config.prenorm,
+            config.dt_min,
+            config.dt_max,
+            config.sequence,
+        )
 
     def forward(self, spectrograms):
         with reduced_precision(self.precision if self.training else "float32", spectrograms.device):
@@ -92,8 +100,12 @@ class AcousticSSM(Encoder):
 
     def special_parameters(self):
         """Step sizes and poles of every state space, those of the products too; see ``parameter_groups``."""
-        return [parameter for module in self.modules() if isinstance(module, (S4D, Mamba, TimeProducts))
-                for parameter in module.special_parameters()]
+        return [
+            parameter
+            for module in self.modules()
+            if isinstance(module, (S4D, Mamba, TimeProducts))
+            for parameter in module.special_parameters()
+        ]
 
 
 class AdaptedCNN(AcousticSSM):
@@ -109,5 +121,3 @@ class AdaptedCNN(AcousticSSM):
 
     def sequence_layers(self, config):
         return nn.Identity()
-
-

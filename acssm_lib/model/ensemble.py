@@ -50,5 +50,3 @@ def together(encoders):
     Taught in: 06_ablation_comparison.
     """
     return encoders[0] if len(encoders) == 1 else Ensemble(encoders)
-
-

@@ -58,8 +58,10 @@ def mel_filters(n_fft, n_mels, sample_rate):
     filters = torch.minimum(rising, falling).clamp_min(0)
     empty = (filters.sum(0) == 0).nonzero().flatten().tolist()
     if empty:
-        raise ValueError(f"{len(empty)} of {n_mels} mel filters are empty (the first is number {empty[0]}) at "
-                         f"n_fft={n_fft} and {sample_rate} Hz; use fewer n_mels or a larger n_fft")
+        raise ValueError(
+            f"{len(empty)} of {n_mels} mel filters are empty (the first is number {empty[0]}) at "
+            f"n_fft={n_fft} and {sample_rate} Hz; use fewer n_mels or a larger n_fft"
+        )
     return filters
 
 
@@ -104,8 +106,15 @@ class SpectrogramStack(nn.Module):
 
     n_channels = 3
 
-    def __init__(self, sample_rate: int = 20_000, n_fft: int = 1024, hop_length: int = 512, n_mels: int = 128,
-                 stft_window: str = "rectangular", floor_db: float | None = None):
+    def __init__(
+        self,
+        sample_rate: int = 20_000,
+        n_fft: int = 1024,
+        hop_length: int = 512,
+        n_mels: int = 128,
+        stft_window: str = "rectangular",
+        floor_db: float | None = None,
+    ):
         super().__init__()
         if stft_window not in ("rectangular", "hann"):
             raise ValueError(f"stft_window={stft_window!r}: choose 'rectangular' or 'hann'")
@@ -123,8 +132,10 @@ class SpectrogramStack(nn.Module):
         if waveform.ndim != 2:
             raise ValueError(f"expected (batch, samples) or (samples,), got {tuple(waveform.shape)}")
         if waveform.shape[1] <= self.n_fft // 2:
-            raise ValueError(f"{waveform.shape[1]} samples are too few: a centred frame of n_fft={self.n_fft} "
-                             f"needs at least {self.n_fft // 2 + 1}")
+            raise ValueError(
+                f"{waveform.shape[1]} samples are too few: a centred frame of n_fft={self.n_fft} "
+                f"needs at least {self.n_fft // 2 + 1}"
+            )
         with torch.autocast(waveform.device.type, enabled=False):  # decibels of quiet bands need single precision
             parts = waveform.split(_CACHED if waveform.device.type == "cpu" else len(waveform))
             return torch.cat([self._stack(part) for part in parts])
@@ -132,7 +143,7 @@ class SpectrogramStack(nn.Module):
     def _frames(self, waveform):
         """(batch, frames, n_fft): overlapping pieces, the ends reflected."""
         half = self.n_fft // 2
-        edges = waveform[:, 1:half + 1].flip(1), waveform[:, -half - 1:-1].flip(1)
+        edges = waveform[:, 1 : half + 1].flip(1), waveform[:, -half - 1 : -1].flip(1)
         return torch.cat([edges[0], waveform, edges[1]], dim=1).unfold(1, self.n_fft, self.hop_length)
 
     def _stack(self, waveform):
@@ -188,5 +199,4 @@ def front_end(config):
     Taught in: 04_contrastive_pretraining.
     """
     kind = LogMel if config.features == "log-mel" else SpectrogramStack
-    return kind(config.sample_rate, config.n_fft, config.hop_length, config.n_mels, config.stft_window,
-                config.floor_db)
+    return kind(config.sample_rate, config.n_fft, config.hop_length, config.n_mels, config.stft_window, config.floor_db)

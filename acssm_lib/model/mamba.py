@@ -41,8 +41,9 @@ class Mamba(nn.Module):
 
     TAPS = 4  # of the short convolution
 
-    def __init__(self, d_model: int, d_state: int = 16, dropout: float = 0.0, dt_min: float = 0.001,
-                 dt_max: float = 0.1):
+    def __init__(
+        self, d_model: int, d_state: int = 16, dropout: float = 0.0, dt_min: float = 0.001, dt_max: float = 0.1
+    ):
         super().__init__()
         self.d_model, self.d_state, rank = d_model, d_state, math.ceil(d_model / 16)
         self.split = nn.Linear(d_model, 2 * d_model, bias=False)
@@ -79,8 +80,10 @@ class Mamba(nn.Module):
 
     def initial_state(self, batch: int):
         """The empty memory: the last inputs of the short convolution (batch, d_model, 3), and the states."""
-        return (self.D.new_zeros(batch, self.d_model, self.TAPS - 1),
-                self.D.new_zeros(batch, self.d_model, self.d_state))
+        return (
+            self.D.new_zeros(batch, self.d_model, self.TAPS - 1),
+            self.D.new_zeros(batch, self.d_model, self.d_state),
+        )
 
     def step(self, u_t, state):
         """One frame of the same layer as a recurrence.

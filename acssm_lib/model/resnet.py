@@ -44,7 +44,7 @@ class ResidualBlock(nn.Module):
         y = F.relu(self.norm1(self.conv1(x)))
         # A 1x1 kernel with a stride reads every second band. Slicing says the same, and keeps clear of a fault in
         # oneDNN (its issue 6035): with few channels, the weight gradient of that convolution writes past its memory.
-        kept = x[:, :, ::self.stride]
+        kept = x[:, :, :: self.stride]
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(kept))
 
 
@@ -66,14 +66,18 @@ class FrequencyResNet(nn.Module):
     Source: paper section II (3,844,800 parameters at the defaults); layer sizes from the authors' code.
     """
 
-    def __init__(self, in_channels: int = 3, widths: Sequence[int] = (64, 128, 256, 512),
-                 blocks: Sequence[int] = (2, 2, 2, 2)):
+    def __init__(
+        self, in_channels: int = 3, widths: Sequence[int] = (64, 128, 256, 512), blocks: Sequence[int] = (2, 2, 2, 2)
+    ):
         super().__init__()
         if len(widths) != len(blocks):
             raise ValueError(f"{len(widths)} widths but {len(blocks)} block counts; give one of each per stage")
         self.stem = nn.Sequential(
             frequency_conv(in_channels, widths[0], 7, stride=2),
-            nn.BatchNorm2d(widths[0]), nn.ReLU(), nn.MaxPool2d((3, 1), stride=(2, 1), padding=(1, 0)))
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(),
+            nn.MaxPool2d((3, 1), stride=(2, 1), padding=(1, 0)),
+        )
         stages, channels = [], widths[0]
         for stage, (width, count) in enumerate(zip(widths, blocks)):
             for block in range(count):

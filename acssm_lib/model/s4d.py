@@ -89,8 +89,9 @@ class S4D(nn.Module):
     Taught in: 03_s4d.
     """
 
-    def __init__(self, d_model: int, d_state: int = 64, dropout: float = 0.0, dt_min: float = 0.001,
-                 dt_max: float = 0.1):
+    def __init__(
+        self, d_model: int, d_state: int = 64, dropout: float = 0.0, dt_min: float = 0.001, dt_max: float = 0.1
+    ):
         super().__init__()
         if d_state % 2:
             raise ValueError(f"d_state={d_state} is odd; states come in conjugate pairs")
@@ -140,5 +141,3 @@ class S4D(nn.Module):
     def special_parameters(self):
         """Parameters that train with a small learning rate and no weight decay: step sizes and poles."""
         return [self.kernel.log_dt, self.kernel.log_A_real, self.kernel.A_imag]
-
-

@@ -48,7 +48,7 @@ class Recurrence:
         y = causal_convolution(u, self.kernel[:, :n])
         channels_first = torch.view_as_real(self.state).transpose(0, 1).flatten(2)  # (d_model, batch, d_state)
         y = y + torch.bmm(channels_first, self.read[..., :n]).transpose(0, 1)
-        heard = torch.bmm(u.transpose(0, 1).contiguous(), self.write[:, self.write.shape[1] - n:]).transpose(0, 1)
+        heard = torch.bmm(u.transpose(0, 1).contiguous(), self.write[:, self.write.shape[1] - n :]).transpose(0, 1)
         heard = torch.view_as_complex(heard.unflatten(2, (-1, 2)).contiguous())  # (batch, d_model, d_state / 2)
         self.state = self.forget[..., n] * self.state + heard
         return self.layer.mix(y)
@@ -97,9 +97,9 @@ def spectrogram_blocks(front_end, blocks, frames):
     for block in blocks:
         held = torch.cat([held, block.to(held)])
         while len(held) >= (needed := (done + frames - 1) * hop_length + n_fft // 2 + 1):
-            yield front_end(held[None, :needed])[..., done:done + frames]
+            yield front_end(held[None, :needed])[..., done : done + frames]
             cut = max(0, done + frames - margin)
-            held, done = held[cut * hop_length:], done + frames - cut
+            held, done = held[cut * hop_length :], done + frames - cut
     rest = front_end(held[None])[..., done:]
     for part in rest.split(frames, dim=3):
         if part.shape[3]:
@@ -128,8 +128,11 @@ def stream(encoder, blocks, frames=32):
     if frames < 1:
         raise ValueError(f"frames={frames}: at least one frame is needed per step")
     sequence = encoder.sequence
-    layers = [Recurrence(layer, frames) if isinstance(layer, S4D) else Stepping(layer)
-              for layer in sequence.layers] if isinstance(sequence, StateSpaceStack) else None
+    layers = (
+        [Recurrence(layer, frames) if isinstance(layer, S4D) else Stepping(layer) for layer in sequence.layers]
+        if isinstance(sequence, StateSpaceStack)
+        else None
+    )
     for spectrograms in spectrogram_blocks(encoder.front_end, blocks, frames):
         features = encoder.by_frame(spectrograms)
         yield (sequence(features, layers) if layers else sequence(features))[0]
@@ -152,7 +155,7 @@ def running_mean(chunks, window):
         held = chunk if held is None else torch.cat([held, chunk], dim=1)
         if held.shape[1] >= window:
             yield F.avg_pool1d(held[None], window, stride=1)[0]
-            held = held[:, held.shape[1] - window + 1:]
+            held = held[:, held.shape[1] - window + 1 :]
 
 
 @torch.no_grad()

@@ -58,7 +58,7 @@ def fade(waveform, generator, longest=0.5):
     faded = waveform.clone()
     for clip, rise, fall, shape in zip(faded, *lengths, shapes):
         clip[:rise] *= _RAMPS[shape](position[:rise] / rise)
-        clip[n - fall:] *= _RAMPS[shape](position[:fall] / fall).flip(0)
+        clip[n - fall :] *= _RAMPS[shape](position[:fall] / fall).flip(0)
     return faded
 
 
@@ -123,8 +123,10 @@ def time_stretch(waveform, generator):
     return torch.cat([_vocoder(clip[None], factor, _FRAME) for clip, factor in zip(waveform, factors.tolist())])
 
 
-AUGMENTATIONS = {function.__name__: function for function in (
-    pitch_shift, fade, white_noise, mixed_noise, time_mask, time_shift, time_stretch)}
+AUGMENTATIONS = {
+    function.__name__: function
+    for function in (pitch_shift, fade, white_noise, mixed_noise, time_mask, time_shift, time_stretch)
+}
 
 
 def augmentations(names, config):
@@ -132,8 +134,14 @@ def augmentations(names, config):
 
     Taught in: 04_contrastive_pretraining.
     """
-    ranges = {pitch_shift: config.pitch_semitones, fade: config.fade_max, time_mask: config.mask_max,
-              time_shift: config.shift_max, white_noise: config.noise_snr_db, mixed_noise: config.noise_snr_db}
+    ranges = {
+        pitch_shift: config.pitch_semitones,
+        fade: config.fade_max,
+        time_mask: config.mask_max,
+        time_shift: config.shift_max,
+        white_noise: config.noise_snr_db,
+        mixed_noise: config.noise_snr_db,
+    }
     return [functools.partial(_ranged, AUGMENTATIONS[name], ranges.get(AUGMENTATIONS[name])) for name in names]
 
 
@@ -189,7 +197,8 @@ def _with_noise(waveform, least_decay, most_decay, generator, snr_db):
     snr_db = low + draws[1] * (high - low)
     half = 1 << (n - 1).bit_length() - 1  # a transform of a power of two is the fastest; cut afterwards
     spectrum = torch.view_as_complex(
-        torch.randn(batch, half + 1, 2, generator=generator).to(waveform.device, non_blocking=True))
+        torch.randn(batch, half + 1, 2, generator=generator).to(waveform.device, non_blocking=True)
+    )
     spectrum[:, 0] = 0
     bins = torch.arange(half + 1, device=waveform.device).clamp_min(1)
     noise = torch.fft.irfft(spectrum * torch.exp(-decay / 2 * bins.log()))[:, :n]
@@ -205,12 +214,14 @@ def _vocoder(waveform, stretch, frame):
     """
     n, hop, out_hop = waveform.shape[1], _FRAME // 2, frame // 2
     frames = pad(waveform, (hop, _FRAME + hop)).unfold(1, _FRAME, hop)
-    tiny = 2.0 ** -40  # lets digital silence have a phase
-    spectra = torch.fft.rfft(frames * _window(_FRAME, waveform.device))[..., :out_hop + 1] + tiny  # (batch, frame, bin)
+    tiny = 2.0**-40  # lets digital silence have a phase
+    spectra = (
+        torch.fft.rfft(frames * _window(_FRAME, waveform.device))[..., : out_hop + 1] + tiny
+    )  # (batch, frame, bin)
     power = (spectra * spectra.conj()).real
     size = power.sqrt()  # several times as fast as spectra.abs(), and exactly tiny in silence
     phase = spectra * size.reciprocal()
-    phase[size < tiny ** 1.5] = 1  # a bin of just -tiny: nothing is left to tell a phase from
+    phase[size < tiny**1.5] = 1  # a bin of just -tiny: nothing is left to tell a phase from
 
     n_out = -(-n // out_hop) + 1
     places = torch.arange(n_out) / stretch  # where the new frames lie among the old ones; on the CPU, to count them
@@ -227,9 +238,9 @@ def _vocoder(waveform, stretch, frame):
     frames *= frame / _FRAME * _window(frame, waveform.device)
 
     new = waveform.new_zeros(len(waveform), n_out + 1, out_hop)
-    new[:, :len(old)] = frames[..., :out_hop]
-    new[:, 1:len(old) + 1] += frames[..., out_hop:]
-    return new.flatten(1)[:, out_hop:out_hop + n]
+    new[:, : len(old)] = frames[..., :out_hop]
+    new[:, 1 : len(old) + 1] += frames[..., out_hop:]
+    return new.flatten(1)[:, out_hop : out_hop + n]
 
 
 @functools.cache

@@ -30,8 +30,12 @@ class AugmentedViews(SegmentViews):
         config = self.config
         crop = random_crops(clips, chosen, config.n_samples, 1.0, generator)
         plans = draw_plans(len(chosen), self.augmentations, generator)
-        return apply_plans(crop.repeat(config.n_views, 1), plans.repeat(config.n_views, 1),
-                           augmentations(self.augmentations, config), generator)
+        return apply_plans(
+            crop.repeat(config.n_views, 1),
+            plans.repeat(config.n_views, 1),
+            augmentations(self.augmentations, config),
+            generator,
+        )
 
     def embed(self, encoder, clips, chosen, generator):
         return encoder.embed(self.views(clips, chosen, generator).to(next(self.parameters()).device, non_blocking=True))

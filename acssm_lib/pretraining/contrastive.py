@@ -47,9 +47,13 @@ class BilinearSimilarity(nn.Module):
         return anchors @ self.weight @ positives.T
 
 
-def contrastive_loss(anchors: torch.Tensor, positives: torch.Tensor,
-                     similarity: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-                     temperature: float = 1.0, symmetric: bool = False) -> torch.Tensor:
+def contrastive_loss(
+    anchors: torch.Tensor,
+    positives: torch.Tensor,
+    similarity: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    temperature: float = 1.0,
+    symmetric: bool = False,
+) -> torch.Tensor:
     """Cross-entropy of finding each anchor's own positive among the batch (paper, equation 4).
 
     Args:
@@ -64,8 +68,9 @@ def contrastive_loss(anchors: torch.Tensor, positives: torch.Tensor,
     Taught in: 04_contrastive_pretraining.
     """
     if anchors.shape != positives.shape or len(anchors) < 2:
-        raise ValueError(f"expected two equal (batch >= 2, d) tensors, got {tuple(anchors.shape)} "
-                         f"and {tuple(positives.shape)}")
+        raise ValueError(
+            f"expected two equal (batch >= 2, d) tensors, got {tuple(anchors.shape)} and {tuple(positives.shape)}"
+        )
     logits = similarity(anchors, positives) / temperature  # (batch, batch)
     targets = torch.arange(len(logits), device=logits.device)
     loss = F.cross_entropy(logits, targets)
@@ -87,8 +92,9 @@ def projection_head(d_model, d_projection, kind="prelu"):
         return nn.Sequential(nn.Linear(d_model, d_model), nn.PReLU(d_model), nn.Linear(d_model, d_projection))
     if kind == "batchnorm":
         return nn.Sequential(nn.Linear(d_model, d_projection), nn.BatchNorm1d(d_projection))
-    return nn.Sequential(nn.Linear(d_model, d_model), nn.BatchNorm1d(d_model), nn.ReLU(),
-                         nn.Linear(d_model, d_projection))
+    return nn.Sequential(
+        nn.Linear(d_model, d_model), nn.BatchNorm1d(d_model), nn.ReLU(), nn.Linear(d_model, d_projection)
+    )
 
 
 class SegmentPairs(nn.Module):
@@ -135,8 +141,9 @@ class AugmentedPairs(SegmentPairs):
     def views(self, clips, chosen, generator):
         crop = random_crops(clips, chosen, self.config.n_samples, 1.0, generator)
         plans = draw_plans(len(chosen), self.augmentations, generator)
-        return apply_plans(crop.repeat(2, 1), plans.repeat(2, 1), augmentations(self.augmentations, self.config),
-                           generator)
+        return apply_plans(
+            crop.repeat(2, 1), plans.repeat(2, 1), augmentations(self.augmentations, self.config), generator
+        )
 
 
 class NoisyPairs(AugmentedPairs):
@@ -161,8 +168,19 @@ class Pretraining:
     losses: list
 
 
-def pretrain(encoder: Encoder, clips, pool, config: Preset, seed: int, *, objective=SegmentPairs, checkpoint=None,
-             device=None, progress: bool = True, save_every_s: float | None = None) -> "Pretraining":
+def pretrain(
+    encoder: Encoder,
+    clips,
+    pool,
+    config: Preset,
+    seed: int,
+    *,
+    objective=SegmentPairs,
+    checkpoint=None,
+    device=None,
+    progress: bool = True,
+    save_every_s: float | None = None,
+) -> "Pretraining":
     """Pre-train ``encoder`` in place on unlabelled recordings.
 
     Every step draws ``pretrain_batch`` clips without replacement, and two views of each.
@@ -201,17 +219,38 @@ def pretrain(encoder: Encoder, clips, pool, config: Preset, seed: int, *, object
         return objective(encoder, clips, chosen, generator)
 
     model = nn.ModuleDict({"encoder": encoder, "objective": objective})
-    optimiser = torch.optim.AdamW(parameter_groups(
-        model, config.pretrain_lr, config.pretrain_weight_decay, min(0.001, config.pretrain_lr),
-        encoder.special_parameters()), fused=True)
     started = time.monotonic()
     losses = train(
-        step_loss, {"model": model}, optimiser,
+        step_loss,
+        {"model": model},
+        _optimiser(model, config),
         lambda step: cosine_factor(step, n_steps, steps_per_epoch, round(config.pretrain_warmup * n_steps)),
-        n_steps, generator, seed, checkpoint=checkpoint, save_every_s=save_every_s, progress=progress,
-        identity={"task": "pretrain", "encoder": type(encoder).__name__, "objective": type(objective).__name__,
-                  "seed": seed, "pool": pool.tolist(), "settings": config.of_pretraining(),
-                  "clips": hashlib.sha256(clips.digests()[pool].tobytes()).hexdigest() if checkpoint else None},
-        label="pre-training")
+        n_steps,
+        generator,
+        seed,
+        checkpoint=checkpoint,
+        save_every_s=save_every_s,
+        progress=progress,
+        identity=_identity(model, clips, pool, config, seed) if checkpoint else None,
+        label="pre-training",
+    )
     encoder.eval()
     return Pretraining(len(pool), n_steps, time.monotonic() - started, losses)
+
+
+def _optimiser(model, config):
+    """AdamW with the authors' groups: state-space parameters learn slowly and do not decay."""
+    rates = config.pretrain_lr, config.pretrain_weight_decay, min(0.001, config.pretrain_lr)
+    return torch.optim.AdamW(parameter_groups(model, *rates, model["encoder"].special_parameters()), fused=True)
+
+
+def _identity(model, clips, pool, config, seed):
+    """What a checkpoint of a pre-training must share with one that goes on from it."""
+    return {
+        "task": "pretrain",
+        **{part: type(module).__name__ for part, module in model.items()},  # encoder and objective
+        "seed": seed,
+        "pool": pool.tolist(),
+        "settings": config.of_pretraining(),
+        "clips": hashlib.sha256(clips.digests()[pool].tobytes()).hexdigest(),
+    }

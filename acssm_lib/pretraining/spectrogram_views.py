@@ -77,8 +77,9 @@ class SegmentViews(nn.Module):
 
     def embed(self, encoder, clips, chosen, generator):
         """Embeddings of all views, (n_views * batch, d); row i + batch is of the same recording as row i."""
-        waveform = random_crops(clips, chosen.repeat(self.config.n_views), self.config.n_samples,
-                                self.config.max_stretch, generator)
+        waveform = random_crops(
+            clips, chosen.repeat(self.config.n_views), self.config.n_samples, self.config.max_stretch, generator
+        )
         return encoder.embed(waveform.to(next(self.parameters()).device, non_blocking=True))
 
     def forward(self, encoder, clips, chosen, generator):
@@ -114,8 +115,11 @@ class SpectrogramViews(SegmentViews):
         self.offsets = self.lengths.cumsum(0) - self.lengths
         heard, end = front_end.hann.new_empty(int(self.lengths.sum()), front_end.n_mels), 0
         for clip in range(len(clips)):
-            pieces = (clips.pieces(clip, _AT_ONCE) if clips.lengths[clip] >= least
-                      else [long_enough(clips.waveform(clip), front_end)])
+            pieces = (
+                clips.pieces(clip, _AT_ONCE)
+                if clips.lengths[clip] >= least
+                else [long_enough(clips.waveform(clip), front_end)]
+            )
             for part in spectrogram_blocks(front_end, pieces, _AT_ONCE // front_end.hop_length):
                 start, end = end, end + part.shape[3]
                 heard[start:end] = part[0, 0].T
@@ -124,8 +128,9 @@ class SpectrogramViews(SegmentViews):
     def _crops(self, chosen, generator):
         """A crop of every chosen clip with a tempo of its own, as ``stretched_crops``: (views, n_mels, frames)."""
         lengths, device = self.lengths[chosen].to(self.heard), self.heard.device
-        places = drawn_frames(lengths, self.config.n_samples // self.config.hop_length + 1, self.config.max_stretch,
-                              generator)
+        places = drawn_frames(
+            lengths, self.config.n_samples // self.config.hop_length + 1, self.config.max_stretch, generator
+        )
         left = places.long()
         right = torch.minimum(left + 1, lengths[:, None].long() - 1)
         before, after = (self.heard[self.offsets[chosen].to(device)[:, None] + index] for index in (left, right))
@@ -154,5 +159,3 @@ class SpectrogramViews(SegmentViews):
 
     def embed(self, encoder, clips, chosen, generator):
         return summary(encoder, self.views(encoder, clips, chosen, generator))
-
-

@@ -86,8 +86,10 @@ def _examples(embeddings, wanted, given, column):
 def _likeness(embeddings, windows, examples, mean, scale):
     """Cosine to the mean of a class's examples (m, d); (windows,), in blocks, so that memory stays small."""
     example = _unit(examples, mean, scale).mean(0)
-    return np.concatenate([_unit(embeddings[windows[k:k + 65_536]], mean, scale) @ example
-                           for k in range(0, len(windows), 65_536)] or [np.zeros(0, np.float32)])
+    return np.concatenate(
+        [_unit(embeddings[windows[k : k + 65_536]], mean, scale) @ example for k in range(0, len(windows), 65_536)]
+        or [np.zeros(0, np.float32)]
+    )
 
 
 def clusters(embeddings, mean, scale, seed=0):
@@ -103,9 +105,9 @@ def clusters(embeddings, mean, scale, seed=0):
     model.fit((np.asarray(embeddings[drawn], dtype=np.float32) - mean) / scale)
     labels, away = np.zeros(n, dtype=np.int32), np.zeros(n, dtype=np.float32)
     for k in range(0, n, 65_536):
-        values = (np.asarray(embeddings[k:k + 65_536], dtype=np.float32) - mean) / scale
-        labels[k:k + 65_536] = model.predict(values)
-        away[k:k + 65_536] = ((values - model.cluster_centers_[labels[k:k + 65_536]]) ** 2).sum(1)
+        values = (np.asarray(embeddings[k : k + 65_536], dtype=np.float32) - mean) / scale
+        labels[k : k + 65_536] = model.predict(values)
+        away[k : k + 65_536] = ((values - model.cluster_centers_[labels[k : k + 65_536]]) ** 2).sum(1)
     return labels, away
 
 
@@ -151,9 +153,12 @@ def forecast(answers, moved, n=10, level=0.9, memory=20):
     yes = sum(recent)
     chance = np.cumsum(stats.betabinom.pmf(np.arange(n + 1), n, yes + 0.5, len(recent) - yes + 0.5))
     low, high = (int(np.argmax(chance >= part - 1e-12)) for part in ((1 - level) / 2, (1 + level) / 2))
-    text = (f"{yes} of the last {len(recent)} in this order were calls: of the next {n}, {low} to {high} "
-            f"({level:.0%} interval).")
+    text = (
+        f"{yes} of the last {len(recent)} in this order were calls: of the next {n}, {low} to {high} "
+        f"({level:.0%} interval)."
+    )
     if moved is not None:
-        text += (f" The last {n} answers moved {moved:.1%} of all windows across the line" + (
-            "; more of this order will change little." if moved < 0.002 else "."))
+        text += f" The last {n} answers moved {moved:.1%} of all windows across the line" + (
+            "; more of this order will change little." if moved < 0.002 else "."
+        )
     return text, (low, high)

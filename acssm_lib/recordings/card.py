@@ -37,8 +37,10 @@ def files_of(root, time_zone=None):
     """
     root, scan = Path(root), Scan()
     if not root.is_dir():
-        raise DataError(f"{root}: {'not a folder' if root.exists() else 'does not exist'}; expected a card or a folder "
-                        "of recordings, as in SITE/20240514_040000.WAV")
+        raise DataError(
+            f"{root}: {'not a folder' if root.exists() else 'does not exist'}; expected a card or a folder "
+            "of recordings, as in SITE/20240514_040000.WAV"
+        )
     found = audio_below(root, root, scan)
     found.tables.clear()  # tables of marks are no clips here, and do no harm
     found.unused.pop("sources", None)
@@ -49,8 +51,11 @@ def files_of(root, time_zone=None):
             name.encode()
             about = path.stat()
         except (UnicodeEncodeError, OSError) as error:
-            why = ("its name is not UTF-8, so that tables cannot name it; rename it" if isinstance(error, ValueError)
-                   else f"cannot be read ({error.strerror or error})")
+            why = (
+                "its name is not UTF-8, so that tables cannot name it; rename it"
+                if isinstance(error, ValueError)
+                else f"cannot be read ({error.strerror or error})"
+            )
             scan.problems.append(Problem(name, why))
             continue
         site = name.split("/")[0] if "/" in name else site_in_name(name)

@@ -19,11 +19,12 @@ from pathlib import PurePosixPath
 
 _NAME = re.compile(
     r"(?:(?P<site>.*?)[_-])?(?P<date>\d{8})(?P<joint>[_T-])(?P<time>\d{6})(?P<zone>Z|[+-]\d{2}:?\d{2})?"
-    r"(?:T|_\d{1,3}|_\d{3}T|_(?P<rest>[A-Za-z][^/]*))?")
-_MOTH = re.compile(
-    r"Recorded at (\d\d:\d\d:\d\d(?:\.\d+)?) (\d\d/\d\d/\d{4}) \(UTC(?:([+-]\d{1,2})(?::(\d\d))?)?\)")
+    r"(?:T|_\d{1,3}|_\d{3}T|_(?P<rest>[A-Za-z][^/]*))?"
+)
+_MOTH = re.compile(r"Recorded at (\d\d:\d\d:\d\d(?:\.\d+)?) (\d\d/\d\d/\d{4}) \(UTC(?:([+-]\d{1,2})(?::(\d\d))?)?\)")
 _GUANO = re.compile(
-    r"^Timestamp:\s*(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.\d+)?\s*(Z|[+-]\d\d:?\d\d)?\s*$", re.MULTILINE)
+    r"^Timestamp:\s*(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.\d+)?\s*(Z|[+-]\d\d:?\d\d)?\s*$", re.MULTILINE
+)
 _FIRST_YEAR = 1990  # there was no recorder of this kind before: a clock that was never set begins in 1970
 _MOST_TEXT = 1 << 16  # bytes of a comment that are read
 
@@ -148,12 +149,13 @@ def time_zone_of(text):
     try:
         return zoneinfo.ZoneInfo(text)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f'time_zone={text!r}: expected an offset, as in "+10:00", or a name, as in '
-                         '"Australia/Brisbane"') from None
+        raise ValueError(
+            f'time_zone={text!r}: expected an offset, as in "+10:00", or a name, as in "Australia/Brisbane"'
+        ) from None
 
 
 def _offset(text):
-    """"+1000", "+10:00", "Z" -> tzinfo; None for None or "".
+    """ "+1000", "+10:00", "Z" -> tzinfo; None for None or "".
 
     Raises:
         ValueError: a day or more.

@@ -68,8 +68,16 @@ def _bouts(seed):
     """(class, length in s) -> bouts without background, each of another individual."""
     found = {}
     for length in _BOUT_S:
-        frogs = SyntheticFrogs(seed, n_individuals=12, clips_per_individual=1, duration_s=length, snr_db=60,
-                               visits_per_s=0, modes=("natural",), sample_rate=RATE)
+        frogs = SyntheticFrogs(
+            seed,
+            n_individuals=12,
+            clips_per_individual=1,
+            duration_s=length,
+            snr_db=60,
+            visits_per_s=0,
+            modes=("natural",),
+            sample_rate=RATE,
+        )
         for name in CLASSES:
             kind = frogs.kinds.index(("natural", name))
             found[name, length] = [frogs.waveform(int(i)).numpy() for i in np.flatnonzero(frogs.labels == kind)]
@@ -102,8 +110,11 @@ def _rain(n, place, generator):
     sound = 0.008 * 10 ** (generator.uniform(-3, 6) / 20) * drift * noise / noise.std()
     for _ in range(generator.poisson(n / RATE)):
         length = round(0.01 * RATE)
-        add(sound, 0.05 * generator.random() * generator.standard_normal(length) * np.exp(-np.linspace(0, 6, length)),
-            int(generator.integers(n)))
+        add(
+            sound,
+            0.05 * generator.random() * generator.standard_normal(length) * np.exp(-np.linspace(0, 6, length)),
+            int(generator.integers(n)),
+        )
     return sound
 
 

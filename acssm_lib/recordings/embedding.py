@@ -26,7 +26,7 @@ _ENDS = 1 << 16  # bytes at both ends of a recording by which it is known again
 @contextlib.contextmanager
 def locked(folder):
     """Raises:
-        DataError: another process works on this index.
+    DataError: another process works on this index.
     """
     try:
         with FileLock(folder / "lock", timeout=0):
@@ -48,8 +48,13 @@ def embed_files(folder, recordings, files, settings, encoder, tell=print, needed
     Raises:
         DataError: a recording is another than when it was indexed, or all are gone; without ``gone_may_stay`` any is.
     """
-    head = {"format": FORMAT, "windows": settings.of_windows(), "encoder": encoder.digest, "width": encoder.width,
-            "needed_hz": needed_hz}
+    head = {
+        "format": FORMAT,
+        "windows": settings.of_windows(),
+        "encoder": encoder.digest,
+        "width": encoder.width,
+        "needed_hz": needed_hz,
+    }
     with journal.Journal(folder, head, encoder.width) as kept:
         todo = _todo(files, kept.lines)
         _tell_gone(folder, recordings, files, kept.lines, tell, gone_may_stay)
@@ -60,8 +65,10 @@ def embed_files(folder, recordings, files, settings, encoder, tell=print, needed
             if twin is not None:
                 line, embeddings = _as_twin(line, twin, recordings), embeddings[:0]
             if "skipped" in line and not recordings.is_dir():
-                raise DataError(f"{recordings}: the recordings are gone (a disk that was taken out?); put it back, and "
-                                "the same command goes on")
+                raise DataError(
+                    f"{recordings}: the recordings are gone (a disk that was taken out?); put it back, and "
+                    "the same command goes on"
+                )
             if "skipped" in line:
                 tell(f"skipped  {visible(file.name)}: {visible(line['skipped'])}")
             first = kept.rows
@@ -98,9 +105,12 @@ class _Heard:
 
 def _as_twin(line, twin, recordings):
     """The line of a recording that is in the index already."""
-    why = (f"a copy of {twin}, which is indexed" if (recordings / twin).is_file() else
-           f"it was indexed as {twin}, and counts under that name; give it its name back, or remove the folder index "
-           "and begin again (labels stay, under the former name)")
+    why = (
+        f"a copy of {twin}, which is indexed"
+        if (recordings / twin).is_file()
+        else f"it was indexed as {twin}, and counts under that name; give it its name back, or remove the folder index "
+        "and begin again (labels stay, under the former name)"
+    )
     return {key: value for key, value in line.items() if key != "source"} | {"skipped": why}
 
 
@@ -132,8 +142,10 @@ def _tell_gone(folder, recordings, files, lines, tell, may_stay):
         return
     which = f"{visible(min(gone))}{f' and {len(gone) - 1} more' if len(gone) > 1 else ''}"
     if not may_stay:
-        raise DataError(f"{folder.parent}: holds results of {which}, not in {recordings}; choose another --out, or "
-                        "remove that folder")
+        raise DataError(
+            f"{folder.parent}: holds results of {which}, not in {recordings}; choose another --out, or "
+            "remove that folder"
+        )
     tell(f"warning  {which}: indexed, and not there any more; windows stay in the index, but cannot be listened to")
 
 
@@ -147,11 +159,16 @@ def _todo(files, lines):
     todo = []
     for file in files:
         line = known.get(file.name)
-        same = line is not None and line["size"] == file.size and (
-            line["mtime_ns"] == file.mtime_ns or line["ends"] == ends(file.path))
+        same = (
+            line is not None
+            and line["size"] == file.size
+            and (line["mtime_ns"] == file.mtime_ns or line["ends"] == ends(file.path))
+        )
         if line is not None and "skipped" not in line and not same:
-            raise DataError(f"{file.path}: this recording was indexed, and has changed since; put the former one back, "
-                            "or remove the folder index and begin again (labels stay)")
+            raise DataError(
+                f"{file.path}: this recording was indexed, and has changed since; put the former one back, "
+                "or remove the folder index and begin again (labels stay)"
+            )
         if line is None or "skipped" in line and (not same or "cannot be read" in line["skipped"]):
             todo.append(file)
     return todo
@@ -174,8 +191,10 @@ def _embedded(file, settings, encoder, needed_hz):
     try:
         held_hz = Recording(file.path).sample_rate / 2 if needed_hz else 0.0
         if held_hz < 0.99 * needed_hz:
-            raise DataError(f"{file.path}: holds sound up to {held_hz / 1000:g} kHz, and this recogniser was trained "
-                            f"on sound up to {needed_hz / 1000:g} kHz; its scores would mean nothing here")
+            raise DataError(
+                f"{file.path}: holds sound up to {held_hz / 1000:g} kHz, and this recogniser was trained "
+                f"on sound up to {needed_hz / 1000:g} kHz; its scores would mean nothing here"
+            )
         recording, source = Source.of(file.path, settings)
         parts = [encoder(batch) for batch in windows(recording, source)]
         embeddings = np.concatenate(parts)
@@ -211,8 +230,10 @@ class _TimeLeft:
             left_s = took * self._left / max(self._bytes, 1)
             skipped = f", {self._skipped:,} skipped" if self._skipped else ""
             left = "done" if self._count == self._n else f"about {_duration(left_s)} left"
-            self._tell(f"  {self._count:,} of {self._n:,} recordings, {self._sound_s / 3600:.2f} h of sound{skipped}; "
-                       f"{self._sound_s / max(took, 1e-9):,.0f} h of sound per hour; {left}")
+            self._tell(
+                f"  {self._count:,} of {self._n:,} recordings, {self._sound_s / 3600:.2f} h of sound{skipped}; "
+                f"{self._sound_s / max(took, 1e-9):,.0f} h of sound per hour; {left}"
+            )
 
 
 def _duration(seconds):
@@ -225,10 +246,25 @@ def _write_lists(folder):
     """``files.csv`` and ``skipped.csv``, for people: the journal in tables."""
     _, lines, _ = journal.read(folder)
     last = journal.latest(lines)
-    good = [(name, line["site"], line["night"], line["recorded_at"], line["clock"], line["source"]["sample_rate"],
-             round(line["source"]["heard"]["count"] / line["source"]["sample_rate"], 3), line["n_windows"],
-             " / ".join(line["source"]["heard"]["notes"])) for name, line in sorted(last.items()) if "source" in line]
+    good = [
+        (
+            name,
+            line["site"],
+            line["night"],
+            line["recorded_at"],
+            line["clock"],
+            line["source"]["sample_rate"],
+            round(line["source"]["heard"]["count"] / line["source"]["sample_rate"], 3),
+            line["n_windows"],
+            " / ".join(line["source"]["heard"]["notes"]),
+        )
+        for name, line in sorted(last.items())
+        if "source" in line
+    ]
     bad = [(name, line["skipped"]) for name, line in sorted(last.items()) if "skipped" in line]
-    write_table(folder / "files.csv", ("file", "site", "night", "recorded_at", "clock", "sample_rate", "duration_s",
-                                       "windows", "notes"), good)
+    write_table(
+        folder / "files.csv",
+        ("file", "site", "night", "recorded_at", "clock", "sample_rate", "duration_s", "windows", "notes"),
+        good,
+    )
     write_table(folder / "skipped.csv", ("file", "why"), bad)

@@ -63,18 +63,28 @@ class WindowEncoder:
         """
         ours = self.module is not None and (self.method not in EMBEDDER_NAMES or METHODS[self.method].pretrained)
         weights = {key: value.cpu() for key, value in self.module.state_dict().items()} if ours else {}
-        return {"method": self.method, "preset": self.config.name, "settings": self.config.as_dict(),
-                "band": list(self.band), "window": self.window, "digest": self.digest, "weights": weights}
+        return {
+            "method": self.method,
+            "preset": self.config.name,
+            "settings": self.config.as_dict(),
+            "band": list(self.band),
+            "window": self.window,
+            "digest": self.digest,
+            "weights": weights,
+        }
 
     @classmethod
     def from_state(cls, state, place, device=None):
         """Raises:
-            DataError: it was made by a version that this one does not know, or an embedder's weights are others.
-            ValueError, OSError: an embedder's weights are not there.
+        DataError: it was made by a version that this one does not know, or an embedder's weights are others.
+        ValueError, OSError: an embedder's weights are not there.
         """
         try:
-            settings = {key: tuple(value) if isinstance(value, list) else value
-                        for key, value in state["settings"].items() if key != "name"}
+            settings = {
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in state["settings"].items()
+                if key != "name"
+            }
             config = preset("paper", **settings)
             module = None if METHODS[state["method"]].encoder is None else bare_encoder(state["method"], config, 0)
             if state["weights"]:
@@ -84,8 +94,10 @@ class WindowEncoder:
         module = module and module.to(pick_device(device)).eval()
         made = cls(state["method"], config, tuple(state["band"]), state["window"], module)
         if made.digest != state["digest"]:
-            raise DataError(f"{place}: the weights of {state['method']} here are not those it was made with; "
-                            f"acssm data weights {state['method'].removesuffix('-adapted')} fetches them")
+            raise DataError(
+                f"{place}: the weights of {state['method']} here are not those it was made with; "
+                f"acssm data weights {state['method'].removesuffix('-adapted')} fetches them"
+            )
         return made
 
 
@@ -132,6 +144,14 @@ def make_encoder(method, config, settings, pool, folder, seed=0, device=None, pr
     if METHODS[method].encoder is not None and pool is None:
         module = bare_encoder(method, config, seed).to(pick_device(device)).eval()
     elif METHODS[method].encoder is not None:
-        module, done = pretrained_encoder(method, SimpleNamespace(clips=pool), config, seed,
-                                          pool=np.arange(len(pool)), folder=folder, device=device, progress=progress)
+        module, done = pretrained_encoder(
+            method,
+            SimpleNamespace(clips=pool),
+            config,
+            seed,
+            pool=np.arange(len(pool)),
+            folder=folder,
+            device=device,
+            progress=progress,
+        )
     return WindowEncoder(method, config, band, window, module), done

@@ -80,12 +80,15 @@ def window_of(path, settings, span=None):
     recording, source = Source.of(path, settings)
     held_hz, rate = source.sample_rate / 2, settings.sample_rate
     if held_hz < 0.99 * settings.top_hz:
-        raise DataError(f"{path}: holds sound up to {held_hz / 1000:g} kHz, and this survey listens up to "
-                        f"{settings.top_hz / 1000:g} kHz, so that it would resemble nothing there; take a clip of a "
-                        "higher sample rate")
+        raise DataError(
+            f"{path}: holds sound up to {held_hz / 1000:g} kHz, and this survey listens up to "
+            f"{settings.top_hz / 1000:g} kHz, so that it would resemble nothing there; take a clip of a "
+            "higher sample rate"
+        )
     if span is None and source.duration_s > LONGEST_S:
-        raise DataError(f"{path}: {source.duration_s:.0f} s long; say where in it the call is, as in "
-                        f"{Path(path).name}@12.5-15")
+        raise DataError(
+            f"{path}: {source.duration_s:.0f} s long; say where in it the call is, as in {Path(path).name}@12.5-15"
+        )
     begin, end = (0.0, source.duration_s) if span is None else span
     if not 0 <= begin < end <= source.duration_s + 0.01:
         raise DataError(f"{path}: a call from {begin:g} to {end:g} s; the clip is {source.duration_s:.2f} s long")
@@ -114,8 +117,10 @@ def examples_of(survey, index):
     for folder in sorted(root.iterdir()) if root.is_dir() else ():
         clips = sorted(audio_below(folder, folder, Scan()).audio) if folder.is_dir() else ()
         if clips and folder.name not in names:
-            raise DataError(f"{folder}: {folder.name!r} is no class of {survey.folder / 'survey.toml'} "
-                            f"({', '.join(classes) or 'none yet'}); rename the folder, or take it away")
+            raise DataError(
+                f"{folder}: {folder.name!r} is no class of {survey.folder / 'survey.toml'} "
+                f"({', '.join(classes) or 'none yet'}); rename the folder, or take it away"
+            )
         found += [(names[folder.name], window_of(path, survey.settings)) for _, path in clips]
     wanted = np.full((len(found), len(classes)), OPEN, dtype=np.int8)
     if not found:

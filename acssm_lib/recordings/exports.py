@@ -16,32 +16,74 @@ from acssm_lib.files import settle
 from acssm_lib.recordings.tables import as_csv
 from acssm_lib.text import visible
 
-RAVEN = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
-         "Begin File", "File Offset (s)", "Annotation", "Score")
+RAVEN = (
+    "Selection",
+    "View",
+    "Channel",
+    "Begin Time (s)",
+    "End Time (s)",
+    "Low Freq (Hz)",
+    "High Freq (Hz)",
+    "Begin File",
+    "File Offset (s)",
+    "Annotation",
+    "Score",
+)
 CSV = ("selection", "start_s", "end_s", "low_hz", "high_hz", "class", "score", "absolute_start", "clock")
-KALEIDOSCOPE = ("INDIR", "FOLDER", "IN FILE", "CHANNEL", "OFFSET", "DURATION", "Fmin", "Fmax", "DATE", "TIME", "HOUR",
-                "TOP1MATCH", "SCORE", "MANUAL ID")
+KALEIDOSCOPE = (
+    "INDIR",
+    "FOLDER",
+    "IN FILE",
+    "CHANNEL",
+    "OFFSET",
+    "DURATION",
+    "Fmin",
+    "Fmax",
+    "DATE",
+    "TIME",
+    "HOUR",
+    "TOP1MATCH",
+    "SCORE",
+    "MANUAL ID",
+)
 
 
 def raven(file, found):
     """A selection table: tabs, selections from 1; a file without detections has its header alone."""
     name, channel = PurePosixPath(file.name).name, _channel(file)
-    rows = [(n, "Spectrogram 1", channel, f"{one.start_s:.6f}", f"{one.end_s:.6f}", f"{one.low_hz:.1f}",
-             f"{one.high_hz:.1f}", visible(name), f"{one.start_s:.6f}", _word(one.name), f"{one.score:.4f}")
-            for n, one in enumerate(found, start=1)]
+    rows = [
+        (
+            n,
+            "Spectrogram 1",
+            channel,
+            f"{one.start_s:.6f}",
+            f"{one.end_s:.6f}",
+            f"{one.low_hz:.1f}",
+            f"{one.high_hz:.1f}",
+            visible(name),
+            f"{one.start_s:.6f}",
+            _word(one.name),
+            f"{one.score:.4f}",
+        )
+        for n, one in enumerate(found, start=1)
+    ]
     return "".join("\t".join(map(str, row)) + "\n" for row in (RAVEN, *rows))
 
 
 def audacity(file, found):
     """A label track in the extended format: begin, end, label, and a line with both frequencies."""
-    return "".join(f"{one.start_s:.6f}\t{one.end_s:.6f}\t{_word(one.name)} {one.score:.2f}\n"
-                   f"\\\t{one.low_hz:.6f}\t{one.high_hz:.6f}\n" for one in found)
+    return "".join(
+        f"{one.start_s:.6f}\t{one.end_s:.6f}\t{_word(one.name)} {one.score:.2f}\n"
+        f"\\\t{one.low_hz:.6f}\t{one.high_hz:.6f}\n"
+        for one in found
+    )
 
 
 def plain(file, found):
     """Commas, for spreadsheets and R."""
-    return as_csv(CSV, [(n, *one.row[1:7], one.absolute_start, file.clock) for n, one in enumerate(found, start=1)],
-                  "\r\n")
+    return as_csv(
+        CSV, [(n, *one.row[1:7], one.absolute_start, file.clock) for n, one in enumerate(found, start=1)], "\r\n"
+    )
 
 
 def kaleidoscope(index, found):
@@ -52,14 +94,31 @@ def kaleidoscope(index, found):
         at = datetime.fromisoformat(one.absolute_start) if one.absolute_start else None
         when = (f"{at:%Y-%m-%d}", f"{at:%H:%M:%S}", f"{at:%H}") if at else ("", "", "")
         folder = "" if path.parent == PurePosixPath(".") else path.parent.as_posix()
-        rows.append((Path(index.recordings).as_posix(), folder, path.name, _channel(one.file) - 1,
-                     f"{one.start_s:.3f}", f"{one.end_s - one.start_s:.3f}", f"{one.low_hz:.0f}", f"{one.high_hz:.0f}",
-                     *when, one.name, f"{one.score:.4f}", ""))
+        rows.append(
+            (
+                Path(index.recordings).as_posix(),
+                folder,
+                path.name,
+                _channel(one.file) - 1,
+                f"{one.start_s:.3f}",
+                f"{one.end_s - one.start_s:.3f}",
+                f"{one.low_hz:.0f}",
+                f"{one.high_hz:.0f}",
+                *when,
+                one.name,
+                f"{one.score:.4f}",
+                "",
+            )
+        )
     return as_csv(KALEIDOSCOPE, rows, "\r\n")
 
 
-FORMATS = {"raven": (raven, ".Table.1.selections.txt"), "audacity": (audacity, ".labels.txt"), "csv": (plain, ".csv"),
-           "kaleidoscope": (kaleidoscope, "kaleidoscope.csv")}
+FORMATS = {
+    "raven": (raven, ".Table.1.selections.txt"),
+    "audacity": (audacity, ".labels.txt"),
+    "csv": (plain, ".csv"),
+    "kaleidoscope": (kaleidoscope, "kaleidoscope.csv"),
+}
 
 
 def write_tables(folder, index, found, formats):

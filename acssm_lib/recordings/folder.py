@@ -40,13 +40,21 @@ class SurveySettings:
         checks = (
             (lowest <= self.sample_rate <= highest, f"sample_rate={self.sample_rate}: from {lowest} to {highest} Hz"),
             (0.25 <= self.window_s <= 60, f"window_s={self.window_s}: from 0.25 to 60 s"),
-            (0 < self.step_s <= self.window_s, f"step_s={self.step_s}: above 0 and up to window_s, {self.window_s} s; "
-                                               "a longer step would leave sound out"),
-            (0 <= self.low_hz < self.top_hz <= self.sample_rate / 2,
-             f"low_hz={self.low_hz}, high_hz={self.high_hz}: 0 <= low_hz < high_hz <= {self.sample_rate / 2:g}, half "
-             "the sample rate"),
-            (len(set(self.classes)) == len(self.classes) and all(self.classes),
-             f"classes={list(self.classes)}: every name once, none empty"))
+            (
+                0 < self.step_s <= self.window_s,
+                f"step_s={self.step_s}: above 0 and up to window_s, {self.window_s} s; "
+                "a longer step would leave sound out",
+            ),
+            (
+                0 <= self.low_hz < self.top_hz <= self.sample_rate / 2,
+                f"low_hz={self.low_hz}, high_hz={self.high_hz}: 0 <= low_hz < high_hz <= {self.sample_rate / 2:g}, "
+                "half the sample rate",
+            ),
+            (
+                len(set(self.classes)) == len(self.classes) and all(self.classes),
+                f"classes={list(self.classes)}: every name once, none empty",
+            ),
+        )
         for right, words in checks:
             if not right:
                 raise ValueError(words)
@@ -63,9 +71,11 @@ class SurveySettings:
 
     def in_words(self):
         """What windows are like, for a terminal."""
-        return (f"windows of {self.window_s:g} s every {self.step_s:g} s, {self.low_hz / 1000:g} to "
-                f"{self.top_hz / 1000:g} kHz, at {self.sample_rate / 1000:g} kHz, time zone "
-                f"{self.time_zone or 'unknown'}")
+        return (
+            f"windows of {self.window_s:g} s every {self.step_s:g} s, {self.low_hz / 1000:g} to "
+            f"{self.top_hz / 1000:g} kHz, at {self.sample_rate / 1000:g} kHz, time zone "
+            f"{self.time_zone or 'unknown'}"
+        )
 
     @classmethod
     def parted(cls, pairs):
@@ -74,8 +84,14 @@ class SurveySettings:
         Raises:
             ValueError: no number where one is expected, or neither a setting of a survey nor a field of a preset.
         """
-        kinds = {"window_s": float, "step_s": float, "low_hz": float, "high_hz": float, "sample_rate": _whole,
-                 "time_zone": str}
+        kinds = {
+            "window_s": float,
+            "step_s": float,
+            "low_hz": float,
+            "high_hz": float,
+            "sample_rate": _whole,
+            "time_zone": str,
+        }
         ours, others = {}, []
         for key, text in pairs:
             if key not in kinds:
@@ -102,7 +118,7 @@ def _whole(text):
 
 def _check_field(key, ours):
     """Raises:
-        ValueError: a word that is neither a setting of a survey nor a field of a preset.
+    ValueError: a word that is neither a setting of a survey nor a field of a preset.
     """
     fields = [field.name for field in dataclasses.fields(Preset)]
     if key == "classes":
@@ -110,8 +126,9 @@ def _check_field(key, ours):
     if key not in fields:
         close = difflib.get_close_matches(key, [*ours, *fields], n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"unknown setting {key!r}{hint}; a survey has {', '.join(ours)}, all else are fields of the "
-                         "preset")
+        raise ValueError(
+            f"unknown setting {key!r}{hint}; a survey has {', '.join(ours)}, all else are fields of the preset"
+        )
 
 
 class Survey:
@@ -137,9 +154,14 @@ class Survey:
             if (folder / "recordings").is_dir():
                 return cls.create(folder)
             card = folder.is_dir() and any(folder.iterdir())
-            raise DataError(f"{folder}: no survey; expected {_TOML}, or a folder recordings/ in it. To make one for "
-                            + ("these recordings: acssm survey index NEW --recordings " + quoted(folder) if card else
-                               f"recordings that lie elsewhere: acssm survey index {quoted(folder)} --recordings CARD"))
+            raise DataError(
+                f"{folder}: no survey; expected {_TOML}, or a folder recordings/ in it. To make one for "
+                + (
+                    "these recordings: acssm survey index NEW --recordings " + quoted(folder)
+                    if card
+                    else f"recordings that lie elsewhere: acssm survey index {quoted(folder)} --recordings CARD"
+                )
+            )
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
@@ -149,8 +171,10 @@ class Survey:
             raise DataError(f"{path}: recordings={recordings!r}; expected the path of a folder")
         survey = cls(folder, _settings(values, path), folder / recordings)
         if not survey.recordings.is_dir():
-            raise DataError(f"{path}: its recordings, {survey.recordings}, are no folder; is the disk mounted? Else "
-                            "correct the line that begins with recordings")
+            raise DataError(
+                f"{path}: its recordings, {survey.recordings}, are no folder; is the disk mounted? Else "
+                "correct the line that begins with recordings"
+            )
         return survey
 
     @classmethod
@@ -171,8 +195,10 @@ class Survey:
             raise DataError(f"{folder / _TOML}: there is a survey already; edit that file, or choose another folder")
         place = folder / "recordings" if recordings is None else Path(recordings).resolve()
         if not place.is_dir():
-            raise DataError(f"{place}: {'not a folder' if place.exists() else 'does not exist'}; expected the folder "
-                            "of the recordings")
+            raise DataError(
+                f"{place}: {'not a folder' if place.exists() else 'does not exist'}; expected the folder "
+                "of the recordings"
+            )
         survey = cls(folder, SurveySettings(**settings), place)
         survey.save("recordings" if recordings is None else place.as_posix())
         return survey
@@ -187,8 +213,10 @@ class Survey:
         if changed == self.settings:
             return
         if changed.of_windows() != self.settings.of_windows() and (self.index_folder / "encoder.pt").exists():
-            raise ValueError(f"{self.index_folder}: the index was made for {self.settings.in_words()}; leave "
-                             f"{', '.join(settings)} out, or remove the folder and index again (labels stay)")
+            raise ValueError(
+                f"{self.index_folder}: the index was made for {self.settings.in_words()}; leave "
+                f"{', '.join(settings)} out, or remove the folder and index again (labels stay)"
+            )
         self.settings = changed
         self.save()
 
@@ -218,11 +246,16 @@ def _settings(values, path):
             close = difflib.get_close_matches(key, [*fields, "recordings"], n=1)
             hint = f" (did you mean {close[0]}?)" if close else ""
             raise DataError(f"{path}: unknown setting {key}{hint}; there are recordings, {', '.join(fields)}")
-        kind = (list if key == "classes" else str if key == "time_zone" else (int, float))
+        kind = list if key == "classes" else str if key == "time_zone" else (int, float)
         if not isinstance(value, kind) or isinstance(value, bool) or key == "sample_rate" and value != int(value):
-            raise DataError(f"{path}: {key} = {value!r}; expected " +
-                            {"classes": 'names, as in ["frog a", "frog b"]', "time_zone": 'a zone, as in "+10:00"',
-                             "sample_rate": "a whole number of Hz"}.get(key, "a number"))
+            raise DataError(
+                f"{path}: {key} = {value!r}; expected "
+                + {
+                    "classes": 'names, as in ["frog a", "frog b"]',
+                    "time_zone": 'a zone, as in "+10:00"',
+                    "sample_rate": "a whole number of Hz",
+                }.get(key, "a number")
+            )
     if "classes" in values:
         if not all(isinstance(name, str) for name in values["classes"]):
             raise DataError(f"{path}: classes = {values['classes']}; expected names in quotes")

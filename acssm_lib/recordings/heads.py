@@ -67,8 +67,13 @@ def fit(embeddings, wanted, classes, mean, scale, unheard=None):
     """
     values = ((np.asarray(embeddings, dtype=np.float32) - mean) / scale).astype(np.float64)
     rest = values[:0] if unheard is None else (np.asarray(unheard, dtype=np.float64) - mean) / scale
-    heads = Heads(list(classes), np.zeros((len(classes), values.shape[1]), np.float32),
-                  np.zeros(len(classes), np.float32), np.asarray(mean, np.float32), np.asarray(scale, np.float32))
+    heads = Heads(
+        list(classes),
+        np.zeros((len(classes), values.shape[1]), np.float32),
+        np.zeros(len(classes), np.float32),
+        np.asarray(mean, np.float32),
+        np.asarray(scale, np.float32),
+    )
     for k, name in enumerate(classes):
         told = (wanted[:, k] == YES) | (wanted[:, k] == NO)
         yes = np.concatenate([wanted[told, k] == YES, np.zeros(len(rest), dtype=bool)])
@@ -146,7 +151,7 @@ def proportion(right, clusters, level=LEVEL):
     effective = float(n)
     if k > 1 and 0 < share < 1:
         rest = np.bincount(place, right - share)
-        variance = k / (k - 1) * (rest ** 2).sum() / n ** 2
+        variance = k / (k - 1) * (rest**2).sum() / n**2
         design_effect = max(variance / (share * (1 - share) / n), 1.0)
         lost = (stats.norm.ppf(0.5 + level / 2) / stats.t.ppf(0.5 + level / 2, k - 1)) ** 2  # few nights: wider
         effective = n / design_effect * lost
@@ -173,11 +178,23 @@ def judge(embeddings, wanted, site_nights, mean, scale, rest=None, seed=0, clips
     told = (wanted == YES) | (wanted == NO)
     wanted, site_nights, embeddings = wanted[told], np.asarray(site_nights)[told], embeddings[told]
     yes = wanted == YES
-    found = {"yes": int(yes.sum()), "no": int((~yes).sum()), "clips": len(clips),
-             "nights_yes": len(np.unique(site_nights[yes])), "nights_no": len(np.unique(site_nights[~yes]))}
-    missing = [f"{least - found[key]} more {words}" for key, least, words in (
-        ("yes", LEAST_YES, "yes"), ("no", LEAST_NO, "no"), ("nights_yes", LEAST_NIGHTS, "sites or nights with a yes"),
-        ("nights_no", LEAST_NIGHTS, "sites or nights with a no")) if found[key] < least]
+    found = {
+        "yes": int(yes.sum()),
+        "no": int((~yes).sum()),
+        "clips": len(clips),
+        "nights_yes": len(np.unique(site_nights[yes])),
+        "nights_no": len(np.unique(site_nights[~yes])),
+    }
+    missing = [
+        f"{least - found[key]} more {words}"
+        for key, least, words in (
+            ("yes", LEAST_YES, "yes"),
+            ("no", LEAST_NO, "no"),
+            ("nights_yes", LEAST_NIGHTS, "sites or nights with a yes"),
+            ("nights_no", LEAST_NIGHTS, "sites or nights with a no"),
+        )
+        if found[key] < least
+    ]
     if missing:
         return found | {"too_few": ", ".join(missing)}
     scores = across_nights(embeddings, wanted, site_nights, mean, scale, rest, seed, clips)
@@ -212,18 +229,30 @@ def train(survey, index):
     """
     wanted, given = answers(survey, index), examples_of(survey, index)
     if not (wanted == YES).any() and not len(given.wanted):
-        raise DataError(f"{survey.labels_csv}: no window has been answered with yes; acssm survey label "
-                        f"{quoted(survey.folder)} asks")
+        raise DataError(
+            f"{survey.labels_csv}: no window has been answered with yes; acssm survey label "
+            f"{quoted(survey.folder)} asks"
+        )
     mean, scale = moments(index.embeddings)
     asked, others = np.flatnonzero((wanted != OPEN).any(1)), unheard(wanted)
     embeddings, rest = np.asarray(index.embeddings[asked]), np.asarray(index.embeddings[others])
     heads = fit(*given.added_to(embeddings, wanted[asked]), survey.settings.classes, mean, scale, rest)
     nights = np.asarray(index.site_nights)
     for k, name in enumerate(heads.classes):
-        heads.evidence[name] = judge(embeddings, wanted[asked, k], nights[asked], mean, scale, (rest, nights[others]),
-                                     clips=given.embeddings[given.wanted[:, k] == YES])
-    marks = [row for row in Labels(survey.labels_csv).rows() if row.asked_because == "example" and row.answer == "yes"
-             and row.low_hz is not None and row.high_hz is not None]
+        heads.evidence[name] = judge(
+            embeddings,
+            wanted[asked, k],
+            nights[asked],
+            mean,
+            scale,
+            (rest, nights[others]),
+            clips=given.embeddings[given.wanted[:, k] == YES],
+        )
+    marks = [
+        row
+        for row in Labels(survey.labels_csv).rows()
+        if row.asked_because == "example" and row.answer == "yes" and row.low_hz is not None and row.high_hz is not None
+    ]
     for name in heads.classes:
         bands = [(row.low_hz, row.high_hz) for row in marks if row.label == name]
         if bands:
@@ -237,12 +266,15 @@ def in_words(heads):
     for name in heads.classes:
         seen = heads.evidence[name]
         start = f"{name}: {seen['yes']} yes, {seen['no']} no" + (
-            f", {many(seen['clips'], 'clip')} from elsewhere" if seen.get("clips") else "")
+            f", {many(seen['clips'], 'clip')} from elsewhere" if seen.get("clips") else ""
+        )
         if "too_few" in seen:
             lines.append(f"{start}; too few to judge it: needs {seen['too_few']}")
             continue
-        finds, keeps = (f"{share:.0%} ({low:.0%} to {high:.0%})" for share, low, high in (
-            seen["found"], seen["kept_out"]))
-        lines.append(f"{start}; on nights it was not trained on it finds {finds} of the yes and keeps out {keeps} of "
-                     "the no")
+        finds, keeps = (
+            f"{share:.0%} ({low:.0%} to {high:.0%})" for share, low, high in (seen["found"], seen["kept_out"])
+        )
+        lines.append(
+            f"{start}; on nights it was not trained on it finds {finds} of the yes and keeps out {keeps} of the no"
+        )
     return lines

@@ -63,9 +63,16 @@ class Index:
         self.complete = bool(lines) and lines[-1].get("complete", False)
         last = journal.latest(lines)
         self.skipped = sorted((line["name"], line["skipped"]) for line in last.values() if "skipped" in line)
-        self.files = [IndexedFile(line["name"], *(last[line["name"]][key] for key in journal.TIMES),
-                                  Source.from_dict(line["source"]), line["n_windows"])
-                      for line in lines if "source" in line]
+        self.files = [
+            IndexedFile(
+                line["name"],
+                *(last[line["name"]][key] for key in journal.TIMES),
+                Source.from_dict(line["source"]),
+                line["n_windows"],
+            )
+            for line in lines
+            if "source" in line
+        ]
         self.window_s = head["windows"]["window_s"]
         counts = [file.n_windows for file in self.files]
         self.file_of = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
@@ -91,9 +98,14 @@ class Index:
             raise DataError(f"{folder}: no index yet; acssm survey index {quoted(folder.parent)} makes one")
         head, lines, _ = found
         if not any("source" in line for line in lines):
-            raise DataError(f"{folder}: the index holds no window" + (
-                f": {len(lines)} files were skipped, the first because {lines[0].get('skipped')}" if lines else
-                f"; acssm survey index {quoted(folder.parent)} goes on with it"))
+            raise DataError(
+                f"{folder}: the index holds no window"
+                + (
+                    f": {len(lines)} files were skipped, the first because {lines[0].get('skipped')}"
+                    if lines
+                    else f"; acssm survey index {quoted(folder.parent)} goes on with it"
+                )
+            )
         return cls(folder, recordings, head, lines)
 
     def __len__(self):

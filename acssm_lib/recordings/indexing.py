@@ -25,8 +25,9 @@ _LEAST_PER_FILE = 4
 _TELL_S = 10.0  # s between two lines about what is drawn
 
 
-def index_survey(survey, method=None, preset_name=None, overrides=(), *, n_pool=None, seed=None, device=None,
-                 tell=print):
+def index_survey(
+    survey, method=None, preset_name=None, overrides=(), *, n_pool=None, seed=None, device=None, tell=print
+):
     """Make, or go on with, the index of a ``Survey``.
 
     Args:
@@ -55,15 +56,22 @@ def index_survey(survey, method=None, preset_name=None, overrides=(), *, n_pool=
 def _encoder(survey, files, method, preset_name, overrides, n_pool, seed, device, tell):
     """The index's encoder: the one it was begun with, or a new one."""
     path = survey.index_folder / "encoder.pt"
-    asked = {"method": method, "preset": preset_name, "overrides": {k: str(v) for k, v in overrides.items()} or None,
-             "windows": n_pool, "seed": seed}
+    asked = {
+        "method": method,
+        "preset": preset_name,
+        "overrides": {k: str(v) for k, v in overrides.items()} or None,
+        "windows": n_pool,
+        "seed": seed,
+    }
     if path.exists():
         state = load_state(path)
         for key, value in asked.items():
             if value is not None and value != state["asked"].get(key, value):
-                raise ValueError(f"{survey.index_folder}: this index was begun with {key} {state['asked'][key]}, and "
-                                 f"now {value} is asked for; leave it out to go on, or remove the folder to begin "
-                                 "again (labels stay)")
+                raise ValueError(
+                    f"{survey.index_folder}: this index was begun with {key} {state['asked'][key]}, and "
+                    f"now {value} is asked for; leave it out to go on, or remove the folder to begin "
+                    "again (labels stay)"
+                )
         return WindowEncoder.from_state(state, path, device)
     method, n_pool, seed = method or "acoustic-ssm1", POOL if n_pool is None else n_pool, seed or 0
     config = survey_preset(preset_name or "quick", survey.settings, overrides)
@@ -74,8 +82,10 @@ def _encoder(survey, files, method, preset_name, overrides, n_pool, seed, device
     folder = survey.index_folder / "pretraining"
     encoder, done = make_encoder(method, config, survey.settings, clips, folder, seed, device)
     if done is not None and done.losses:
-        tell(f"pre-trained on {done.clips:,} windows of this card in {done.seconds:.0f} s, loss "
-             f"{done.losses[0]:.2f} to {np.mean(done.losses[-20:]):.2f}")
+        tell(
+            f"pre-trained on {done.clips:,} windows of this card in {done.seconds:.0f} s, loss "
+            f"{done.losses[0]:.2f} to {np.mean(done.losses[-20:]):.2f}"
+        )
     asked |= {"method": method, "preset": config.name, "windows": n_pool, "seed": seed}
     save_state(path, {**encoder.state(), "asked": asked})
     shutil.rmtree(folder, ignore_errors=True)  # its checkpoints; the encoder is kept
@@ -92,13 +102,16 @@ def draw_pool(files, settings, n, seed, tell=print):
         DataError: fewer than two windows can be read. ValueError: fewer than two are asked for.
     """
     if n < 2:
-        raise ValueError(f"{many(n, 'window')} for the pre-training: views of one are contrasted with those of others, "
-                         "so it takes two or more")
+        raise ValueError(
+            f"{many(n, 'window')} for the pre-training: views of one are contrasted with those of others, "
+            "so it takes two or more"
+        )
     generator, nights = np.random.default_rng(seed), defaultdict(list)
     for place in generator.permutation(len(files)):
         nights[files[place].site, files[place].moment.night].append(files[place])
-    turns = [queue[turn] for turn in range(max(map(len, nights.values())))
-             for queue in nights.values() if turn < len(queue)]
+    turns = [
+        queue[turn] for turn in range(max(map(len, nights.values()))) for queue in nights.values() if turn < len(queue)
+    ]
     per_file = max(_LEAST_PER_FILE, math.ceil(n / min(len(files), _POOL_FILES)))
     pool, started = [], time.monotonic()
     for file in turns:
@@ -112,8 +125,10 @@ def draw_pool(files, settings, n, seed, tell=print):
         if len(pool) >= n:
             break
     if len(pool) < 2:
-        raise DataError(f"{files[0].path.parent}: {len(pool)} windows can be read; a pre-training needs more, and "
-                        "acssm survey look says what is wrong with the recordings")
+        raise DataError(
+            f"{files[0].path.parent}: {len(pool)} windows can be read; a pre-training needs more, and "
+            "acssm survey look says what is wrong with the recordings"
+        )
     return Clips(pool)
 
 
@@ -122,5 +137,6 @@ def _drawn(file, settings, n, generator):
     starts = np.arange(0, max(source.length - source.window, 0) + 1, source.window)
     chosen = np.sort(generator.permutation(starts)[:n])
     band = settings.low_hz, settings.top_hz, settings.sample_rate
-    return [torch.from_numpy(rounded(in_band(source.read(file.path, int(start), recording), *band)))
-            for start in chosen]
+    return [
+        torch.from_numpy(rounded(in_band(source.read(file.path, int(start), recording), *band))) for start in chosen
+    ]

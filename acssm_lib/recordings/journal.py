@@ -114,8 +114,9 @@ def read(folder):
             try:
                 found.append(json.loads(line))
             except ValueError:
-                raise DamagedFile(f"{path}: line {number} is damaged; remove the folder {folder} and index again; "
-                                  "labels stay") from None
+                raise DamagedFile(
+                    f"{path}: line {number} is damaged; remove the folder {folder} and index again; labels stay"
+                ) from None
             end += len(line)
     return (found[0], found[1:], end) if found else None
 
@@ -133,8 +134,10 @@ def _opened(path, size):
     file = open(path, "ab")
     if os.path.getsize(path) < size:
         file.close()
-        raise DamagedFile(f"{path}: {os.path.getsize(path)} bytes, and {size} are spoken of; remove the folder "
-                          f"{Path(path).parent} and index again; labels stay")
+        raise DamagedFile(
+            f"{path}: {os.path.getsize(path)} bytes, and {size} are spoken of; remove the folder "
+            f"{Path(path).parent} and index again; labels stay"
+        )
     file.truncate(size)
     return file
 
@@ -143,5 +146,7 @@ def _other(folder, found, wanted):
     """Says in what an index and what is asked for differ."""
     names = [key for key in wanted if found.get(key) != wanted[key]] or ["version"]
     told = "; ".join(f"{key} was {found.get(key)}, and now is {wanted.get(key)}" for key in names)
-    return (f"{folder}: this index was begun with other settings ({told}); set them back, or remove the folder (labels "
-            "stay)")
+    return (
+        f"{folder}: this index was begun with other settings ({told}); set them back, or remove the folder (labels "
+        "stay)"
+    )

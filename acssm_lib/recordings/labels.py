@@ -106,8 +106,10 @@ class Labels:
             lines.pop()  # the end of the last line
         header = next(csv.reader([lines[0].rstrip("\r")]), [])
         if tuple(header) != COLUMNS:
-            raise DataError(f"{self.path}: its first line is {lines[0][:80]!r}, expected {','.join(COLUMNS)}; "
-                            "a spreadsheet may have saved it with other separators")
+            raise DataError(
+                f"{self.path}: its first line is {lines[0][:80]!r}, expected {','.join(COLUMNS)}; "
+                "a spreadsheet may have saved it with other separators"
+            )
         rows = (next(csv.reader([line.rstrip("\r")]), []) for line in lines[1:])
         return [(number, row) for number, row in enumerate(rows, 2) if tuple(row) != COLUMNS]
 
@@ -167,8 +169,21 @@ class Labels:
         if last is not None and last.at >= at:  # two answers within a millisecond, or a clock set back
             at = datetime.now(UTC).isoformat(timespec="microseconds")
         file, start_s, end_s = window
-        rows = [Answer(file, float(start_s), float(end_s), *band, label, answer, by, at, asked_because,
-                       (scores or {}).get(label)) for label, answer in answers.items()]
+        rows = [
+            Answer(
+                file,
+                float(start_s),
+                float(end_s),
+                *band,
+                label,
+                answer,
+                by,
+                at,
+                asked_because,
+                (scores or {}).get(label),
+            )
+            for label, answer in answers.items()
+        ]
         self._write(rows)
         return rows
 
@@ -205,7 +220,7 @@ class Labels:
         try:
             content = buffer.getvalue().encode("utf-8")
             while content:
-                content = content[os.write(place, content):]
+                content = content[os.write(place, content) :]
             os.fsync(place)
         finally:
             os.close(place)
@@ -214,9 +229,18 @@ class Labels:
 
 def _written(row):
     """A row as words; line ends within a name would tear the file."""
-    values = [row.file, f"{row.start_s:.3f}", f"{row.end_s:.3f}",
-              *("" if hz is None else f"{hz:g}" for hz in (row.low_hz, row.high_hz)),
-              row.label, row.answer, row.by, row.at, row.asked_because, "" if row.score is None else f"{row.score:.6g}"]
+    values = [
+        row.file,
+        f"{row.start_s:.3f}",
+        f"{row.end_s:.3f}",
+        *("" if hz is None else f"{hz:g}" for hz in (row.low_hz, row.high_hz)),
+        row.label,
+        row.answer,
+        row.by,
+        row.at,
+        row.asked_because,
+        "" if row.score is None else f"{row.score:.6g}",
+    ]
     for column, value in zip(COLUMNS, values):
         if "\n" in value or "\r" in value:
             raise DataError(f"{value!r}: a {column} with a line end in it cannot be written to labels.csv; rename it")
@@ -241,8 +265,19 @@ def _parse(row, path, number):
         score = float(values["score"])
     except ValueError:  # empty, or the last field that a power cut tore
         score = None
-    return Answer(values["file"], start_s, end_s, low_hz, high_hz, values["class"], values["answer"], values["by"],
-                  values["at"], values["asked_because"], score)
+    return Answer(
+        values["file"],
+        start_s,
+        end_s,
+        low_hz,
+        high_hz,
+        values["class"],
+        values["answer"],
+        values["by"],
+        values["at"],
+        values["asked_because"],
+        score,
+    )
 
 
 def of_no_class(rows, classes):

@@ -49,12 +49,15 @@ class ListeningState:
         self.by = by or user_name()
         self.classes = list(survey.settings.classes)
         if not 1 <= len(self.classes) <= MAX_CLASSES:
-            raise DataError(f"{survey.folder / 'survey.toml'}: {len(self.classes)} classes; the page has keys for 1 to "
-                            f"{MAX_CLASSES}: acssm survey label {quoted(survey.folder)} --classes "
-                            '"frog a,frog b" names them')
+            raise DataError(
+                f"{survey.folder / 'survey.toml'}: {len(self.classes)} classes; the page has keys for 1 to "
+                f"{MAX_CLASSES}: acssm survey label {quoted(survey.folder)} --classes "
+                '"frog a,frog b" names them'
+            )
         self.labels, self.places = Labels(survey.labels_csv), Places.of_index(index)
-        self.message = "" if not self.labels.damaged else (
-            f"{len(self.labels.damaged)} torn lines in labels.csv were passed over")
+        self.message = (
+            "" if not self.labels.damaged else (f"{len(self.labels.damaged)} torn lines in labels.csv were passed over")
+        )
         every = targets(self._rows(), self.classes, self.places)
         self.mean, self.scale = heads.moments(index.embeddings, seed=seed)
         self.given = examples_of(survey, index)
@@ -98,15 +101,17 @@ class ListeningState:
         except ValueError as error:
             raise DataError(f"{self.review_of}: {error}") from None
         done = {(row.window, row.asked_because) for row in self.labels.rows() if row.label == self.review_of}
-        self.queue = [(int(window), reason, float(scores[window])) for window, reason in zip(windows, reasons)
-                      if (self._key(window), reason) not in done]
+        self.queue = [
+            (int(window), reason, float(scores[window]))
+            for window, reason in zip(windows, reasons)
+            if (self._key(window), reason) not in done
+        ]
         self.classes = [self.review_of]
 
     def _key(self, window):
         """(file, start, end) as ``labels.Answer.window``."""
         start = float(self.index.start_s[window])
-        return self.index.files[self.index.file_of[window]].name, round(start, 3), round(
-            start + self.index.window_s, 3)
+        return self.index.files[self.index.file_of[window]].name, round(start, 3), round(start + self.index.window_s, 3)
 
     @functools.cached_property
     def kinds(self):
@@ -128,8 +133,13 @@ class ListeningState:
         """The heads again, from all answers but those of reviews."""
         told = np.flatnonzero((self.wanted != OPEN).any(1))
         rest = self.rest[(self.wanted[self.rest] == OPEN).all(1)]
-        made = heads.fit(*self.given.added_to(self.embeddings[told], self.wanted[told]), self.classes, self.mean,
-                         self.scale, self.embeddings[rest])
+        made = heads.fit(
+            *self.given.added_to(self.embeddings[told], self.wanted[told]),
+            self.classes,
+            self.mean,
+            self.scale,
+            self.embeddings[rest],
+        )
         self.scores = made.scores(self.embeddings)
         self._sides.append(self.scores >= 0.5)
 
@@ -143,9 +153,19 @@ class ListeningState:
         if self._order == "similar" and not self._has_example:
             self._asked_in = "spread"
             self.message = "no example yet, so windows of all kinds come up until the first yes"
-        chosen = asking.order(self._asked_in, 1, self.embeddings, self.wanted, self.scores, self.nights, self.mean,
-                              self.scale, seed=self.seed + len(self.labels), given=self.given,
-                              kinds=self.kinds if self._asked_in == "spread" else None)
+        chosen = asking.order(
+            self._asked_in,
+            1,
+            self.embeddings,
+            self.wanted,
+            self.scores,
+            self.nights,
+            self.mean,
+            self.scale,
+            seed=self.seed + len(self.labels),
+            given=self.given,
+            kinds=self.kinds if self._asked_in == "spread" else None,
+        )
         self.place = int(chosen[0]) if len(chosen) else None
         self.window = int(self.pool[self.place]) if len(chosen) else None
 
@@ -169,8 +189,7 @@ class ListeningState:
         settings = self.survey.settings
         self.message = ""
         try:
-            self.labels.add(self._key(self.window), words, self.by, reason, scores,
-                            (settings.low_hz, settings.top_hz))
+            self.labels.add(self._key(self.window), words, self.by, reason, scores, (settings.low_hz, settings.top_hz))
         except OSError as error:
             self.message = f"NOT saved: {error}"
             return
@@ -217,7 +236,8 @@ class ListeningState:
         file = self.index.files[self.index.file_of[self.window]]
         start = self.index.start_s[self.window]
         return f"{file.name}, {start:.1f} to {start + self.index.window_s:.1f} s" + (
-            f", night of {file.night}" if file.night else ", time unknown")
+            f", night of {file.night}" if file.night else ", time unknown"
+        )
 
     def progress(self):
         """How many answers there are, per class."""
@@ -225,8 +245,11 @@ class ListeningState:
             return f"blind review of {self.review_of}: {len(self.queue)} to go"
         parts = [f"{name} {(self.wanted[:, k] == YES).sum()} yes" for k, name in enumerate(self.classes)]
         clips = [f"{count} of {name}" for name, count in zip(self.classes, self.given.counts) if count]
-        return f"{len(self.labels)} answers: " + ", ".join(parts) + (
-            f"; clips from elsewhere: {', '.join(clips)}" if clips else "")
+        return (
+            f"{len(self.labels)} answers: "
+            + ", ".join(parts)
+            + (f"; clips from elsewhere: {', '.join(clips)}" if clips else "")
+        )
 
     def forecast(self):
         """What the next ten answers are likely to bring; of a review nothing, it is blind."""
@@ -248,8 +271,9 @@ class ListeningState:
         """Spectrogram of the window: time in its recording (s), frequency in the survey's band (kHz), a figure."""
         settings = self.survey.settings
         start = float(self.index.start_s[self.window])
-        return spectrogram(self.index.waveform(self.window).numpy(), settings.sample_rate, start, settings.low_hz,
-                           settings.top_hz)
+        return spectrogram(
+            self.index.waveform(self.window).numpy(), settings.sample_rate, start, settings.low_hz, settings.top_hz
+        )
 
 
 def spectrogram(waveform, sample_rate, start_s=0.0, low_hz=0.0, high_hz=None, width=8.6, height=3.1):
@@ -265,13 +289,21 @@ def spectrogram(waveform, sample_rate, start_s=0.0, low_hz=0.0, high_hz=None, wi
     inside = (hertz >= low_hz) & (hertz <= (high_hz or sample_rate / 2))
     top_db = float(np.percentile(level[inside], 99.9))
     floor = max(top_db - RANGE_DB, float(np.percentile(level[inside], 15)))
-    ax.imshow(level[inside], origin="lower", aspect="auto", cmap="magma", vmin=floor, vmax=top_db,
-              extent=(start_s, start_s + len(waveform) / sample_rate, hertz[inside][0] / 1e3, hertz[inside][-1] / 1e3))
+    ax.imshow(
+        level[inside],
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        vmin=floor,
+        vmax=top_db,
+        extent=(start_s, start_s + len(waveform) / sample_rate, hertz[inside][0] / 1e3, hertz[inside][-1] / 1e3),
+    )
     plots.dress(ax, None, "Time in the recording (s)", "Frequency (kHz)")
     return fig
 
 
 def score_all(made, index, at_once=65_536):
     """Scores of every window, float32 (windows, classes), in blocks."""
-    return np.concatenate([made.scores(index.embeddings[k:k + at_once])
-                           for k in range(0, len(index.file_of), at_once)])
+    return np.concatenate(
+        [made.scores(index.embeddings[k : k + at_once]) for k in range(0, len(index.file_of), at_once)]
+    )

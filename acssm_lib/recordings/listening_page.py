@@ -65,15 +65,25 @@ class ListeningPage(anywidget.AnyWidget):
                 picture, sound = png(state.picture()), state.sound()
             except Exception as error:
                 gone = not state.index.recordings.is_dir()
-                message = ("The recordings are gone (a disk that was taken out?): put it back, and load this page, or "
-                           "run the cell, again." if gone else f"{error} (answer u to go on)")
+                message = (
+                    "The recordings are gone (a disk that was taken out?): put it back, and load this page, or "
+                    "run the cell, again."
+                    if gone
+                    else f"{error} (answer u to go on)"
+                )
         self._sent += 1  # so that the page hears of it even where nothing else has changed
         with self.hold_sync():
             self.picture, self.sound = picture, sound
-            self.question = {"sent": self._sent, "asked": state.asked, "title": state.title(),
-                             "progress": state.progress(),
-                             "forecast": state.forecast(), "message": message, "order": state.order,
-                             "done": state.window is None}
+            self.question = {
+                "sent": self._sent,
+                "asked": state.asked,
+                "title": state.title(),
+                "progress": state.progress(),
+                "forecast": state.forecast(),
+                "message": message,
+                "order": state.order,
+                "done": state.window is None,
+            }
 
     def __repr__(self):
         return "ListeningPage: run this cell to use it; the figure above shows its first view"

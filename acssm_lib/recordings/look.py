@@ -65,8 +65,10 @@ def look(recordings, settings, tell=print):
         now = time.monotonic()
         if now - said > _TELL_S:
             said = now
-            tell(f"  {count:,} of {len(files):,} recordings; "
-                 f"about {(now - started) * (whole - done) / max(done, 1):.0f} s left")
+            tell(
+                f"  {count:,} of {len(files):,} recordings; "
+                f"about {(now - started) * (whole - done) / max(done, 1):.0f} s left"
+            )
     found.problems += _gaps(found) + _copies(found)
     return found
 
@@ -78,8 +80,9 @@ def _one(file, settings, found):
         recording, source = Source.of(file.path, settings, listener)
     except Exception as error:  # whatever it is, the others are still to be looked at
         why = str(error).removeprefix(f"{file.path}: ")
-        found.problems.append(Problem(file.name, why if isinstance(error, DataError) else
-                                      f"{type(error).__name__}: {why}"))
+        found.problems.append(
+            Problem(file.name, why if isinstance(error, DataError) else f"{type(error).__name__}: {why}")
+        )
         return
     found.files.append((file, recording.sample_rate, recording.n_channels, source.duration_s))
     if file.moment.note:
@@ -105,8 +108,13 @@ def _gaps(found):
         for (_, end), (begin, _), distance in zip(spans, spans[1:], apart):
             if distance > _GAP * max(usual, 60):
                 hours = (begin - end).total_seconds() / 3600
-                problems.append(Problem(f"{site or 'recordings'}/", f"nothing between {end:%Y-%m-%d %H:%M} and "
-                                        f"{begin:%Y-%m-%d %H:%M}, {hours:.1f} h", "warning"))
+                problems.append(
+                    Problem(
+                        f"{site or 'recordings'}/",
+                        f"nothing between {end:%Y-%m-%d %H:%M} and {begin:%Y-%m-%d %H:%M}, {hours:.1f} h",
+                        "warning",
+                    )
+                )
     return problems
 
 
@@ -119,8 +127,13 @@ def _copies(found):
         for n, file in enumerate(group):
             first = next((other for other in group[:n] if filecmp.cmp(other.path, file.path, shallow=False)), None)
             if first is not None:
-                problems.append(Problem(file.name, f"holds the same bytes as {first.name}; index takes one of them, "
-                                        "the hours above count both", "warning"))
+                problems.append(
+                    Problem(
+                        file.name,
+                        f"holds the same bytes as {first.name}; index takes one of them, the hours above count both",
+                        "warning",
+                    )
+                )
     return problems
 
 
@@ -137,20 +150,35 @@ def as_text(found):
         lines.append("  ".join([f"{'site':<{width}}", *heads, f"{'all':>8}"]))
         for site in sites:
             cells = [hours.get((site, night), 0) for night in nights]
-            lines.append(f"{visible(site) or '(no site)':<{width}}  "
-                         + "  ".join(f"{cell:>10.2f}" if cell else f"{'-':>10}" for cell in cells)
-                         + f"  {sum(cells):>8.2f}")
+            lines.append(
+                f"{visible(site) or '(no site)':<{width}}  "
+                + "  ".join(f"{cell:>10.2f}" if cell else f"{'-':>10}" for cell in cells)
+                + f"  {sum(cells):>8.2f}"
+            )
         kinds = Counter((rate, channels) for _, rate, channels, _ in found.files)
-        lines += ["", "Recordings: " + ", ".join(
-            f"{count:,} at {rate / 1000:g} kHz {'mono' if channels == 1 else f'with {channels} channels'}"
-            for (rate, channels), count in kinds.most_common())]
-        lines.append("Times: " + ", ".join(f"{count:,} {words}" for origin, words in (
-            ("name", "from names"), ("header", "from headers"), ("none", "unknown"))
-            if (count := sum(file.moment.origin == origin for file, *_ in found.files))))
+        lines += [
+            "",
+            "Recordings: "
+            + ", ".join(
+                f"{count:,} at {rate / 1000:g} kHz {'mono' if channels == 1 else f'with {channels} channels'}"
+                for (rate, channels), count in kinds.most_common()
+            ),
+        ]
+        lines.append(
+            "Times: "
+            + ", ".join(
+                f"{count:,} {words}"
+                for origin, words in (("name", "from names"), ("header", "from headers"), ("none", "unknown"))
+                if (count := sum(file.moment.origin == origin for file, *_ in found.files))
+            )
+        )
     bad = sum(problem.severity == "error" for problem in found.problems)
     total = sum(hours.values())
-    lines += ["", f"Can be used: {len(found.files):,} recordings, {total:.2f} hours. Cannot: {many(bad, 'file')}."
-              + (f" Passed over: {found.passed_over:,} hidden files and leftovers." if found.passed_over else "")]
+    lines += [
+        "",
+        f"Can be used: {len(found.files):,} recordings, {total:.2f} hours. Cannot: {many(bad, 'file')}."
+        + (f" Passed over: {found.passed_over:,} hidden files and leftovers." if found.passed_over else ""),
+    ]
     return "\n".join(lines)
 
 

@@ -28,8 +28,10 @@ def add_example(survey, text, by=None):
     """
     match = re.fullmatch(rf"(.+?)=(.+?)(?:@({_NUMBER})-({_NUMBER}))?", text)
     if match is None:
-        raise DataError(f"{text!r}: expected CLASS=FILE@START-END, as in frog=A/20240514_040000.WAV@12.5-15, or "
-                        "CLASS=CLIP, as in frog=clips/frog.wav")
+        raise DataError(
+            f"{text!r}: expected CLASS=FILE@START-END, as in frog=A/20240514_040000.WAV@12.5-15, or "
+            "CLASS=CLIP, as in frog=clips/frog.wav"
+        )
     name, file = _one_spelling(match[1]), match[2]
     span = (float(match[3]), float(match[4])) if match[3] else None
     _check_class(survey, name)
@@ -59,13 +61,20 @@ def add_table(survey, path, by=None):
     marks = [mark for mark in found if mark[0] in survey.settings.classes]
     stem = path.name.split(".Table.")[0].removesuffix(".selections.txt").removesuffix(".txt")
     several = len({mark[4] for mark in found}) > 1
-    places = {name: _recording(survey, path, [name] if several else [name, stem])
-              for name in dict.fromkeys(mark[4] for mark in found)}
+    places = {
+        name: _recording(survey, path, [name] if several else [name, stem])
+        for name in dict.fromkeys(mark[4] for mark in found)
+    }
     if not marks:
-        raise DataError(f"{path}: no mark is called {' or '.join(survey.settings.classes) or 'as a class'}"
-                        + (f"; it has {', '.join(sorted({mark[0] for mark in found}))}" if found else ""))
-    inside = {name: place.relative_to(survey.recordings).as_posix() for name, place in places.items()
-              if place.is_relative_to(survey.recordings)}
+        raise DataError(
+            f"{path}: no mark is called {' or '.join(survey.settings.classes) or 'as a class'}"
+            + (f"; it has {', '.join(sorted({mark[0] for mark in found}))}" if found else "")
+        )
+    inside = {
+        name: place.relative_to(survey.recordings).as_posix()
+        for name, place in places.items()
+        if place.is_relative_to(survey.recordings)
+    }
     for _, start_s, end_s, _, name in marks:  # all, before the first is written
         if name in inside:
             _check_span(survey, inside[name], start_s, end_s)
@@ -81,14 +90,18 @@ def add_table(survey, path, by=None):
 def _recording(survey, table, names):
     """The recording of the first name that one has, with its ending or without: of the survey, or beside the table."""
     for name in filter(None, names):
-        named = lambda place, name=name: (place.suffix.lower() in AUDIO_SUFFIXES + PHONE_SUFFIXES
-                                          and name in (place.name, place.stem))
-        places = ([place for place in sorted(survey.recordings.rglob("*")) if named(place)]
-                  or [place for place in sorted(table.parent.iterdir()) if named(place)])
+        named = lambda place, name=name: (
+            place.suffix.lower() in AUDIO_SUFFIXES + PHONE_SUFFIXES and name in (place.name, place.stem)
+        )
+        places = [place for place in sorted(survey.recordings.rglob("*")) if named(place)] or [
+            place for place in sorted(table.parent.iterdir()) if named(place)
+        ]
         if len(places) == 1:
             return places[0]
-    raise DataError(f"{table}: {len(places)} recordings are called {name}; expected exactly one below "
-                    f"{survey.recordings}, or beside the table")
+    raise DataError(
+        f"{table}: {len(places)} recordings are called {name}; expected exactly one below "
+        f"{survey.recordings}, or beside the table"
+    )
 
 
 def read_marks(path):
@@ -108,14 +121,30 @@ def read_marks(path):
             for row in (dict(zip(rows[0], row)) for row in rows[1:]):
                 if row.get("View", "Spectrogram 1").startswith("Waveform"):
                     continue  # Raven writes each selection once per view
-                label = _one_spelling(next((row[key] for key in (
-                    "Annotation", "Species", "Label", "Class", "Common Name", "Tags") if row.get(key)), ""))
+                label = _one_spelling(
+                    next(
+                        (
+                            row[key]
+                            for key in ("Annotation", "Species", "Label", "Class", "Common Name", "Tags")
+                            if row.get(key)
+                        ),
+                        "",
+                    )
+                )
                 begin, end = float(row["Begin Time (s)"]), float(row["End Time (s)"])
                 file, offset = row.get("Begin File") or None, row.get("File Offset (s)")
                 start = float(offset) if file and offset else begin
-                found.append((label, start, start + end - begin,
-                              (float(row["Low Freq (Hz)"]), float(row["High Freq (Hz)"]))
-                              if row.get("Low Freq (Hz)") and row.get("High Freq (Hz)") else (None, None), file))
+                found.append(
+                    (
+                        label,
+                        start,
+                        start + end - begin,
+                        (float(row["Low Freq (Hz)"]), float(row["High Freq (Hz)"]))
+                        if row.get("Low Freq (Hz)") and row.get("High Freq (Hz)")
+                        else (None, None),
+                        file,
+                    )
+                )
             return found
         found = []
         for row in rows:
@@ -135,8 +164,10 @@ def _one_spelling(name):
 
 def _check_class(survey, name):
     if name not in survey.settings.classes:
-        raise DataError(f"{name!r} is no class of {survey.folder / 'survey.toml'}: "
-                        f"{', '.join(survey.settings.classes) or 'none yet; --classes A,B names them'}")
+        raise DataError(
+            f"{name!r} is no class of {survey.folder / 'survey.toml'}: "
+            f"{', '.join(survey.settings.classes) or 'none yet; --classes A,B names them'}"
+        )
 
 
 def _below(survey, file):
@@ -149,8 +180,15 @@ def _below(survey, file):
         if place.is_file() and place.resolve().is_relative_to(root):
             return place.resolve().relative_to(root).as_posix()
     plain = unicodedata.normalize("NFC", file)
-    alike = [place for place in root.rglob("*") if unicodedata.normalize("NFC", place.relative_to(root).as_posix())
-             == plain] if not plain.isascii() else []
+    alike = (
+        [
+            place
+            for place in root.rglob("*")
+            if unicodedata.normalize("NFC", place.relative_to(root).as_posix()) == plain
+        ]
+        if not plain.isascii()
+        else []
+    )
     return alike[0].relative_to(root).as_posix() if alike else None
 
 
@@ -158,11 +196,16 @@ def _clip(survey, file):
     """A file that is no recording of the survey."""
     if Path(file).is_file():
         return Path(file)
-    names = [place.relative_to(survey.recordings).as_posix() for place in survey.recordings.rglob("*")
-             if place.suffix.lower() in AUDIO_SUFFIXES]
+    names = [
+        place.relative_to(survey.recordings).as_posix()
+        for place in survey.recordings.rglob("*")
+        if place.suffix.lower() in AUDIO_SUFFIXES
+    ]
     close = difflib.get_close_matches(file, names, n=1)
-    raise DataError(f"{file}: no such recording below {survey.recordings}, and no such clip elsewhere"
-                    + (f" (did you mean {close[0]}?)" if close else ""))
+    raise DataError(
+        f"{file}: no such recording below {survey.recordings}, and no such clip elsewhere"
+        + (f" (did you mean {close[0]}?)" if close else "")
+    )
 
 
 def _check_span(survey, file, start_s, end_s):
@@ -171,8 +214,10 @@ def _check_span(survey, file, start_s, end_s):
     recording = Recording(survey.recordings / PurePosixPath(file))
     count = recording.samples or sum(len(block) for block in recording.blocks())
     if start_s < 0 or end_s > count / recording.sample_rate + 0.5:
-        raise DataError(f"{file}: a mark from {start_s:g} to {end_s:g} s; the recording ends at "
-                        f"{count / recording.sample_rate:.1f} s")
+        raise DataError(
+            f"{file}: a mark from {start_s:g} to {end_s:g} s; the recording ends at "
+            f"{count / recording.sample_rate:.1f} s"
+        )
 
 
 def _mark(labels, name, file, start_s, end_s, band, by):

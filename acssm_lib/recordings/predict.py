@@ -16,8 +16,20 @@ from acssm_lib.recordings.share import read_recogniser
 from acssm_lib.recordings.tables import write_table
 from acssm_lib.text import quoted
 
-COLUMNS = ("file", "start_s", "end_s", "low_hz", "high_hz", "class", "score", "recorded_at", "absolute_start", "clock",
-           "site", "night")
+COLUMNS = (
+    "file",
+    "start_s",
+    "end_s",
+    "low_hz",
+    "high_hz",
+    "class",
+    "score",
+    "recorded_at",
+    "absolute_start",
+    "clock",
+    "site",
+    "night",
+)
 _AT_ONCE = 1 << 16  # windows that are scored at a time
 
 
@@ -51,9 +63,20 @@ class Detection:
     def row(self):
         """Cells of ``COLUMNS``."""
         file = self.file
-        return (file.name, f"{self.start_s:.3f}", f"{self.end_s:.3f}", f"{self.low_hz:.1f}", f"{self.high_hz:.1f}",
-                self.name, f"{self.score:.4f}", file.recorded_at, self.absolute_start, file.clock, file.site,
-                file.night)
+        return (
+            file.name,
+            f"{self.start_s:.3f}",
+            f"{self.end_s:.3f}",
+            f"{self.low_hz:.1f}",
+            f"{self.high_hz:.1f}",
+            self.name,
+            f"{self.score:.4f}",
+            file.recorded_at,
+            self.absolute_start,
+            file.clock,
+            file.site,
+            file.night,
+        )
 
 
 def detect(index, heads, settings):
@@ -74,8 +97,21 @@ def detect(index, heads, settings):
         for place, begin, end, score in _bouts(index, over, scores):
             file = index.files[place]
             if low < file.nyquist_hz:
-                found.append((place, Detection(file, begin, min(end, file.duration_s), float(low),
-                                               float(min(high, file.nyquist_hz)), name, score), k))
+                found.append(
+                    (
+                        place,
+                        Detection(
+                            file,
+                            begin,
+                            min(end, file.duration_s),
+                            float(low),
+                            float(min(high, file.nyquist_hz)),
+                            name,
+                            score,
+                        ),
+                        k,
+                    )
+                )
     return [one for _, one, _ in sorted(found, key=lambda entry: (entry[0], entry[1].start_s, entry[2]))]
 
 
@@ -84,7 +120,7 @@ def _over_threshold(index, heads):
     trained = [k for k in range(len(heads.classes)) if np.any(heads.weight[k])]
     found = {k: ([np.zeros(0, int)], [np.zeros(0)]) for k in trained}
     for first in range(0, len(index), _AT_ONCE):
-        scores = heads.scores(index.embeddings[first:first + _AT_ONCE])
+        scores = heads.scores(index.embeddings[first : first + _AT_ONCE])
         for k in trained:
             hits = np.flatnonzero(scores[:, k] >= heads.thresholds.get(heads.classes[k], 0.5))
             found[k][0].append(hits + first)
@@ -159,8 +195,10 @@ def _write(index, made, settings, folder, formats, tell):
     write_table(folder / "detections.csv", COLUMNS, [one.row for one in found])
     counts = {name: sum(one.name == name for one in found) for name in made.heads.classes}
     hours = sum(file.duration_s for file in index.files) / 3600
-    tell(f"{len(found):,} detections in {len(index.files):,} recordings, {hours:.2f} h"
-         + (f"; {len(index.skipped)} files skipped, see {index.folder / 'skipped.csv'}" if index.skipped else ""))
+    tell(
+        f"{len(found):,} detections in {len(index.files):,} recordings, {hours:.2f} h"
+        + (f"; {len(index.skipped)} files skipped, see {index.folder / 'skipped.csv'}" if index.skipped else "")
+    )
     for name, count in counts.items():
         told = made.heads.evidence.get(name, {}).get("threshold", "not reviewed: what it is worth, nobody knows yet")
         tell(f"  {name}: {count:,} at a score of {made.heads.thresholds.get(name, 0.5):.2f} or more ({told})")

@@ -23,7 +23,7 @@ from acssm_lib.text import quoted
 
 _TOP = (1 / 256, 1 / 64, 1 / 16, 1 / 4, 1)
 LEVEL = 0.95
-_ENDLESS = 10 ** 9  # windows of a stratum whose windows to come are meant
+_ENDLESS = 10**9  # windows of a stratum whose windows to come are meant
 _ALIKE = 4.0  # windows overlap, calls come in bouts and nights differ: so many of them say as little as one
 
 
@@ -152,8 +152,14 @@ class Review:
         for k in np.unique(self.strata[open_]):
             here = answers[open_[windows] & (self.strata[windows] == k)] == YES
             like = here if len(here) else answers[self.strata[windows] == k] == YES
-            parts.append((int((open_ & (self.strata == k)).sum()), int(here.sum()), len(here),
-                          float(like.mean()) if len(like) else 0.5))
+            parts.append(
+                (
+                    int((open_ & (self.strata == k)).sum()),
+                    int(here.sum()),
+                    len(here),
+                    float(like.mean()) if len(like) else 0.5,
+                )
+            )
         total, below, above = 0.0, 0.0, 0.0
         for size, hits, n, share in parts:
             share = hits / n if n else share
@@ -247,7 +253,8 @@ class Review:
         sizes = np.bincount(self.strata[open_], minlength=len(self.edges))
         weight = (sizes / np.maximum(np.bincount(strata, minlength=len(self.edges)), 1))[strata]
         model = IsotonicRegression(out_of_bounds="clip").fit(
-            self.scores[self.windows[told]], self.answers[told] == YES, sample_weight=weight)
+            self.scores[self.windows[told]], self.answers[told] == YES, sample_weight=weight
+        )
         order = np.argsort(-self.scores, kind="stable")
         ranked = self.scores[order]
         share = np.where(open_[order], model.predict(ranked), self.known[order] == YES)
@@ -281,12 +288,20 @@ def of_answers(rows, label, scores, known, places):
     if any(changed):
         fresh = [pair for pair in pairs if pair[1].score is not None and abs(pair[1].score - scores[pair[0]]) <= 1e-4]
         if len(fresh) < len(pairs) / 2:
-            raise DataError(f"{label}: the heads have been trained again since the review, and what a score is worth "
-                            f"has changed; acssm survey review SURVEY --class {quoted(label)} draws a new one")
+            raise DataError(
+                f"{label}: the heads have been trained again since the review, and what a score is worth "
+                f"has changed; acssm survey review SURVEY --class {quoted(label)} draws a new one"
+            )
         pairs = fresh
     edges = edges_from([row.asked_because for _, row in pairs])
     windows = np.array([window for window, _ in pairs], dtype=np.int64)
     codes = {"yes": YES, "no": NO, "unsure": UNSURE}
     known[windows] = OPEN
-    return Review(np.asarray(scores, dtype=np.float64), stratum_of(scores, edges), edges, known, windows,
-                  np.array([codes[row.answer] for _, row in pairs], dtype=np.int8))
+    return Review(
+        np.asarray(scores, dtype=np.float64),
+        stratum_of(scores, edges),
+        edges,
+        known,
+        windows,
+        np.array([codes[row.answer] for _, row in pairs], dtype=np.int8),
+    )

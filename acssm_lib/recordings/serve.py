@@ -52,15 +52,25 @@ def open_page(survey, port=8866, browser=True, **options):
 
     missing = [name for name in ("voila", "anywidget", "ipywidgets") if importlib.util.find_spec(name) is None]
     if missing:
-        raise DataError(f"the page needs {', '.join(missing)}: pip install 'acoustic-ssm[lab]', in a checkout pip "
-                        "install -e '.[lab]'")
+        raise DataError(
+            f"the page needs {', '.join(missing)}: pip install 'acoustic-ssm[lab]', in a checkout pip "
+            "install -e '.[lab]'"
+        )
     ListeningState(survey, Index.open(survey), **options)  # what is wrong with the survey is said here, not in the page
     port = free_port(port)
     print(f"http://127.0.0.1:{port}/ asks; answers go to {survey.labels_csv}; Ctrl-C ends it", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         page = page_of(survey, folder, **options)
-        command = [sys.executable, "-m", "voila", str(page), f"--port={port}", "--Voila.ip=127.0.0.1",
-                   "--Voila.port_retries=0", *([] if browser else ["--no-browser"])]
+        command = [
+            sys.executable,
+            "-m",
+            "voila",
+            str(page),
+            f"--port={port}",
+            "--Voila.ip=127.0.0.1",
+            "--Voila.port_retries=0",
+            *([] if browser else ["--no-browser"]),
+        ]
         process = subprocess.Popen(command, env=os.environ | {"PYTHONUNBUFFERED": "1"}, stderr=subprocess.DEVNULL)
         before = {number: signal.signal(number, _as_ctrl_c) for number in _ENDS}
         try:

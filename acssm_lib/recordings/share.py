@@ -40,13 +40,23 @@ class Recogniser:
             DataError: windows, rate or band are others.
         """
         ours, theirs = self.settings.of_windows(), settings.of_windows()
-        words = {"window_s": "windows of {} s", "step_s": "a step of {} s", "sample_rate": "{} Hz as sample rate",
-                 "low_hz": "a band from {} Hz", "top_hz": "a band up to {} Hz"}
-        other = [f"{words[key].format(ours[key])}, and not {theirs[key]}" for key in ours
-                 if ours[key] != theirs[key] and key != "step_s"]
+        words = {
+            "window_s": "windows of {} s",
+            "step_s": "a step of {} s",
+            "sample_rate": "{} Hz as sample rate",
+            "low_hz": "a band from {} Hz",
+            "top_hz": "a band up to {} Hz",
+        }
+        other = [
+            f"{words[key].format(ours[key])}, and not {theirs[key]}"
+            for key in ours
+            if ours[key] != theirs[key] and key != "step_s"
+        ]
         if other:
-            raise DataError(f"{place}: this recogniser was trained on {'; on '.join(other)}; its scores would mean "
-                            "nothing there. Give it the folder of the recordings itself, or train one on that survey")
+            raise DataError(
+                f"{place}: this recogniser was trained on {'; on '.join(other)}; its scores would mean "
+                "nothing there. Give it the folder of the recordings itself, or train one on that survey"
+            )
 
 
 def write_recogniser(path, heads, survey):
@@ -57,12 +67,20 @@ def write_recogniser(path, heads, survey):
     """
     index = Index.open(survey)
     needed = min(survey.settings.top_hz, min(file.nyquist_hz for file in index.files))
-    save_state(path, {
-        "kind": _KIND, "format": _FORMAT, "encoder": load_state(survey.index_folder / "encoder.pt"),
-        "settings": survey.settings.as_dict(), "needed_hz": float(needed), "classes": list(heads.classes),
-        "heads": {name: torch.as_tensor(np.asarray(getattr(heads, name), np.float32)) for name in _ARRAYS},
-        "thresholds": {name: float(value) for name, value in heads.thresholds.items()},
-        "evidence": json.dumps(heads.evidence, default=float)})
+    save_state(
+        path,
+        {
+            "kind": _KIND,
+            "format": _FORMAT,
+            "encoder": load_state(survey.index_folder / "encoder.pt"),
+            "settings": survey.settings.as_dict(),
+            "needed_hz": float(needed),
+            "classes": list(heads.classes),
+            "heads": {name: torch.as_tensor(np.asarray(getattr(heads, name), np.float32)) for name in _ARRAYS},
+            "thresholds": {name: float(value) for name, value in heads.thresholds.items()},
+            "evidence": json.dumps(heads.evidence, default=float),
+        },
+    )
     return path
 
 
@@ -82,9 +100,15 @@ def read_recogniser(path, device=None):
     if not isinstance(state, dict) or state.get("kind") != _KIND:
         raise DataError(f"{path}: no recogniser; expected a file that acssm survey share has written")
     if state["format"] != _FORMAT:
-        raise DataError(f"{path}: a recogniser of format {state['format']}, and this version of acssm reads {_FORMAT}; "
-                        "install a later version")
+        raise DataError(
+            f"{path}: a recogniser of format {state['format']}, and this version of acssm reads {_FORMAT}; "
+            "install a later version"
+        )
     settings = SurveySettings(**{**state["settings"], "classes": tuple(state["settings"]["classes"])})
-    heads = Heads(state["classes"], *(state["heads"][name].numpy() for name in _ARRAYS), state["thresholds"],
-                  json.loads(state["evidence"]))
+    heads = Heads(
+        state["classes"],
+        *(state["heads"][name].numpy() for name in _ARRAYS),
+        state["thresholds"],
+        json.loads(state["evidence"]),
+    )
     return Recogniser(WindowEncoder.from_state(state["encoder"], path, device), settings, heads, state["needed_hz"])

@@ -24,8 +24,19 @@ from acssm_lib.recordings.tables import read_table, write_table
 from acssm_lib.text import quoted
 
 BY = ("site", "night")
-COLUMNS = ("class", "site", "night", "recordings", "hours", "detections", "windows_with_call", "low", "high", "first",
-           "last")
+COLUMNS = (
+    "class",
+    "site",
+    "night",
+    "recordings",
+    "hours",
+    "detections",
+    "windows_with_call",
+    "low",
+    "high",
+    "first",
+    "last",
+)
 
 
 @dataclass(frozen=True)
@@ -53,8 +64,17 @@ class Cell:
     def row(self):
         """Words of ``COLUMNS``."""
         windows = ("", "", "") if self.windows is None else tuple(f"{value:.0f}" for value in self.windows)
-        return (self.name, self.site, self.night, self.recordings, f"{self.hours:.4f}", self.detections, *windows,
-                self.first, self.last)
+        return (
+            self.name,
+            self.site,
+            self.night,
+            self.recordings,
+            f"{self.hours:.4f}",
+            self.detections,
+            *windows,
+            self.first,
+            self.last,
+        )
 
 
 def reviews(survey, index, made):
@@ -83,8 +103,9 @@ def detections_of(survey):
         DataError: there is none yet.
     """
     if not survey.detections_csv.is_file():
-        raise DataError(f"{survey.detections_csv}: not there yet; acssm survey predict {quoted(survey.folder)} writes "
-                        "it")
+        raise DataError(
+            f"{survey.detections_csv}: not there yet; acssm survey predict {quoted(survey.folder)} writes it"
+        )
     return read_table(survey.detections_csv)
 
 
@@ -120,8 +141,18 @@ def table(index, found, judged, classes, by=BY):
             if review is not None and not isinstance(review, str):
                 windows = review.windows_with_call() if inside.all() else review.cell(inside)
             known = sorted(filter(None, seen))
-            cells.append(Cell(name, *group, recordings[group], hours[group], len(seen), windows,
-                              known[0] if known else "", known[-1] if known else ""))
+            cells.append(
+                Cell(
+                    name,
+                    *group,
+                    recordings[group],
+                    hours[group],
+                    len(seen),
+                    windows,
+                    known[0] if known else "",
+                    known[-1] if known else "",
+                )
+            )
     return cells
 
 
@@ -176,13 +207,24 @@ def write_table_and_report(survey, index, made, by=BY):
     found, judged = detections_of(survey), reviews(survey, index, made)
     cells = table(index, found, judged, list(made.classes), by)
     rates, listened, blind = activity(index, found, list(made.classes))
-    notes = [f"files that could not be used and are left out: {len(index.skipped)}" + (
-        f" ({', '.join(name for name, _ in index.skipped[:5])}{' ...' if len(index.skipped) > 5 else ''}); "
-        f"{index.folder / 'skipped.csv'} says why" if index.skipped else ""),
-        f"{blind} of {len(index.files)} recordings have no known time: they count in the table, not in the activity"]
+    notes = [
+        f"files that could not be used and are left out: {len(index.skipped)}"
+        + (
+            f" ({', '.join(name for name, _ in index.skipped[:5])}{' ...' if len(index.skipped) > 5 else ''}); "
+            f"{index.folder / 'skipped.csv'} says why"
+            if index.skipped
+            else ""
+        ),
+        f"{blind} of {len(index.files)} recordings have no known time: they count in the table, not in the activity",
+    ]
     notes += [words for words in judged.values() if isinstance(words, str)]
-    totals = [f"{name}: {{:,.0f}} ({{:,.0f}} to {{:,.0f}}) of all {len(index.file_of):,} windows hold the call".format(
-        *one.windows_with_call()) for name, one in judged.items() if not isinstance(one, str)]
+    totals = [
+        f"{name}: {{:,.0f}} ({{:,.0f}} to {{:,.0f}}) of all {len(index.file_of):,} windows hold the call".format(
+            *one.windows_with_call()
+        )
+        for name, one in judged.items()
+        if not isinstance(one, str)
+    ]
     write_table(survey.species_csv, COLUMNS, [cell.row for cell in cells])
     write_text(survey.folder / "report.html", _page(survey, index, made, cells, totals, notes, rates, listened))
     return cells, totals + notes
@@ -194,12 +236,19 @@ def _page(survey, index, made, cells, totals, notes, rates, listened):
     activity_figure(rates, list(made.classes)).savefig(buffer, format="png", dpi=plots.DPI, facecolor="white")
     picture = base64.b64encode(buffer.getvalue()).decode()
     hours = sum(file.duration_s for file in index.files) / 3600
-    lines = [*totals, *h.in_words(made), *(f"{name}: a score of {made.thresholds.get(name, 0.5):.3f} or more counts; "
-                                  f"{made.evidence[name].get('threshold', 'no review has said what it is worth')}"
-                                  for name in made.classes)]
+    lines = [
+        *totals,
+        *h.in_words(made),
+        *(
+            f"{name}: a score of {made.thresholds.get(name, 0.5):.3f} or more counts; "
+            f"{made.evidence[name].get('threshold', 'no review has said what it is worth')}"
+            for name in made.classes
+        ),
+    ]
     items = lambda some: "".join(f"<li>{html.escape(line)}</li>" for line in some)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in cell.row) + "</tr>"
-                   for cell in cells)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in cell.row) + "</tr>" for cell in cells
+    )
     return f"""<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><title>Species of {html.escape(survey.folder.resolve().name)}</title>
 <style>body{{font:15px/1.5 sans-serif;max-width:1200px;margin:2em auto;padding:0 1em}}table{{border-collapse:collapse}}
@@ -221,6 +270,8 @@ def as_text(cells):
     lines = [f"{'class':<14} {'site':<10} {'night':<11} {'hours':>7} {'detections':>10}  windows with the call"]
     for cell in cells:
         windows = "not reviewed" if cell.windows is None else "{:.0f} ({:.0f} to {:.0f})".format(*cell.windows)
-        lines.append(f"{cell.name:<14} {cell.site:<10} {cell.night or 'unknown':<11} {cell.hours:7.2f} "
-                     f"{cell.detections:10d}  {windows}")
+        lines.append(
+            f"{cell.name:<14} {cell.site:<10} {cell.night or 'unknown':<11} {cell.hours:7.2f} "
+            f"{cell.detections:10d}  {windows}"
+        )
     return "\n".join(lines)

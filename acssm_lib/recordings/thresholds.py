@@ -46,26 +46,34 @@ def settle(survey, index, label, target=0.9):
     if isinstance(review, str):
         raise DataError(review)
     number, low, high = review.windows_with_call()
-    lines = [f"{label}: {len(review.windows)} windows reviewed, {int((review.answers == YES).sum())} with the call, "
-             f"{int((review.answers == UNSURE).sum())} unsure",
-             f"windows with the call: {number:,.0f} ({low:,.0f} to {high:,.0f}) of {len(review.scores):,}",
-             "score from   precision (95 % interval)   of the windows with the call"]
+    lines = [
+        f"{label}: {len(review.windows)} windows reviewed, {int((review.answers == YES).sum())} with the call, "
+        f"{int((review.answers == UNSURE).sum())} unsure",
+        f"windows with the call: {number:,.0f} ({low:,.0f} to {high:,.0f}) of {len(review.scores):,}",
+        "score from   precision (95 % interval)   of the windows with the call",
+    ]
     chosen = review.threshold(target)
     for place in sorted({0.5, *review.edges[1:], *([] if chosen is None else [chosen])}):
         found = review.precision(place)
         if found is not None:
             reached = review.found(place)
-            lines.append(f"{place:10.3f}   {found[0]:4.0%} ({found[1]:.0%} to {found[2]:.0%})"
-                         + ("" if reached is None else f"   finds about {min(reached, 1):.0%}")
-                         + ("   <- chosen" if place == chosen else ""))
+            lines.append(
+                f"{place:10.3f}   {found[0]:4.0%} ({found[1]:.0%} to {found[2]:.0%})"
+                + ("" if reached is None else f"   finds about {min(reached, 1):.0%}")
+                + ("   <- chosen" if place == chosen else "")
+            )
     if chosen is None:
-        lines.append(f"no threshold reaches {target:.0%}: more labels, or a longer review; "
-                     f"{made.thresholds[label]:.3f} stays")
+        lines.append(
+            f"no threshold reaches {target:.0%}: more labels, or a longer review; {made.thresholds[label]:.3f} stays"
+        )
         return lines
     precise, least, most = review.precision(chosen)
     made.thresholds[label] = chosen
-    made.evidence[label]["threshold"] = (f"meant to be {target:.0%} precise: {precise:.0%} ({least:.0%} to {most:.0%}) "
-                                         f"by {len(review.windows)} reviewed windows")
-    lines.append(f"threshold {chosen:.3f} into {keep(made, survey)}; acssm survey predict {quoted(survey.folder)} "
-                 "uses it")
+    made.evidence[label]["threshold"] = (
+        f"meant to be {target:.0%} precise: {precise:.0%} ({least:.0%} to {most:.0%}) "
+        f"by {len(review.windows)} reviewed windows"
+    )
+    lines.append(
+        f"threshold {chosen:.3f} into {keep(made, survey)}; acssm survey predict {quoted(survey.folder)} uses it"
+    )
     return lines

@@ -30,12 +30,28 @@ LISTENER = "planted truth"
 def truth_of(survey, index):
     """(windows, classes) bool: does the window hold at least half of a planted call, or is half filled by one?"""
     if not (survey.folder / "truth.csv").is_file():
-        raise DataError(f"{survey.folder / 'truth.csv'}: not there; this needs a card whose calls are known, as acssm "
-                        "survey demo writes one; your own is labelled by ear: acssm survey label "
-                        f"{quoted(survey.folder)}")
+        raise DataError(
+            f"{survey.folder / 'truth.csv'}: not there; this needs a card whose calls are known, as acssm "
+            "survey demo writes one; your own is labelled by ear: acssm survey label "
+            f"{quoted(survey.folder)}"
+        )
     with open(survey.folder / "truth.csv", newline="", encoding="utf-8") as file:
-        rows = [Answer(row["file"], float(row["start_s"]), float(row["end_s"]), None, None, row["class"], "yes",
-                       LISTENER, "", "", None) for row in csv.DictReader(file)]
+        rows = [
+            Answer(
+                row["file"],
+                float(row["start_s"]),
+                float(row["end_s"]),
+                None,
+                None,
+                row["class"],
+                "yes",
+                LISTENER,
+                "",
+                "",
+                None,
+            )
+            for row in csv.DictReader(file)
+        ]
     return targets(rows, survey.settings.classes, Places.of_index(index)) == YES
 
 
@@ -47,8 +63,12 @@ def give_examples(survey, index, truth):
     for k, name in enumerate(survey.settings.classes):
         window = np.flatnonzero(truth[:, k] & (truth.sum(1) == 1))[0]
         start_s = float(places.start_s[window])
-        labels.add((index.files[index.file_of[window]].name, start_s, start_s + index.window_s),
-                   {other: "yes" if other == name else "no" for other in survey.settings.classes}, LISTENER, "example")
+        labels.add(
+            (index.files[index.file_of[window]].name, start_s, start_s + index.window_s),
+            {other: "yes" if other == name else "no" for other in survey.settings.classes},
+            LISTENER,
+            "example",
+        )
 
 
 def listen(state, truth, enough):
@@ -64,8 +84,7 @@ def label(survey, index, truth, similar_to=5, margin=40, seed=0):
     """Examples, similar windows until each class has some yes (60 questions at most), then the least sure ones."""
     give_examples(survey, index, truth)
     state = ListeningState(survey, index, LISTENER, "similar", seed=seed)
-    first = listen(state, truth, lambda state, count: count >= 60 or (
-        (state.wanted == YES).sum(0) >= similar_to).all())
+    first = listen(state, truth, lambda state, count: count >= 60 or ((state.wanted == YES).sum(0) >= similar_to).all())
     state.order = "margin"
     then = listen(state, truth, lambda state, count: count >= margin)
     return first, then, state
@@ -102,8 +121,11 @@ def walk(to, seed=0, n_review=60, tell=print, **index_options):
     tell("\n".join(heads.in_words(made)))
     step(6, "review: a blind draw per class")
     for name in survey.settings.classes:
-        listen(ListeningState(survey, index, LISTENER, review_of=name, n=n_review, seed=seed), truth,
-               lambda state, count: False)
+        listen(
+            ListeningState(survey, index, LISTENER, review_of=name, n=n_review, seed=seed),
+            truth,
+            lambda state, count: False,
+        )
         tell("\n".join(thresholds.settle(survey, index, name)))
     step(7, "predict: detections, and tables for Raven, Audacity and Kaleidoscope")
     predict_survey(survey, ("raven", "audacity", "kaleidoscope", "csv"), tell=tell)
@@ -131,8 +153,10 @@ def beside_truth(judged, truth, classes, made, scores):
         over = scores[:, k] >= threshold
         precise = "none" if found is None else f"{found[0]:.0%} ({found[1]:.0%} to {found[2]:.0%})"
         right = f"{truth[over, k].mean():5.0%}" if over.any() else "    –"
-        lines.append(f"{name:<10} {f'{number:.0f} ({low:.0f} to {high:.0f})':>30}  {truth[:, k].sum():6d}   "
-                     f"{precise:>30}  {right}")
+        lines.append(
+            f"{name:<10} {f'{number:.0f} ({low:.0f} to {high:.0f})':>30}  {truth[:, k].sum():6d}   "
+            f"{precise:>30}  {right}"
+        )
     return "\n".join(lines)
 
 

@@ -41,8 +41,9 @@ class Source:
         if heard.first is None:
             raise DataError(f"{path}: silent, every sample is zero; the microphone was off or broken")
         rate = settings.sample_rate
-        return recording, cls(recording.sample_rate, heard, rate, round(settings.window_s * rate),
-                              max(1, round(settings.step_s * rate)))
+        return recording, cls(
+            recording.sample_rate, heard, rate, round(settings.window_s * rate), max(1, round(settings.step_s * rate))
+        )
 
     def as_dict(self):
         """Plain values for JSON."""
@@ -90,14 +91,16 @@ class Source:
         """
         recording = recording or Recording(path)
         if recording.sample_rate != self.sample_rate:
-            raise DataError(f"{path}: {recording.sample_rate} Hz, and {self.sample_rate} Hz when it was indexed; put "
-                            "that recording back, or remove the folder index")
+            raise DataError(
+                f"{path}: {recording.sample_rate} Hz, and {self.sample_rate} Hz when it was indexed; put "
+                "that recording back, or remove the folder index"
+            )
         old, new = ratio(self.sample_rate, self.working_rate)
         begin = max(0, start // new * old - reach(old, new))  # multiples of old, where both rates have a sample
         end = min(self.heard.count, math.ceil((start + self.window) / new) * old + reach(old, new))
         part = levelled(recording.part(begin, end), begin, self.heard)
         made = rounded(resample(torch.from_numpy(part), self.sample_rate, self.working_rate))
-        return _as_window(made[start - begin // old * new:][:self.window], self.window)
+        return _as_window(made[start - begin // old * new :][: self.window], self.window)
 
 
 def windows(recording, source, at_once=32):
@@ -114,13 +117,13 @@ def windows(recording, source, at_once=32):
     for piece in pieces(recording, source.heard, source.working_rate):
         held = np.concatenate([held, piece])
         while place < len(starts) and starts[place] + source.window <= base + len(held):
-            batch.append(_as_window(held[starts[place] - base:][:source.window], source.window))
+            batch.append(_as_window(held[starts[place] - base :][: source.window], source.window))
             place += 1
             if len(batch) == at_once:
                 yield torch.stack(batch)
                 batch = []
         done = min(int(starts[place]) if place < len(starts) else base + len(held), base + len(held))
-        held, base = held[done - base:], done
+        held, base = held[done - base :], done
     if place < len(starts):  # a recording shorter than a window
         batch.append(_as_window(held, source.window))
     if batch:
@@ -130,7 +133,7 @@ def windows(recording, source, at_once=32):
 def _as_window(samples, window):
     """int16 (samples,) -> float32 (window,), zeros behind."""
     waveform = torch.zeros(window)
-    waveform[:len(samples)] = torch.from_numpy(samples.astype(np.float32)) / 32768
+    waveform[: len(samples)] = torch.from_numpy(samples.astype(np.float32)) / 32768
     return waveform
 
 

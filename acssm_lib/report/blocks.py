@@ -65,13 +65,23 @@ class Block:
 
     def written_for(self, escape):
         """The same block with every name as its destination wants it, as in ``written_for(text.in_markdown)``."""
-        runs = [run | {key: escape(run[key]) for key in (*NAMES, "variant") if key in run}
-                | {"classes": [*map(escape, run["classes"])]} for run in self.runs]
+        runs = [
+            run
+            | {key: escape(run[key]) for key in (*NAMES, "variant") if key in run}
+            | {"classes": [*map(escape, run["classes"])]}
+            for run in self.runs
+        ]
         frames = {name: names_in(getattr(self, name), escape) for name in ("differences", "overall", "curve")}
         for name in ("tables", "averages", "leaders"):
             frames[name] = {key: names_in(frame, escape) for key, frame in getattr(self, name).items()}
-        return replace(self, dataset=escape(self.dataset), preset=escape(self.preset), variant=escape(self.variant),
-                       runs=runs, **frames)
+        return replace(
+            self,
+            dataset=escape(self.dataset),
+            preset=escape(self.preset),
+            variant=escape(self.variant),
+            runs=runs,
+            **frames,
+        )
 
 
 def names_in(frame, escape):
@@ -96,16 +106,29 @@ def blocks(runs, refused=None):
     found = []
     for key, own in apart.items():
         # Statistics stand in every table but make none, unless nothing else has run.
-        measured = {(reading.readout, run["method"] not in STATISTICS) for run in own for reading in readings(run)
-                    if reading.n_shot == run["n_shot"] and not reading.shuffled}
+        measured = {
+            (reading.readout, run["method"] not in STATISTICS)
+            for run in own
+            for reading in readings(run)
+            if reading.n_shot == run["n_shot"] and not reading.shuffled
+        }
         others = any(other for _, other in measured)
         wanted = [name for name in READOUTS if (name, others) in measured]
         every = average_table(own)
         curve = every[(every["readout"] == "logistic") & ~every["shuffled"]]
         averages = {name: average_table(own, name) for name in wanted}
-        found.append(Block(*key, own, {name: comparison_table(own, name) for name in wanted}, averages,
-                           paired_differences(own, refused=refused), average_differences(own, refused=refused),
-                           {name: _leader(own, name, averages[name]) for name in wanted}, curve))
+        found.append(
+            Block(
+                *key,
+                own,
+                {name: comparison_table(own, name) for name in wanted},
+                averages,
+                paired_differences(own, refused=refused),
+                average_differences(own, refused=refused),
+                {name: _leader(own, name, averages[name]) for name in wanted},
+                curve,
+            )
+        )
     return found
 
 

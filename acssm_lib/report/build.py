@@ -15,8 +15,19 @@ from acssm_lib.report.tables import average_differences, average_table, comparis
 from acssm_lib.text import in_csv
 
 # Notebooks and scripts need one module: records in, tables out.
-__all__ = ["Block", "average_differences", "average_table", "blocks", "check_metrics", "comparison_table",
-           "mean_interval", "paired_differences", "read_runs", "write_metrics", "write_report"]
+__all__ = [
+    "Block",
+    "average_differences",
+    "average_table",
+    "blocks",
+    "check_metrics",
+    "comparison_table",
+    "mean_interval",
+    "paired_differences",
+    "read_runs",
+    "write_metrics",
+    "write_report",
+]
 
 
 def write_report(runs, out):
@@ -36,10 +47,24 @@ def write_report(runs, out):
     found = blocks(runs, problems)
     for block in found:
         block.figures = figures.draw(block, out)
-    differences = pd.concat([frame.assign(over=over) for block in found for over, frame in
-                             (("draws", block.differences), ("groups and seeds", block.overall)) if len(frame)]
-                            or [found[0].differences])
-    return [write_text(out / "report.md", words.page(found, problems)),
-            *(write_text(out / f"{name}.csv", names_in(frame, in_csv).to_csv(index=False)) for name, frame in (
-                ("report", comparison_table(runs)), ("averages", average_table(runs)), ("differences", differences))),
-            *(path for block in found for path in block.figures)]
+    differences = pd.concat(
+        [
+            frame.assign(over=over)
+            for block in found
+            for over, frame in (("draws", block.differences), ("groups and seeds", block.overall))
+            if len(frame)
+        ]
+        or [found[0].differences]
+    )
+    return [
+        write_text(out / "report.md", words.page(found, problems)),
+        *(
+            write_text(out / f"{name}.csv", names_in(frame, in_csv).to_csv(index=False))
+            for name, frame in (
+                ("report", comparison_table(runs)),
+                ("averages", average_table(runs)),
+                ("differences", differences),
+            )
+        ),
+        *(path for block in found for path in block.figures),
+    ]

@@ -11,8 +11,6 @@ import numpy as np
 
 from acssm_lib import plots
 from acssm_lib.names import STATISTICS
-from acssm_lib.plots import METHOD_COLOURS, OTHER_COLOUR, axis_for, dress
-from acssm_lib.report import figures
 from acssm_lib.report.readings import method_rank
 from acssm_lib.text import in_figure, many, safe_name
 
@@ -37,16 +35,21 @@ def draw(block, out):
     where = block.title
     if any(run.get("synthetic") for run in block.runs):
         where += ", synthetic recordings"
-    found = [_accuracy(block, where), _differences(block, where), _shots(block, where), _cost(block, where),
-             *_confusions(block, where)]
+    found = [
+        _accuracy(block, where),
+        _differences(block, where),
+        _shots(block, where),
+        _cost(block, where),
+        *_confusions(block, where),
+    ]
     return [plots.save(fig, out / f"{safe_name(f'{own_name}_{name}')}.png") for name, fig in filter(None, found)]
 
 
 def _label(name):
     """A name short enough for a figure; what is cut leaves four digits, so that two names stay two."""
     own = name.removesuffix(_SHORT)
-    cut = own if len(own) <= _LABEL else f"{own[:_LABEL - 5]}…{hashlib.sha256(own.encode()).hexdigest()[:4]}"
-    return in_figure(cut + name[len(own):])
+    cut = own if len(own) <= _LABEL else f"{own[: _LABEL - 5]}…{hashlib.sha256(own.encode()).hexdigest()[:4]}"
+    return in_figure(cut + name[len(own) :])
 
 
 def _colour(method):
@@ -98,8 +101,11 @@ def _accuracy(block, where):
         plots.dress(ax, name, "Accuracy (%)", "")
         ax.set_xlim(0, 102)
         ax.tick_params(axis="y", length=0, labelleft=place % columns == 0)
-    marks = {(_shown(row.method, readout, tables), row.shuffled) for readout, table in tables.items()
-             for row in table.itertuples()} - {(None, False), (None, True)}
+    marks = {
+        (_shown(row.method, readout, tables), row.shuffled)
+        for readout, table in tables.items()
+        for row in table.itertuples()
+    } - {(None, False), (None, True)}
     for key in sorted(marks, key=lambda key: (key[1], key[0])):
         fig.axes[0].plot([], [], **_mark(_INK, *key), linestyle="", label=_NAMES[key[0]] + _SHORT * key[1])
     fig.legend(loc="outside lower left", frameon=False, fontsize=8.5, ncols=2)
@@ -117,16 +123,26 @@ def _shown(method, readout, tables):
 def _mark(colour, readout, shuffled):
     """Circles for fine-tuned, squares for frozen; crosses for the same with shuffled frames."""
     tuned = readout == "finetuned"
-    return {"marker": ("x" if tuned else "+") if shuffled else "o" if tuned else "s", "color": colour,
-            "markersize": 6 if shuffled else 5.5, "markerfacecolor": colour if tuned else "white",
-            "markeredgewidth": 1.4}
+    return {
+        "marker": ("x" if tuned else "+") if shuffled else "o" if tuned else "s",
+        "color": colour,
+        "markersize": 6 if shuffled else 5.5,
+        "markerfacecolor": colour if tuned else "white",
+        "markeredgewidth": 1.4,
+    }
 
 
 def _dot(ax, row, y, readout):
     shuffled, shift = row.method.endswith(_SHORT), -0.16 if readout == "finetuned" else 0.16
     half = None if shuffled or math.isnan(row.accuracy_half) else 100 * row.accuracy_half
-    ax.errorbar(100 * row.accuracy, y + shift, xerr=half, elinewidth=1.6, linestyle="",
-                **_mark(_colour(row.method), readout, shuffled))
+    ax.errorbar(
+        100 * row.accuracy,
+        y + shift,
+        xerr=half,
+        elinewidth=1.6,
+        linestyle="",
+        **_mark(_colour(row.method), readout, shuffled),
+    )
 
 
 def _differences(block, where):
@@ -147,27 +163,45 @@ def _differences(block, where):
             own = block.differences.query("readout == @readout and method == @row.method and baseline == @row.baseline")
             ax.plot(100 * own["difference"], np.full(len(own), y), "|", color=colour, alpha=0.5, markersize=8)
             clear = not math.isnan(row.half) and abs(row.difference) > row.half
-            ax.errorbar(100 * row.difference, y, xerr=None if math.isnan(row.half) else 100 * row.half, fmt="o",
-                        color=colour, elinewidth=2, markersize=6.5, markerfacecolor=colour if clear else "white",
-                        markeredgewidth=1.5)
+            ax.errorbar(
+                100 * row.difference,
+                y,
+                xerr=None if math.isnan(row.half) else 100 * row.half,
+                fmt="o",
+                color=colour,
+                elinewidth=2,
+                markersize=6.5,
+                markerfacecolor=colour if clear else "white",
+                markeredgewidth=1.5,
+            )
         _rows(ax, [f"{_short(method)} − {_short(baseline)}" for method, baseline in pairs])
         ax.axvline(0, color=_INK, linewidth=1, zorder=1)
         plots.dress(ax, _NAMES[readout], "Paired difference (points)", "")
         ax.set_xlim(-108 * max(reach, 0.02), 108 * max(reach, 0.02))
         ax.tick_params(axis="y", length=0, labelleft=place == 0)
-    fig.suptitle(f"Differences over groups and seeds, 95 % interval; full: excludes zero; ticks: groups\n({where})",
-                 x=0.01, ha="left", fontsize=10.5, color=_INK)
+    fig.suptitle(
+        f"Differences over groups and seeds, 95 % interval; full: excludes zero; ticks: groups\n({where})",
+        x=0.01,
+        ha="left",
+        fontsize=10.5,
+        color=_INK,
+    )
     return "differences", fig
 
 
 def _forests(block, readouts, where):
     """The groups one by one, over their support draws, where there are too few of them for an average."""
     frames = [block.differences[block.differences["readout"] == readout] for readout in readouts]
-    fig, axes = plots.canvas(7.5 * len(frames), 0.5 + max(map(figures.forest_height, frames)), 1, len(frames))
+    fig, axes = plots.canvas(7.5 * len(frames), 0.5 + max(map(forest_height, frames)), 1, len(frames))
     for ax, frame, readout in zip(np.atleast_1d(axes).flat, frames, readouts):
-        figures.forest(frame, ax, _NAMES[readout])
-    fig.suptitle(f"Differences over support draws, 95 % interval; full: excludes zero\n({where})", x=0.01, ha="left",
-                 fontsize=10.5, color=_INK)
+        forest(frame, ax, _NAMES[readout])
+    fig.suptitle(
+        f"Differences over support draws, 95 % interval; full: excludes zero\n({where})",
+        x=0.01,
+        ha="left",
+        fontsize=10.5,
+        color=_INK,
+    )
     return fig
 
 
@@ -182,8 +216,17 @@ def _shots(block, where):
     for rank, method in enumerate(methods):
         rows = frame[(frame["method"] == method) & (frame["n_groups"] == groups)].sort_values("n_shot")
         x = rows["n_shot"] * 1.025 ** (rank - (len(methods) - 1) / 2)  # side by side, so that intervals do not hide
-        ax.errorbar(x, 100 * rows["accuracy"], yerr=100 * rows["accuracy_half"].fillna(0), label=method, linewidth=1.4,
-                    color=_colour(method), fmt=f"{_MARKERS[rank % 12]}-", markersize=5, elinewidth=0.9)
+        ax.errorbar(
+            x,
+            100 * rows["accuracy"],
+            yerr=100 * rows["accuracy_half"].fillna(0),
+            label=method,
+            linewidth=1.4,
+            color=_colour(method),
+            fmt=f"{_MARKERS[rank % 12]}-",
+            markersize=5,
+            elinewidth=0.9,
+        )
     ax.axhline(100 / block.runs[0]["n_way"], color=_INK, linestyle="--", linewidth=1.1, label="chance")
     ax.set_xscale("log")
     ticks = sorted(frame["n_shot"].unique())
@@ -191,8 +234,12 @@ def _shots(block, where):
     ax.minorticks_off()
     ax.grid(axis="y", color=_GRID, linewidth=0.8)
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=9)
-    plots.dress(ax, f"Frozen encoders, logistic regression, mean of {many(groups, 'group')}\n({where})",
-                "Labelled clips per class", "Accuracy (%)")
+    plots.dress(
+        ax,
+        f"Frozen encoders, logistic regression, mean of {many(groups, 'group')}\n({where})",
+        "Labelled clips per class",
+        "Accuracy (%)",
+    )
     return "shots", fig
 
 
@@ -215,18 +262,33 @@ def _cost(block, where):
             seconds += own["finetuning_seconds"].mean() if shown == "finetuned" else 0
             rank = methods.index(row.method)
             for ax, x in zip(axes, (max(seconds, 1), max(own["parameters"].mean(), 1e3))):
-                ax.plot(x, 100 * row.accuracy, _MARKERS[rank % 12], color=_colour(row.method), markersize=8,
-                        markerfacecolor=_colour(row.method) if shown == "finetuned" else "white", markeredgewidth=1.6,
-                        label=None if ax is axes[0] or row.method in named else row.method)
+                ax.plot(
+                    x,
+                    100 * row.accuracy,
+                    _MARKERS[rank % 12],
+                    color=_colour(row.method),
+                    markersize=8,
+                    markerfacecolor=_colour(row.method) if shown == "finetuned" else "white",
+                    markeredgewidth=1.6,
+                    label=None if ax is axes[0] or row.method in named else row.method,
+                )
             named.add(row.method)
-    for ax, title, label in zip(axes, ("Time", "Size"), (
-            "Pre-training and fine-tuning one draw (s; at least 1)", "Trainable values (at least 1,000)")):
+    for ax, title, label in zip(
+        axes,
+        ("Time", "Size"),
+        ("Pre-training and fine-tuning one draw (s; at least 1)", "Trainable values (at least 1,000)"),
+    ):
         ax.set_xscale("log")
         ax.grid(color=_GRID, linewidth=0.8)
         plots.dress(ax, title, label, "Accuracy (%)")
     axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=9)
-    fig.suptitle(f"Cost against accuracy; full: fine-tuned, white: frozen, logistic regression\n({where})", x=0.01,
-                 ha="left", fontsize=10.5, color=_INK)
+    fig.suptitle(
+        f"Cost against accuracy; full: fine-tuned, white: frozen, logistic regression\n({where})",
+        x=0.01,
+        ha="left",
+        fontsize=10.5,
+        color=_INK,
+    )
     return "cost", fig
 
 
@@ -270,24 +332,25 @@ def accuracy_dots(table, ax=None, title=None):
         table: rows of ``results.comparison_table`` of one data set and preset.
     """
     groups, methods = list(dict.fromkeys(table["group"])), list(dict.fromkeys(table["method"]))
-    ax = axis_for(ax, max(6.4, 1.5 + 1.1 * len(groups)), 3.8)
+    ax = plots.axis_for(ax, max(6.4, 1.5 + 1.1 * len(groups)), 3.8)
     for rank, method in enumerate(methods):
         rows = table[table["method"] == method]
         x = np.array([groups.index(group) for group in rows["group"]]) + 0.16 * (rank - (len(methods) - 1) / 2)
         error = np.abs(rows[["accuracy_low", "accuracy_high"]].to_numpy(float).T - rows["accuracy"].to_numpy())
-        colour = METHOD_COLOURS.get(method, OTHER_COLOUR)
-        ax.errorbar(x, rows["accuracy"], yerr=error, fmt=_MARKERS[rank % 8], markersize=7, color=colour,
-                    elinewidth=1.6, label=method)
+        colour = plots.METHOD_COLOURS.get(method, plots.OTHER_COLOUR)
+        style = {"fmt": _MARKERS[rank % 8], "markersize": 7, "color": colour, "elinewidth": 1.6}
+        ax.errorbar(x, rows["accuracy"], yerr=error, label=method, **style)
     for height in sorted(set(table["chance"])):
         ax.axhline(height, color=_INK, linestyle="--", linewidth=1.2, zorder=1, label=f"chance ({height:.2g})")
     ax.set_xticks(range(len(groups)), groups)
     ax.set_xlim(-0.6, len(groups) - 0.4)
     ax.set_ylim(0, 1.02)
-    ax.grid(axis="y", color="#E4E4E4", linewidth=0.8)
+    ax.grid(axis="y", color=_GRID, linewidth=0.8)
     ax.set_axisbelow(True)
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
-    return dress(ax, title, "Group (five classes each)" if set(table["n_way"]) == {5} else "Group",
-                  "Accuracy (share of queries)")
+    return plots.dress(
+        ax, title, "Group (five classes each)" if set(table["n_way"]) == {5} else "Group", "Accuracy (share of queries)"
+    )
 
 
 def forest(differences, ax=None, title=None):
@@ -297,17 +360,17 @@ def forest(differences, ax=None, title=None):
         differences: rows of ``results.paired_differences`` of one data set and preset.
     """
     blocks = differences.groupby(["method", "baseline"], sort=False)
-    ax = axis_for(ax, 7.0, forest_height(differences))
+    ax = plots.axis_for(ax, 7.0, forest_height(differences))
     ticks, y = [], 0
     for (method, baseline), rows in blocks:
         ticks.append((y, f"{method} − {baseline}", "bold"))
         for row in rows.itertuples():
             y += 1
             ticks.append((y, row.group, "normal"))
-            colour = METHOD_COLOURS.get(method, OTHER_COLOUR)
+            colour = plots.METHOD_COLOURS.get(method, plots.OTHER_COLOUR)
             ax.plot([row.low, row.high], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
-            ax.plot(row.difference, y, "o", markersize=7, color=colour, markeredgewidth=1.6,
-                    markerfacecolor=colour if row.low > 0 or row.high < 0 else "white")
+            inside = colour if row.low > 0 or row.high < 0 else "white"
+            ax.plot(row.difference, y, "o", markersize=7, color=colour, markeredgewidth=1.6, markerfacecolor=inside)
         y += 1.5
     ax.axvline(0, color=_INK, linewidth=1, zorder=1)
     ax.set_yticks([tick[0] for tick in ticks], [tick[1] for tick in ticks])
@@ -316,9 +379,9 @@ def forest(differences, ax=None, title=None):
     ax.set_ylim(y - 0.8, -0.8)
     reach = np.nanmax(np.abs(differences[["difference", "low", "high"]].to_numpy(float)), initial=0.05)
     ax.set_xlim(-1.08 * reach, 1.08 * reach)
-    ax.grid(axis="x", color="#E4E4E4", linewidth=0.8)
+    ax.grid(axis="x", color=_GRID, linewidth=0.8)
     ax.set_axisbelow(True)
-    fig, ax = dress(ax, title, "Paired difference in accuracy (share of queries)", "")
+    fig, ax = plots.dress(ax, title, "Paired difference in accuracy (share of queries)", "")
     ax.tick_params(axis="y", length=0)
     return fig, ax
 

@@ -18,7 +18,9 @@ CLAIMS = {  # what the demo is about -> the differences that have to exclude zer
     "Pre-training on clips without labels helps": [("acoustic-ssm1", "supervised")],
     "The state-space layers help": [("acoustic-ssm1", "adapted-cnn")],
     "The network beats statistics of the same spectrogram": [
-        ("acoustic-ssm1", "mel-stats"), ("acoustic-ssm1", "lag-covariance")],
+        ("acoustic-ssm1", "mel-stats"),
+        ("acoustic-ssm1", "lag-covariance"),
+    ],
 }
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
 h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2rem}table{border-collapse:collapse}
@@ -39,11 +41,18 @@ def verdicts(differences):
     found = {(row.method, row.baseline, row.readout): row for row in differences.itertuples()}
     sentences = []
     for claim, pairs in CLAIMS.items():
-        rows = [(f"over {baseline} {word}", found.get((method, baseline, readout)))
-                for method, baseline in pairs for readout, word in READOUTS.items()]
+        rows = [
+            (f"over {baseline} {word}", found.get((method, baseline, readout)))
+            for method, baseline in pairs
+            for readout, word in READOUTS.items()
+        ]
         shown = all(row is not None and row.low > 0 for _, row in rows)
-        points = "; ".join(f"{interval(row.difference, row.low, row.high, '+')} points {what}" if row is not None
-                           else f"not measured {what}" for what, row in rows)
+        points = "; ".join(
+            f"{interval(row.difference, row.low, row.high, '+')} points {what}"
+            if row is not None
+            else f"not measured {what}"
+            for what, row in rows
+        )
         sentences.append((f"{claim}: {'shown' if shown else 'not shown'} ({points}).", shown))
     return sentences
 
@@ -54,8 +63,11 @@ def accuracies(tables):
     Args:
         tables: readout -> ``comparison_table`` of one group.
     """
-    cells = {(row.method, readout): f"{100 * row.accuracy:.1f} ± {100 * row.accuracy_half:.1f}"
-             for readout, table in tables.items() for row in table.itertuples()}
+    cells = {
+        (row.method, readout): f"{100 * row.accuracy:.1f} ± {100 * row.accuracy_half:.1f}"
+        for readout, table in tables.items()
+        for row in table.itertuples()
+    }
     methods = sorted({method for method, _ in cells}, key=method_rank)
     cells |= {(method, "finetuned"): "–" for method in methods if method.partition(", ")[0] in STATISTICS}
     return [(method, *(cells.get((method, readout), "–") for readout in READOUTS)) for method in methods]
@@ -74,22 +86,36 @@ def write_page(path, title, intro, sentences, rows, clips, figures):
         path.
     """
     players = "".join(
-        f'<figure><figcaption>{in_html(name)}</figcaption>{_image(picture, f"Spectrogram of {name}")}'
+        f"<figure><figcaption>{in_html(name)}</figcaption>{_image(picture, f'Spectrogram of {name}')}"
         f'<audio controls preload="metadata" aria-label="{in_html(name)}" '
         f'src="data:audio/mpeg;base64,{_text(mp3(waveform, rate))}"></audio></figure>'
-        for name, waveform, rate, picture in clips)
-    body = [f"<h1>{in_html(title)}</h1>", *(f"<p>{in_html(paragraph)}</p>" for paragraph in intro),
-            "<h2>What it shows</h2><ol>",
-            *(f'<li class="{"shown" if shown else "not"}">{in_html(text)}</li>' for text, shown in sentences), "</ol>",
-            "<h2>Percent of clips named right</h2><table><tr><th>method</th>",
-            *(f"<th>{word}</th>" for word in READOUTS.values()), "</tr>",
-            *("<tr>" + "".join(f"<td>{in_html(cell)}</td>" for cell in row) + "</tr>" for row in rows),
-            f'</table><h2>Listen</h2><div class="clips">{players}</div>',
-            *(f"<h2>{in_html(caption)}</h2>{_image(picture, caption)}" for caption, picture in figures)]
-    return write_text(path, "\n".join([
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,">'
-        f'<meta name="viewport" content="width=device-width"><title>{in_html(title)}</title>'
-        f"<style>{_STYLE}</style></head><body>", *body, "</body></html>\n"]))
+        for name, waveform, rate, picture in clips
+    )
+    body = [
+        f"<h1>{in_html(title)}</h1>",
+        *(f"<p>{in_html(paragraph)}</p>" for paragraph in intro),
+        "<h2>What it shows</h2><ol>",
+        *(f'<li class="{"shown" if shown else "not"}">{in_html(text)}</li>' for text, shown in sentences),
+        "</ol>",
+        "<h2>Percent of clips named right</h2><table><tr><th>method</th>",
+        *(f"<th>{word}</th>" for word in READOUTS.values()),
+        "</tr>",
+        *("<tr>" + "".join(f"<td>{in_html(cell)}</td>" for cell in row) + "</tr>" for row in rows),
+        f'</table><h2>Listen</h2><div class="clips">{players}</div>',
+        *(f"<h2>{in_html(caption)}</h2>{_image(picture, caption)}" for caption, picture in figures),
+    ]
+    return write_text(
+        path,
+        "\n".join(
+            [
+                '<!doctype html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,">'
+                f'<meta name="viewport" content="width=device-width"><title>{in_html(title)}</title>'
+                f"<style>{_STYLE}</style></head><body>",
+                *body,
+                "</body></html>\n",
+            ]
+        ),
+    )
 
 
 def png(figure):

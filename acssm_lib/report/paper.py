@@ -34,35 +34,48 @@ class Row:
 
 # Source: Liang, Meyer, Lee and Do, "Self-supervised Learning for Acoustic Few-Shot Classification", Tables I and II.
 ROWS = {
-    "AcousticSSM1": Row((.867, .793, .673, .747, .713, .767, .733, .873, .727, .907), .780, .878, 150),
-    "AcousticSSM2": Row((.846, .751, .735, .747, .721, .695, .685, .823, .657, .782), .744, .864, None),
-    "MT-SLVR": Row((.805, .782, .749, .799, .736, .671, .646, .798, .575, .706), .727, None, None),
-    "Adapted CNN": Row((.739, .676, .618, .756, .693, .655, .604, .772, .623, .795), .693, None, None),
-    "HuBERT": Row((.554, .623, .709, .731, .686, .686, .657, .657, .606, .800), .671, .701, 175),
-    "TERA": Row((.617, .526, .646, .783, .663, .623, .577, .646, .600, .777), .646, .643, 175),
-    "Mockingjay": Row((.549, .331, .497, .674, .629, .491, .417, .663, .457, .651), .536, .586, 175),
-    "wav2vec 2.0": Row((.497, .291, .571, .669, .600, .474, .491, .640, .417, .577), .523, .721, 175),
-    "BYOL": Row((.211, .263, .234, .189, .200, .217, .206, .223, .200, .217), .216, .150, 175),
+    "AcousticSSM1": Row((0.867, 0.793, 0.673, 0.747, 0.713, 0.767, 0.733, 0.873, 0.727, 0.907), 0.780, 0.878, 150),
+    "AcousticSSM2": Row((0.846, 0.751, 0.735, 0.747, 0.721, 0.695, 0.685, 0.823, 0.657, 0.782), 0.744, 0.864, None),
+    "MT-SLVR": Row((0.805, 0.782, 0.749, 0.799, 0.736, 0.671, 0.646, 0.798, 0.575, 0.706), 0.727, None, None),
+    "Adapted CNN": Row((0.739, 0.676, 0.618, 0.756, 0.693, 0.655, 0.604, 0.772, 0.623, 0.795), 0.693, None, None),
+    "HuBERT": Row((0.554, 0.623, 0.709, 0.731, 0.686, 0.686, 0.657, 0.657, 0.606, 0.800), 0.671, 0.701, 175),
+    "TERA": Row((0.617, 0.526, 0.646, 0.783, 0.663, 0.623, 0.577, 0.646, 0.600, 0.777), 0.646, 0.643, 175),
+    "Mockingjay": Row((0.549, 0.331, 0.497, 0.674, 0.629, 0.491, 0.417, 0.663, 0.457, 0.651), 0.536, 0.586, 175),
+    "wav2vec 2.0": Row((0.497, 0.291, 0.571, 0.669, 0.600, 0.474, 0.491, 0.640, 0.417, 0.577), 0.523, 0.721, 175),
+    "BYOL": Row((0.211, 0.263, 0.234, 0.189, 0.200, 0.217, 0.206, 0.223, 0.200, 0.217), 0.216, 0.150, 175),
 }
 
 # Our method of each row, by the table that holds it; Table II repeats the AcousticSSM rows.
 TABLES = {
-    "Table I": {"AcousticSSM1": "acoustic-ssm1", "AcousticSSM2": "acoustic-ssm2", "MT-SLVR": "mt-slvr",
-                "Adapted CNN": "adapted-cnn"},
-    "Table II": {"HuBERT": "hubert", "TERA": "tera", "Mockingjay": "mockingjay", "wav2vec 2.0": "wav2vec2",
-                 "BYOL": "byol-a"},
+    "Table I": {
+        "AcousticSSM1": "acoustic-ssm1",
+        "AcousticSSM2": "acoustic-ssm2",
+        "MT-SLVR": "mt-slvr",
+        "Adapted CNN": "adapted-cnn",
+    },
+    "Table II": {
+        "HuBERT": "hubert",
+        "TERA": "tera",
+        "Mockingjay": "mockingjay",
+        "wav2vec 2.0": "wav2vec2",
+        "BYOL": "byol-a",
+    },
 }
 # What a reader must know beside a row's numbers: our reading of the decimals and of the authors' code.
 NOTES = {
     "AcousticSSM1": "one run; its ten cells fit 150 test clips alone, which leaves 10 labelled clips per class, not 5.",
-    **dict.fromkeys(("AcousticSSM2", "MT-SLVR", "Adapted CNN"),
-                    "its cells fit no single test size: a mean of several runs, or another size. The interval is drawn "
-                    "as if for one run on 175 clips, and the number of labelled clips is unknown."),
-    **dict.fromkeys(("HuBERT", "TERA", "Mockingjay", "wav2vec 2.0"),
-                    "one run; its cells fit 175 test clips, 5 labelled per class. In the released code the model is "
-                    "frozen, hears 20 kHz sound as if it were 16 kHz, and is tested with dropout on."),
+    **dict.fromkeys(
+        ("AcousticSSM2", "MT-SLVR", "Adapted CNN"),
+        "its cells fit no single test size: a mean of several runs, or another size. The interval is drawn "
+        "as if for one run on 175 clips, and the number of labelled clips is unknown.",
+    ),
+    **dict.fromkeys(
+        ("HuBERT", "TERA", "Mockingjay", "wav2vec 2.0"),
+        "one run; its cells fit 175 test clips, 5 labelled per class. In the released code the model is "
+        "frozen, hears 20 kHz sound as if it were 16 kHz, and is tested with dropout on.",
+    ),
     "BYOL": "one run on 175 clips, at chance over its ten cells (378 of 1750 right, p = 0.09): a sign of a broken "
-            "pipeline, not a level to reproduce.",
+    "pipeline, not a level to reproduce.",
 }
 
 
@@ -71,8 +84,11 @@ def table():
 
     Source: paper, Tables I and II.
     """
-    return pd.DataFrame({name: [*row.accuracies, row.average, row.frogs] for name, row in ROWS.items()},
-                        index=[*GROUPS, "average", "frogs"], dtype=float).T
+    return pd.DataFrame(
+        {name: [*row.accuracies, row.average, row.frogs] for name, row in ROWS.items()},
+        index=[*GROUPS, "average", "frogs"],
+        dtype=float,
+    ).T
 
 
 def fits(accuracies, n):
@@ -139,8 +155,13 @@ def paired_t(row_a, row_b):
     """
     difference = np.subtract(ROWS[row_a].accuracies, ROWS[row_b].accuracies).round(3)  # decimals again: ties stay ties
     half = stats.t.ppf(0.975, len(difference) - 1) * difference.std(ddof=1) / np.sqrt(len(difference))
-    return PairedT(float(difference.mean()), float(half), float(stats.ttest_1samp(difference, 0).pvalue),
-                   float(stats.wilcoxon(difference).pvalue), int((difference > 0).sum()))
+    return PairedT(
+        float(difference.mean()),
+        float(half),
+        float(stats.ttest_1samp(difference, 0).pvalue),
+        float(stats.wilcoxon(difference).pvalue),
+        int((difference > 0).sum()),
+    )
 
 
 def cells_apart(row_a, row_b):

@@ -38,8 +38,10 @@ def read_runs(folder):
             reason = error.strerror if isinstance(error, OSError) else error
             problems.append(visible(f"{name}: left out, {reason}"))
             continue
-        key = tuple(protocol(run) if field == "protocol" else run[field]
-                    for field in ("dataset", "preset", "protocol", "n_shot", "group", "method", "seed"))
+        key = tuple(
+            protocol(run) if field == "protocol" else run[field]
+            for field in ("dataset", "preset", "protocol", "n_shot", "group", "method", "seed")
+        )
         if classes.setdefault(key[:5], run["classes"]) != run["classes"]:
             problems.append(f"{name}: left out, its classes are not those of the other runs of {run['group']}")
             continue
@@ -63,8 +65,9 @@ def _difference(run, other):
     """Settings in which a record is not like another, as in "n_layers=4, pool=all"; empty where there are none."""
     settings, others = _settings(run), _settings(other)
     names = [key for key in settings if settings[key] != others.get(key)]
-    return ", ".join(f"{key}={','.join(map(str, value)) if isinstance(value := settings[key], list) else value}"
-                     for key in names)
+    return ", ".join(
+        f"{key}={','.join(map(str, value)) if isinstance(value := settings[key], list) else value}" for key in names
+    )
 
 
 def _settings(run):
@@ -82,8 +85,16 @@ def order(run):
     """Sorting key of records: the order of the tables, G2 before G10."""
     parts = [part for part in re.split(r"(\d+)", run["group"]) if part]
     natural = [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
-    return (run["dataset"], run["preset"], PROTOCOLS.index(protocol(run)), run["n_shot"], natural,
-            method_rank(run["method"]), run["seed"], run.get("variant", ""))
+    return (
+        run["dataset"],
+        run["preset"],
+        PROTOCOLS.index(protocol(run)),
+        run["n_shot"],
+        natural,
+        method_rank(run["method"]),
+        run["seed"],
+        run.get("variant", ""),
+    )
 
 
 def method_rank(method):
@@ -139,9 +150,15 @@ def readings(run):
     """Every ``Reading`` of a record; the episodes of the main readout come first."""
     episodes = run["episodes"]
     supports = [episode.get("support") for episode in episodes]
-    main = {"name": run.get("readout", "logistic" if run["method"] in STATISTICS else "finetuned"),
-            "n_shot": run["n_shot"], "shuffled": False, "supports": None,
-            "seeds": [episode["seed"] for episode in episodes],
-            **{name: [episode[name] for episode in episodes] for name in DRAWS}}
-    return [Reading(run, main, supports if all(supports) else None),
-            *(Reading(run, entry) for entry in run.get("readouts", ()))]
+    main = {
+        "name": run.get("readout", "logistic" if run["method"] in STATISTICS else "finetuned"),
+        "n_shot": run["n_shot"],
+        "shuffled": False,
+        "supports": None,
+        "seeds": [episode["seed"] for episode in episodes],
+        **{name: [episode[name] for episode in episodes] for name in DRAWS},
+    }
+    return [
+        Reading(run, main, supports if all(supports) else None),
+        *(Reading(run, entry) for entry in run.get("readouts", ())),
+    ]

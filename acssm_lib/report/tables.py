@@ -17,8 +17,17 @@ _PAIR = (*_BLOCK, "n_shot", "readout", "method", "baseline")
 
 def _key(reading):
     run = reading.run
-    return (run["dataset"], run["preset"], protocol(run), run.get("variant", ""), run["group"], reading.method,
-            reading.readout, reading.n_shot, reading.shuffled)
+    return (
+        run["dataset"],
+        run["preset"],
+        protocol(run),
+        run.get("variant", ""),
+        run["group"],
+        reading.method,
+        reading.readout,
+        reading.n_shot,
+        reading.shuffled,
+    )
 
 
 def _chosen(runs, readout=None):
@@ -29,9 +38,13 @@ def _chosen(runs, readout=None):
     """
     best = {}
     for run in sorted(runs, key=order):
-        found = [(reading.readout == readout, reading) for reading in readings(run)
-                 if readout is None or reading.n_shot == run["n_shot"] and (
-                     reading.readout == readout or (run["method"] in STATISTICS and reading.readout == "logistic"))]
+        found = [
+            (reading.readout == readout, reading)
+            for reading in readings(run)
+            if readout is None
+            or reading.n_shot == run["n_shot"]
+            and (reading.readout == readout or (run["method"] in STATISTICS and reading.readout == "logistic"))
+        ]
         for exact, reading in found:
             few = readout == "finetuned" and reading.supports is not None
             rank = (exact, few, reading.n_shot == run["n_shot"], len(reading.seeds))
@@ -59,13 +72,21 @@ def _summary(cell, name, counts, prefix):
     if estimate.n == 1 and math.isnan(half):
         _, (low, high) = mean_interval([estimate.mean], n_query=round(n_query))
         half = (high - low) / 2
-    seeds = [np.nanmean(getattr(reading, name)) for reading in cell.values()
-             if not np.isnan(getattr(reading, name)).all()]
+    seeds = [
+        np.nanmean(getattr(reading, name)) for reading in cell.values() if not np.isnan(getattr(reading, name)).all()
+    ]
     spread = (min(seeds), max(seeds)) if len(seeds) > 1 else (math.nan, math.nan)
     if math.isnan(half):
         low = high = math.nan
-    return {prefix: estimate.mean, **{f"{prefix}_{column}": value for column, value in zip(
-        ("low", "high", "half", "seed_low", "seed_high", "n_query"), (low, high, half, *spread, n_query))}}
+    return {
+        prefix: estimate.mean,
+        **{
+            f"{prefix}_{column}": value
+            for column, value in zip(
+                ("low", "high", "half", "seed_low", "seed_high", "n_query"), (low, high, half, *spread, n_query)
+            )
+        },
+    }
 
 
 def comparison_table(runs, readout=None):
@@ -88,17 +109,26 @@ def comparison_table(runs, readout=None):
     rows = []
     for key, cell in _chosen(runs, readout).items():
         own = [reading.run for reading in cell.values()]
-        rows.append({
-            **dict(zip(_ROW, key)), "synthetic": bool(own[0].get("synthetic", False)),
-            "n_way": own[0]["n_way"], "chance": 1 / own[0]["n_way"], "seeds": ",".join(map(str, sorted(cell))),
-            "n_episodes": sum(len(reading.seeds) for reading in cell.values()),
-            "n_draws": len(np.unique(_stacked(cell, "accuracy")[2])),
-            **_summary(cell, "accuracy", "n_query", "accuracy"), **_summary(cell, "unshared", "n_unshared", "unshared"),
-            "saw_query_clips": any(run["pretraining"]["saw_query_clips"] for run in own),
-            "pretraining_clips": own[0]["pretraining"]["clips"],
-            "pretraining_seconds": float(np.mean([run["pretraining"]["seconds"] for run in own])),
-            "finetuning_seconds": float(np.mean([run["finetuning"]["seconds"] / len(run["episodes"]) for run in own])),
-            "parameters": own[0]["parameters"]})
+        rows.append(
+            {
+                **dict(zip(_ROW, key)),
+                "synthetic": bool(own[0].get("synthetic", False)),
+                "n_way": own[0]["n_way"],
+                "chance": 1 / own[0]["n_way"],
+                "seeds": ",".join(map(str, sorted(cell))),
+                "n_episodes": sum(len(reading.seeds) for reading in cell.values()),
+                "n_draws": len(np.unique(_stacked(cell, "accuracy")[2])),
+                **_summary(cell, "accuracy", "n_query", "accuracy"),
+                **_summary(cell, "unshared", "n_unshared", "unshared"),
+                "saw_query_clips": any(run["pretraining"]["saw_query_clips"] for run in own),
+                "pretraining_clips": own[0]["pretraining"]["clips"],
+                "pretraining_seconds": float(np.mean([run["pretraining"]["seconds"] for run in own])),
+                "finetuning_seconds": float(
+                    np.mean([run["finetuning"]["seconds"] / len(run["episodes"]) for run in own])
+                ),
+                "parameters": own[0]["parameters"],
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -112,11 +142,20 @@ def average_table(runs, readout=None):
         DataFrame: also n_groups, n_cells, and the lowest and highest seed among those that have every group.
     Source: Student's t over cells; the choice of cells is ours.
     """
-    return _averaged([
-        {**dict(zip(_ROW, key)), "seed": seed, "accuracy": reading.accuracy.mean(),
-         "unshared": _mean(reading.unshared)}
-        for key, cell in _chosen(runs, readout).items() for seed, reading in cell.items()],
-        [field for field in _ROW if field != "group"], ("accuracy", "unshared"))
+    return _averaged(
+        [
+            {
+                **dict(zip(_ROW, key)),
+                "seed": seed,
+                "accuracy": reading.accuracy.mean(),
+                "unshared": _mean(reading.unshared),
+            }
+            for key, cell in _chosen(runs, readout).items()
+            for seed, reading in cell.items()
+        ],
+        [field for field in _ROW if field != "group"],
+        ("accuracy", "unshared"),
+    )
 
 
 def _averaged(cells, fields, names):
@@ -130,18 +169,28 @@ def _averaged(cells, fields, names):
     rows = []
     for key, own in together.items():
         groups = dict.fromkeys(cell["group"] for cell in own)
-        row = {**dict(zip(fields, key)), "n_groups": len(groups), "n_cells": len(own),
-               "seeds": ",".join(map(str, sorted({cell["seed"] for cell in own})))}
+        row = {
+            **dict(zip(fields, key)),
+            "n_groups": len(groups),
+            "n_cells": len(own),
+            "seeds": ",".join(map(str, sorted({cell["seed"] for cell in own}))),
+        }
         for name in names:
             means = np.array([_mean(cell[name] for cell in own if cell["group"] == group) for group in groups])
             seeds = [[cell[name] for cell in own if cell["seed"] == seed] for seed in {cell["seed"] for cell in own}]
             whole = [float(np.mean(values)) for values in seeds if len(values) == len(groups)]
             over, alone = over_cells([cell[name] for cell in own], mean=_mean(means)), over_cells(means)
             over = over if over.n > 2 else over._replace(half=math.nan, p=math.nan)
-            row |= {name: over.mean, f"{name}_low": over.low, f"{name}_high": over.high, f"{name}_half": over.half,
-                    f"{name}_p": over.p, f"{name}_groups_half": alone.half if alone.n > 2 else math.nan,
-                    f"{name}_seed_low": min(whole) if len(whole) > 1 else math.nan,
-                    f"{name}_seed_high": max(whole) if len(whole) > 1 else math.nan}
+            row |= {
+                name: over.mean,
+                f"{name}_low": over.low,
+                f"{name}_high": over.high,
+                f"{name}_half": over.half,
+                f"{name}_p": over.p,
+                f"{name}_groups_half": alone.half if alone.n > 2 else math.nan,
+                f"{name}_seed_low": min(whole) if len(whole) > 1 else math.nan,
+                f"{name}_seed_high": max(whole) if len(whole) > 1 else math.nan,
+            }
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -172,20 +221,39 @@ def paired_differences(runs, pairs=tuple(CLAIMS), refused=None, readouts=tuple(R
     """
     rows = []
     for key, matches in _matched(runs, pairs, refused, readouts).items():
-        row = {**dict(zip((*_PAIR, "group"), key)), "seeds": ",".join(str(match["seed"]) for match in matches),
-               "n_episodes": sum(len(match["draws"]) for match in matches)}
+        row = {
+            **dict(zip((*_PAIR, "group"), key)),
+            "seeds": ",".join(str(match["seed"]) for match in matches),
+            "n_episodes": sum(len(match["draws"]) for match in matches),
+        }
         seeds = np.repeat([match["seed"] for match in matches], [len(match["draws"]) for match in matches])
         draws = np.concatenate([match["draws"] for match in matches])
         for prefix, name in (("", "accuracy"), ("unshared_", "unshared")):
             found = over_draws(np.concatenate([match[name] for match in matches]), seeds, draws)
-            row |= {f"{prefix}difference": found.mean, f"{prefix}low": max(found.low, -1.0),
-                    f"{prefix}high": min(found.high, 1.0), f"{prefix}half": found.half, f"{prefix}p": found.p}
+            row |= {
+                f"{prefix}difference": found.mean,
+                f"{prefix}low": max(found.low, -1.0),
+                f"{prefix}high": min(found.high, 1.0),
+                f"{prefix}half": found.half,
+                f"{prefix}p": found.p,
+            }
             if math.isnan(found.half):
                 row |= {f"{prefix}low": math.nan, f"{prefix}high": math.nan}
         rows.append(row)
-    return pd.DataFrame(rows, columns=[
-        *_BLOCK, "n_shot", "readout", "group", "method", "baseline", "seeds", "n_episodes",
-        *(f"{prefix}{name}" for prefix in ("", "unshared_") for name in ("difference", "low", "high", "half", "p"))])
+    return pd.DataFrame(
+        rows,
+        columns=[
+            *_BLOCK,
+            "n_shot",
+            "readout",
+            "group",
+            "method",
+            "baseline",
+            "seeds",
+            "n_episodes",
+            *(f"{prefix}{name}" for prefix in ("", "unshared_") for name in ("difference", "low", "high", "half", "p")),
+        ],
+    )
 
 
 def average_differences(runs, pairs=tuple(CLAIMS), refused=None, readouts=tuple(READOUTS)[:2]):
@@ -201,9 +269,16 @@ def average_differences(runs, pairs=tuple(CLAIMS), refused=None, readouts=tuple(
         ValueError: as ``paired_differences``.
     Source: Student's t over paired cells; Holm 1979.
     """
-    cells = [{**dict(zip((*_PAIR, "group"), key)), "seed": match["seed"], "difference": match["accuracy"].mean(),
-              "unshared": _mean(match["unshared"])}
-             for key, matches in _matched(runs, pairs, refused, readouts).items() for match in matches]
+    cells = [
+        {
+            **dict(zip((*_PAIR, "group"), key)),
+            "seed": match["seed"],
+            "difference": match["accuracy"].mean(),
+            "unshared": _mean(match["unshared"]),
+        }
+        for key, matches in _matched(runs, pairs, refused, readouts).items()
+        for match in matches
+    ]
     frame = _averaged(cells, list(_PAIR), ("difference", "unshared"))
     if not len(frame):
         return pd.DataFrame(columns=[*_PAIR, "n_groups", "n_cells", "difference", "low", "high", "half", "p", "holm_p"])
@@ -244,18 +319,24 @@ def _match(ours, theirs):
     both, mine, other = np.intersect1d(ours.seeds, theirs.seeds, return_indices=True)
     if not len(both):
         return None
-    if ours.run is not theirs.run and not (ours.digest is not None and ours.digest == theirs.digest
-                                           and np.array_equal(ours.seeds, theirs.seeds)):
+    if ours.run is not theirs.run and not (
+        ours.digest is not None and ours.digest == theirs.digest and np.array_equal(ours.seeds, theirs.seeds)
+    ):
         pair = f"{ours.method} and {theirs.method} cannot be paired"
         if ours.digest is None or theirs.digest is None:
             raise ValueError(f"{names}, episode {both[0]}: {pair}, a support list is not recorded")
         if ours.supports is None or theirs.supports is None:
-            raise ValueError(f"{names}, {ours.readout}: {pair}, their supports differ or are not the same number "
-                             f"({len(ours.seeds)} and {len(theirs.seeds)} draws)")
+            raise ValueError(
+                f"{names}, {ours.readout}: {pair}, their supports differ or are not the same number "
+                f"({len(ours.seeds)} and {len(theirs.seeds)} draws)"
+            )
         for seed, left, right in zip(both, mine, other):
             one, two = sorted(ours.supports[left]), sorted(theirs.supports[right])
             if one != two:
                 alone = sorted(set(one) ^ set(two))
                 raise ValueError(f"{names}, episode {seed}: {pair}, their supports differ ({', '.join(alone[:3])})")
-    return {"draws": ours.draws[mine], "accuracy": ours.accuracy[mine] - theirs.accuracy[other],
-            "unshared": ours.unshared[mine] - theirs.unshared[other]}
+    return {
+        "draws": ours.draws[mine],
+        "accuracy": ours.accuracy[mine] - theirs.accuracy[other],
+        "unshared": ours.unshared[mine] - theirs.unshared[other],
+    }

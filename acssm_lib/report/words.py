@@ -15,10 +15,10 @@ from acssm_lib.text import in_markdown
 
 _POOL = {
     "transductive": "Transductive, as in the paper: the clips that are asked were in the pre-training pool, without "
-                    "their labels",
+    "their labels",
     "inductive-clip": "Inductive by clip: the clips that are asked were kept out of the pre-training pool",
     "inductive-recording": "Inductive by recording: the clips that are asked, and all others cut from their "
-                           "recordings, were kept out of pre-training and support",
+    "recordings, were kept out of pre-training and support",
 }
 
 
@@ -31,8 +31,13 @@ def page(blocks, problems):
     Returns:
         text.
     """
-    lines = ["# Results", "", "All accuracies are percent of the queries, all differences points. ± is half of a 95 % "
-             "interval; what it covers stands at the end.", ""]
+    lines = [
+        "# Results",
+        "",
+        "All accuracies are percent of the queries, all differences points. ± is half of a 95 % "
+        "interval; what it covers stands at the end.",
+        "",
+    ]
     blocks = [block.written_for(in_markdown) for block in blocks]
     for block in blocks:
         lines += _block(block, blocks)
@@ -47,21 +52,41 @@ def _bullets(sentences):
 
 
 def _block(block, blocks):
-    kind = ("SYNTHETIC recordings: says nothing about real frogs." if any(run.get("synthetic") for run in block.runs)
-            else "Real recordings, not synthetic.")
+    kind = (
+        "SYNTHETIC recordings: says nothing about real frogs."
+        if any(run.get("synthetic") for run in block.runs)
+        else "Real recordings, not synthetic."
+    )
     ways = sorted({run["n_way"] for run in block.runs})
-    lines = [f"## {block.title}", "",
-             f"**{block.dataset}**, {' or '.join(map(str, ways))}-way {block.n_shot}-shot. {kind} "
-             f"{_POOL[block.protocol]}.", "", *_bullets(_opening(block)), ""]
+    lines = [
+        f"## {block.title}",
+        "",
+        f"**{block.dataset}**, {' or '.join(map(str, ways))}-way {block.n_shot}-shot. {kind} {_POOL[block.protocol]}.",
+        "",
+        *_bullets(_opening(block)),
+        "",
+    ]
     for readout in block.tables:
-        lines += [f"### {READOUTS[readout]}", "", "All queries:", "",
-                  *markdown.accuracy_table(block, readout), "", *_unshared(block, readout), ""]
+        lines += [
+            f"### {READOUTS[readout]}",
+            "",
+            "All queries:",
+            "",
+            *markdown.accuracy_table(block, readout),
+            "",
+            *_unshared(block, readout),
+            "",
+        ]
     beside = markdown.paper_comparison(block)
     lines += ["### Beside the paper", "", *beside, ""] if beside else []
     lines += ["### Paired differences", "", *(_differences(block) or ["No two of the compared methods have run."]), ""]
     lines += ["### Figures", "", *(f"![{path.stem}]({path.name})" for path in block.figures), ""]
-    return lines + ["### Missing, and to know", "",
-                    *_bullets(_missing(block.runs) + _not_measured(block, blocks) + _account(block)), ""]
+    return lines + [
+        "### Missing, and to know",
+        "",
+        *_bullets(_missing(block.runs) + _not_measured(block, blocks) + _account(block)),
+        "",
+    ]
 
 
 def _opening(block):
@@ -80,7 +105,9 @@ def _findings(block):
         if not math.isnan(row.half):
             strength = 2 if words.startswith("not shown") else 0 if row.holm_p < 0.05 else 1
             found.setdefault(words.removeprefix("not shown that "), {})[row.readout] = (
-                strength, plus_minus(row.difference, row.half, "+"))
+                strength,
+                plus_minus(row.difference, row.half, "+"),
+            )
     sorted_out = {}
     for words, readouts in found.items():
         by_strength = {}
@@ -91,11 +118,15 @@ def _findings(block):
             text = f"{words}: {', '.join(numbers for _, numbers in own)}"
             sorted_out.setdefault((strength, len(own) == 1, names), []).append(text)
     if len(block.overall) and block.overall["half"].isna().all():
-        return ["Fewer than three cells of group and pre-training seed: no interval over them, and no verdict but over "
-                "the support draws of single trained encoders (below)."]
+        return [
+            "Fewer than three cells of group and pre-training seed: no interval over them, and no verdict but over "
+            "the support draws of single trained encoders (below)."
+        ]
     heads = ("Holds on these groups", "Suggested, but lost to Holm's correction", "Not shown either way")
-    return [f"**{heads[strength]}, {names}.** {'; '.join(texts)}."
-            for (strength, _, names), texts in sorted(sorted_out.items())]
+    return [
+        f"**{heads[strength]}, {names}.** {'; '.join(texts)}."
+        for (strength, _, names), texts in sorted(sorted_out.items())
+    ]
 
 
 def _ranking(block, readout):
@@ -112,8 +143,10 @@ def _ranking(block, readout):
         own = whole[whole["method"] == top].iloc[0]
         ahead = list(leader[leader["difference"] > leader["half"]]["baseline"])
         level = [row.baseline for row in leader.itertuples() if row.baseline not in ahead]
-        words = (f"{name}: {markdown.row_name(top, readout)} has the highest accuracy, "
-                 f"{plus_minus(own['accuracy'], own['accuracy_half'])}.")
+        words = (
+            f"{name}: {markdown.row_name(top, readout)} has the highest accuracy, "
+            f"{plus_minus(own['accuracy'], own['accuracy_half'])}."
+        )
         if leader["half"].notna().any():
             lead = ", ".join(ahead) if level else "all others"
             words += f" Paired, it is ahead of {lead if ahead else 'none'}"
@@ -122,8 +155,10 @@ def _ranking(block, readout):
         lines.append(words)
     table = block.tables[readout]
     low = table[~(table["accuracy_low"] > table["chance"]) & table["accuracy_half"].notna()]
-    where = [f"{method} ({'every group' if len(own) == len(groups_of(block)) else ', '.join(own)})"
-             for method, own in low.groupby("method", sort=False)["group"].apply(list).items()]
+    where = [
+        f"{method} ({'every group' if len(own) == len(groups_of(block)) else ', '.join(own)})"
+        for method, own in low.groupby("method", sort=False)["group"].apply(list).items()
+    ]
     return lines + ([f"{name}: not shown to be above chance: {'; '.join(where)}."] if where else [])
 
 
@@ -141,10 +176,18 @@ def _cautions(block):
         share = 1 - rows["unshared_n_query"].sum() / rows["accuracy_n_query"].sum() if len(rows) else 0
         gap = (rows["unshared"] - rows["accuracy"]).mean()
         if share > 0:
-            gaps.append(f"{plus_minus(gap, math.nan, '+')} points ({READOUTS[readout].lower()}, "
-                        f"{100 * share:.1f} % of the queries)")
-    lines += ["Recordings: some queries share one with a labelled clip. Without them accuracy changes, on average over "
-              f"groups and methods, by {'; '.join(gaps)}."] if gaps else []
+            gaps.append(
+                f"{plus_minus(gap, math.nan, '+')} points ({READOUTS[readout].lower()}, "
+                f"{100 * share:.1f} % of the queries)"
+            )
+    lines += (
+        [
+            "Recordings: some queries share one with a labelled clip. Without them accuracy changes, on average over "
+            f"groups and methods, by {'; '.join(gaps)}."
+        ]
+        if gaps
+        else []
+    )
     return lines
 
 
@@ -153,10 +196,15 @@ def _unshared(block, readout):
     if table["unshared"].isna().all():
         return ["Queries of unshared recordings: not measured, no query is free of shared sources."]
     if np.allclose(table["unshared_n_query"], table["accuracy_n_query"]):
-        return ["Queries of unshared recordings: the same, no query is known to share a recording with a labelled "
-                "clip (clips without a source count as recordings of their own)."]
-    return ["Only queries whose recording is in no labelled clip:", "",
-            *markdown.accuracy_table(block, readout, "unshared")]
+        return [
+            "Queries of unshared recordings: the same, no query is known to share a recording with a labelled "
+            "clip (clips without a source count as recordings of their own)."
+        ]
+    return [
+        "Only queries whose recording is in no labelled clip:",
+        "",
+        *markdown.accuracy_table(block, readout, "unshared"),
+    ]
 
 
 def _differences(block):
@@ -172,8 +220,10 @@ def _differences(block):
             known = frame.dropna(subset=["low"])
             if len(known) > 1:
                 clear = int(((known["low"] > 0) | (known["high"] < 0)).sum())
-                lines.append(f"- Over {what}, {clear} of {len(known)} intervals exclude zero; if nothing differed, "
-                             f"about {0.05 * len(known):.1f} would by chance.")
+                lines.append(
+                    f"- Over {what}, {clear} of {len(known)} intervals exclude zero; if nothing differed, "
+                    f"about {0.05 * len(known):.1f} would by chance."
+                )
         for row in rows.itertuples():
             own = single[(single["method"] == row.method) & (single["baseline"] == row.baseline)]
             lines.append(f"- {row.method} − {row.baseline}: {_verdict(row, own)}")
@@ -184,14 +234,19 @@ def _differences(block):
 def _verdict(row, single):
     """One sentence for a comparison: over groups and seeds where there are enough cells, else over the draws."""
     if math.isnan(row.half):
-        groups = [f"{own.group}: {conclusion(row.method, row.baseline, own.low, own.high)} "
-                  f"({interval(own.difference, own.low, own.high, '+')})" for own in single.itertuples()]
+        groups = [
+            f"{own.group}: {conclusion(row.method, row.baseline, own.low, own.high)} "
+            f"({interval(own.difference, own.low, own.high, '+')})"
+            for own in single.itertuples()
+        ]
         return f"over the support draws of single trained encoders, {'; '.join(groups)}."
     words = conclusion(row.method, row.baseline, row.low, row.high)
     clear = row.low > 0 or row.high < 0
-    text = (f"{words}: {interval(row.difference, row.low, row.high, '+')}, {row.n_cells} cells of {row.n_groups} "
-            f"group{'s' if row.n_groups > 1 else ''}; unshared sources "
-            f"{plus_minus(row.unshared, row.unshared_half, '+')}")
+    text = (
+        f"{words}: {interval(row.difference, row.low, row.high, '+')}, {row.n_cells} cells of {row.n_groups} "
+        f"group{'s' if row.n_groups > 1 else ''}; unshared sources "
+        f"{plus_minus(row.unshared, row.unshared_half, '+')}"
+    )
     limits = []
     if clear and row.holm_p >= 0.05:
         limits.append("does not survive Holm's correction for all comparisons of the table")
@@ -232,25 +287,36 @@ def _not_measured(block, blocks):
         there = set() if table is None else set(table["method"])
         without = [method for method in sorted(ran - there, key=method_rank) if method not in STATISTICS]
         if without:
-            lines.append(f"No readout \"{name.lower()}\": {', '.join(without)}.")
+            lines.append(f'No readout "{name.lower()}": {", ".join(without)}.')
     if not any(", " in method for table in block.tables.values() for method in table["method"]):
         lines.append("Frames shuffled at test: not measured.")
     others = {other.protocol for other in blocks if (other.dataset, other.preset) == (block.dataset, block.preset)}
-    lines += [f"Protocol not run: {', '.join(name for name in PROTOCOLS if name not in others)}."
-              ] if len(others) < len(PROTOCOLS) else []
+    lines += (
+        [f"Protocol not run: {', '.join(name for name in PROTOCOLS if name not in others)}."]
+        if len(others) < len(PROTOCOLS)
+        else []
+    )
     return lines
 
 
 def _account(block):
     """Labels spent, clips heard, settings that differ between runs shown side by side."""
     runs, lines = block.runs, []
-    labels = {(run["labelled_clips"]["training"], run["labelled_clips"]["selection"])
-              for run in runs if "labelled_clips" in run}
-    lines += [f"Labelled clips per episode: {training} for training, {selection} for choosing anything."
-              for training, selection in sorted(labels)]
+    labels = {
+        (run["labelled_clips"]["training"], run["labelled_clips"]["selection"])
+        for run in runs
+        if "labelled_clips" in run
+    }
+    lines += [
+        f"Labelled clips per episode: {training} for training, {selection} for choosing anything."
+        for training, selection in sorted(labels)
+    ]
     seen = list(dict.fromkeys(run["method"] for run in runs if run["pretraining"]["saw_query_clips"]))
-    heard = [f"query clips were in the pre-training pool, without labels, for {', '.join(seen)}" if seen else
-             "no pre-training heard a query clip"]
+    heard = [
+        f"query clips were in the pre-training pool, without labels, for {', '.join(seen)}"
+        if seen
+        else "no pre-training heard a query clip"
+    ]
     lines.append(f"{heard[0][0].upper()}{heard[0][1:]}.")
     pools = sorted({run["pretraining"]["clips"] for run in runs if run["pretraining"]["steps"]})
     lines += [f"Clips in the pre-training pool: {', '.join(map(str, pools))}."] if pools else []

@@ -11,10 +11,15 @@ from acssm_lib.baselines.byol_a import BYOLA, ByolLogMel
 from acssm_lib.files import DataError
 from acssm_lib.presets import preset
 
-NAMES = [f"features.{place}.{part}" for place in (0, 4, 8) for part in ("weight", "bias")] + [
-    f"features.{place}.{part}" for place in (1, 5, 9)
-    for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")] + [
-    f"fc.{place}.{part}" for place in (0, 3) for part in ("weight", "bias")]
+NAMES = (
+    [f"features.{place}.{part}" for place in (0, 4, 8) for part in ("weight", "bias")]
+    + [
+        f"features.{place}.{part}"
+        for place in (1, 5, 9)
+        for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    ]
+    + [f"fc.{place}.{part}" for place in (0, 3) for part in ("weight", "bias")]
+)
 
 
 def shape(name, d):

@@ -34,8 +34,14 @@ def test_a_run_reads_phrases_better_than_chance_and_fine_tunes_nothing(tmp_path)
     recordings = SyntheticPhrases(seed=7, n_labelled=12, n_unlabelled=0)
     record = run(recordings, "phrases", "lag-covariance", CONFIG, 0, out=tmp_path, encoders=tmp_path, progress=False)
     assert record["readout"] == "logistic" and record["parameters"] == 0 and record["pretraining"]["steps"] == 0
-    in_time, shuffled = (next(entry for entry in record["readouts"] if entry["name"] == "logistic"
-                              and entry["n_shot"] == 5 and entry["shuffled"] is mixed) for mixed in (False, True))
+    in_time, shuffled = (
+        next(
+            entry
+            for entry in record["readouts"]
+            if entry["name"] == "logistic" and entry["n_shot"] == 5 and entry["shuffled"] is mixed
+        )
+        for mixed in (False, True)
+    )
     assert np.mean(in_time["accuracy"]) > 0.35 > 0.32 > np.mean(shuffled["accuracy"])
     assert load_classifier(tmp_path / "classifier.pt").readout == "logistic"
 

@@ -25,8 +25,9 @@ def tones(seconds):
     return 0.1 * torch.stack([torch.sin(2 * np.pi * pitch * time) for pitch in (900, 4000)])
 
 
-@pytest.mark.parametrize("name, kind, d_model, windows", [("birdnet", BirdNET, 1024, 2),
-                                                          ("wakeword", WakewordSpeech, 96, 41)])
+@pytest.mark.parametrize(
+    "name, kind, d_model, windows", [("birdnet", BirdNET, 1024, 2), ("wakeword", WakewordSpeech, 96, 41)]
+)
 def test_clips_of_any_length_become_one_vector_each(name, kind, d_model, windows):
     encoder = installed(name, kind)
     assert encoder(encoder.front_end(tones(4))).shape == (2, d_model, windows)

@@ -17,9 +17,22 @@ from acssm_lib.files import DataError
 from acssm_lib.presets import preset
 
 BLOCKS = {  # number: (kernel, widened, out, squeezed); three channels come in; widths of the test's own
-    1: (3, 4, 4, 0), 2: (3, 6, 5, 0), 3: (3, 6, 5, 0), 4: (5, 6, 5, 2), 5: (5, 6, 5, 2),
-    6: (5, 6, 5, 2), 7: (3, 6, 5, 0), 8: (3, 6, 5, 0), 9: (3, 6, 5, 0), 10: (3, 6, 5, 0),
-    11: (3, 6, 5, 2), 12: (3, 6, 5, 2), 13: (5, 6, 5, 2), 14: (5, 6, 5, 2), 15: (5, 6, 5, 2)}
+    1: (3, 4, 4, 0),
+    2: (3, 6, 5, 0),
+    3: (3, 6, 5, 0),
+    4: (5, 6, 5, 2),
+    5: (5, 6, 5, 2),
+    6: (5, 6, 5, 2),
+    7: (3, 6, 5, 0),
+    8: (3, 6, 5, 0),
+    9: (3, 6, 5, 0),
+    10: (3, 6, 5, 0),
+    11: (3, 6, 5, 2),
+    12: (3, 6, 5, 2),
+    13: (5, 6, 5, 2),
+    14: (5, 6, 5, 2),
+    15: (5, 6, 5, 2),
+}
 
 
 def published(seed=0):
@@ -113,22 +126,36 @@ def test_the_published_file_tells_real_sounds_apart(shared_data):
     some = np.concatenate([np.flatnonzero(data.labels == label)[:12] for label in range(5)])
     with torch.no_grad():
         embedding = torch.cat([encoder.embed(data.clips.waveform(int(index))[None]) for index in some]).numpy()
-    draws = evaluate(LogisticReadout(embedding), data.labels[some], [data.sources[index] for index in some],
-                     [data.names[index] for index in some], config, 0, progress=False)
+    draws = evaluate(
+        LogisticReadout(embedding),
+        data.labels[some],
+        [data.sources[index] for index in some],
+        [data.names[index] for index in some],
+        config,
+        0,
+        progress=False,
+    )
     assert np.mean([draw["accuracy"] for draw in draws]) > 0.9  # chance 0.2; mel statistics reach about 0.7
 
 
 def test_its_training_goes_on_from_the_file_on_the_pool(bank, tiny, tmp_path):
     """``mn04-adapted`` starts at the published values, moves, and is found again only for the same file."""
-    data = GroupData(bank, np.repeat(np.arange(3), 4), [None] * 12, [f"clip{n}" for n in range(12)], ["a", "b", "c"],
-                     np.array([], dtype=int))
+    data = GroupData(
+        bank,
+        np.repeat(np.arange(3), 4),
+        [None] * 12,
+        [f"clip{n}" for n in range(12)],
+        ["a", "b", "c"],
+        np.array([], dtype=int),
+    )
     config = replace(tiny, projection="mlp", temperature=0.1, n_views=2, pretrain_epochs=1)
     weights_of = {}
     for seed in (0, 1):
         path = tmp_path / f"mn04_{seed}.pt"
         torch.save(published(seed), path)
-        encoder, done = pretrained_encoder("mn04-adapted", data, config, 0, folder=tmp_path, weights=path,
-                                           progress=False)
+        encoder, done = pretrained_encoder(
+            "mn04-adapted", data, config, 0, folder=tmp_path, weights=path, progress=False
+        )
         assert done.steps == 3 and not encoder.training
         assert not torch.equal(encoder.state_dict()["features.0.0.weight"], published(seed)["features.0.0.weight"])
         weights_of[seed] = encoder.state_dict()["features.0.0.weight"]

@@ -35,8 +35,9 @@ def test_parameter_counts_at_paper_size():
     assert [count_parameters(head) for head in (objective.contrast, objective.prediction)] == [378_756, 146_535]
     assert (encoder.d_task, encoder.d_model) == (500, 1000)
     # 3x3 shared by both tasks, 1x1 beside it: a ninth of it, twice from the second stage on, once in the first
-    sizes = {kernel: sum(p.numel() for p in encoder.parameters() if p.shape[2:] == (kernel, kernel))
-             for kernel in (1, 3, 7)}
+    sizes = {
+        kernel: sum(p.numel() for p in encoder.parameters() if p.shape[2:] == (kernel, kernel)) for kernel in (1, 3, 7)
+    }
     assert sizes == {7: 9_408, 3: 10_985_472, 1: 2 * 1_204_224 + 16_384}
 
 
@@ -63,8 +64,14 @@ def test_embedding_of_a_waveform_at_its_own_rate_too(settings):
 def test_each_task_has_adapters_of_its_own_and_both_train_the_shared_convolutions():
     encoder = build(small(n_mels=16))
     shared = {name for name, _ in encoder.named_parameters() if name.startswith(("stem", "shared")) or ".conv." in name}
-    own = [{name for name, _ in encoder.named_parameters() if name not in shared and f".{task}." in name.replace(
-        "split.", "")} for task in range(2)]
+    own = [
+        {
+            name
+            for name, _ in encoder.named_parameters()
+            if name not in shared and f".{task}." in name.replace("split.", "")
+        }
+        for task in range(2)
+    ]
     assert own[0].isdisjoint(own[1]) and shared | own[0] | own[1] == dict(encoder.named_parameters()).keys()
     for task in range(2):
         encoder.zero_grad()
@@ -144,13 +151,15 @@ def test_in_the_recipe_of_best_it_keeps_its_augmentations_and_takes_views_temper
     chosen, generator = torch.arange(6), torch.Generator().manual_seed(0)
     waveform, labels = objective.views(bank, chosen, generator)
     assert len(waveform) == 18 and torch.equal(labels[:6], labels[12:])
-    contrasted = encoder.embed(waveform)[:, :encoder.d_task]
+    contrasted = encoder.embed(waveform)[:, : encoder.d_task]
     with torch.no_grad():
         whole = objective(encoder, bank, chosen, torch.Generator().manual_seed(0))
         guess = torch.nn.functional.binary_cross_entropy_with_logits(
-            objective.prediction(encoder.embed(waveform)[:, encoder.d_task:]), labels)
+            objective.prediction(encoder.embed(waveform)[:, encoder.d_task :]), labels
+        )
     assert whole.item() - guess.item() == pytest.approx(
-        multi_view_nt_xent(objective.contrast(contrasted), 3, 0.1).item(), abs=1e-3)
+        multi_view_nt_xent(objective.contrast(contrasted), 3, 0.1).item(), abs=1e-3
+    )
 
 
 def test_augmentations_of_one_batch_can_be_learned(bank, tiny):
@@ -162,7 +171,7 @@ def test_augmentations_of_one_batch_can_be_learned(bank, tiny):
     optimiser = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=1e-2)
     losses = []
     for _ in range(30):
-        predicting = encoder(spectrograms)[:, encoder.d_task:, 0]
+        predicting = encoder(spectrograms)[:, encoder.d_task :, 0]
         loss = torch.nn.functional.binary_cross_entropy_with_logits(objective.prediction(predicting), labels)
         optimiser.zero_grad()
         loss.backward()
@@ -173,8 +182,10 @@ def test_augmentations_of_one_batch_can_be_learned(bank, tiny):
 
 def test_pretraining_repeats_and_its_encoder_classifies_and_loads_back(bank, tiny, tmp_path):
     encoders = [build(tiny), build(tiny)]
-    losses = [pretrain(encoder, bank, range(12), tiny, seed=0, objective=MTSLVRObjective, progress=False).losses
-              for encoder in encoders]
+    losses = [
+        pretrain(encoder, bank, range(12), tiny, seed=0, objective=MTSLVRObjective, progress=False).losses
+        for encoder in encoders
+    ]
     assert losses[0] == losses[1] and len(losses[0]) == 9
     encoder = encoders[0]
     waveform = 0.1 * noise(3, tiny.n_samples)

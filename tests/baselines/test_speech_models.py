@@ -15,9 +15,23 @@ KERNELS = (10, 3, 3, 3, 3, 2, 2)
 
 def torchaudio_model(d=32, n_layers=2, channels=8, heads=1, width=48, taps=16, groups=4, large=False):
     return wav2vec2_model(
-        "layer_norm" if large else "group_norm", [(channels, kernel, 2 if place else 5)
-                                                  for place, kernel in enumerate(KERNELS)],
-        False, d, 0.1, taps, groups, n_layers, heads, 0.1, width, 0.0, 0.1, large, 0.05, None)
+        "layer_norm" if large else "group_norm",
+        [(channels, kernel, 2 if place else 5) for place, kernel in enumerate(KERNELS)],
+        False,
+        d,
+        0.1,
+        taps,
+        groups,
+        n_layers,
+        heads,
+        0.1,
+        width,
+        0.0,
+        0.1,
+        large,
+        0.05,
+        None,
+    )
 
 
 @pytest.fixture
@@ -28,8 +42,12 @@ def original():
 
 def before_pytorch_2(state):
     """The names weight norm had when the published files were made."""
-    return {name.replace("parametrizations.weight.original0", "weight_g")
-            .replace("parametrizations.weight.original1", "weight_v"): value for name, value in state.items()}
+    return {
+        name.replace("parametrizations.weight.original0", "weight_g").replace(
+            "parametrizations.weight.original1", "weight_v"
+        ): value
+        for name, value in state.items()
+    }
 
 
 def fairseq(state):
@@ -120,8 +138,10 @@ def test_other_weights_are_refused(original):
         ({"features.0.weight": torch.zeros(1)}, "not the weights of a Base model"),
         (torchaudio_model(large=True).state_dict(), "Large"),
         ({name: value for name, value in state.items() if "pos_conv" not in name}, "no positional convolution"),
-        ({name: value for name, value in state.items() if "layers.1.attention.q_proj.bias" not in name},
-         r"not the weights of wav2vec 2\.0 or HuBERT, Base: .*q_proj\.bias"),
+        (
+            {name: value for name, value in state.items() if "layers.1.attention.q_proj.bias" not in name},
+            r"not the weights of wav2vec 2\.0 or HuBERT, Base: .*q_proj\.bias",
+        ),
         (state | {"aux.weight": torch.zeros(3, 32)}, "aux.weight"),  # fine-tuned for speech recognition
         (fairseq(state) | {"surprise": torch.zeros(1)}, "cannot map.*surprise"),
     ]:

@@ -39,14 +39,25 @@ def published(n_layers=2, d=D, width=WIDTH, seed=0, zero=False):
 
 
 def checkpoint(tensors=None, key="Config", sequence_length=1500, **changes):
-    transformer = {"num_attention_heads": HEADS, "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "pre_layer_norm":
-                   False, "attention_probs_dropout_prob": 0.1, "layer_norm_eps": 1e-12, "share_layer": False} | changes
-    return {"Transformer": tensors or published(), "SpecHead": {"dense.weight": torch.zeros(1)},
-            key: {"transformer": transformer, "task": {"sequence_length": sequence_length}}}
+    transformer = {
+        "num_attention_heads": HEADS,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "pre_layer_norm": False,
+        "attention_probs_dropout_prob": 0.1,
+        "layer_norm_eps": 1e-12,
+        "share_layer": False,
+    } | changes
+    return {
+        "Transformer": tensors or published(),
+        "SpecHead": {"dense.weight": torch.zeros(1)},
+        key: {"transformer": transformer, "task": {"sequence_length": sequence_length}},
+    }
 
 
 def bert(tensors, log_mel):
     """One utterance (80, frames) through BERT, from its definition and by the published names."""
+
     def linear(name, x):
         return x @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
 
@@ -55,8 +66,12 @@ def bert(tensors, log_mel):
         return x * tensors[f"{name}.weight"] + tensors[f"{name}.bias"]
 
     frames = log_mel.shape[1]
-    place = torch.tensor([[(math.sin if j % 2 == 0 else math.cos)(t / 10_000 ** (2 * (j // 2) / D)) for j in range(D)]
-                          for t in range(frames)])
+    place = torch.tensor(
+        [
+            [(math.sin if j % 2 == 0 else math.cos)(t / 10_000 ** (2 * (j // 2) / D)) for j in range(D)]
+            for t in range(frames)
+        ]
+    )
     x = norm("input_representations.LayerNorm", linear("input_representations.spec_transform", log_mel.T) + place)
     for number in range(2):
         layer = f"encoder.layer.{number}"
@@ -118,8 +133,10 @@ def test_old_names_mean_the_same():
 
 
 def test_published_sizes_without_settings():
-    encoders = [MelTransformer(preset("quick"), {"Transformer": published(n_layers, 768, 3072, zero=True)})
-                for n_layers in (1, 2)]
+    encoders = [
+        MelTransformer(preset("quick"), {"Transformer": published(n_layers, 768, 3072, zero=True)})
+        for n_layers in (1, 2)
+    ]
     one, two = (sum(parameter.numel() for parameter in encoder.parameters()) for encoder in encoders)
     assert round((one + 2 * (two - one)) / 1e6, 1) == 21.3 and round((one + 11 * (two - one)) / 1e6, 1) == 85.1
     assert {layer.self_attn.num_heads for layer in encoders[1].body["layers"]} == {12}
@@ -128,8 +145,7 @@ def test_published_sizes_without_settings():
 def test_tensors_saved_alone_are_enough():
     log_mel = torch.randn(1, 80, 5)
     tensors = published(d=128)
-    whole, alone = (MelTransformer(preset("quick"), state).eval()(log_mel)
-                    for state in (checkpoint(tensors), tensors))
+    whole, alone = (MelTransformer(preset("quick"), state).eval()(log_mel) for state in (checkpoint(tensors), tensors))
     assert torch.equal(whole, alone)
 
 
@@ -178,14 +194,19 @@ def test_front_end_resamples_and_takes_silence():
     assert torch.equal(UtteranceLogMel(20_000)(torch.zeros(1, 30_225)), torch.zeros(1, 80, 152))
 
 
-@pytest.mark.parametrize("state, message", [
-    ({"features.0.weight": torch.zeros(1)}, "'Transformer'.*features.0.weight.*S3PRL"),
-    ({"Transformer": {"weight": torch.zeros(1)}}, "spec_transform"),
-    (checkpoint({name: value for name, value in published().items() if "1.output.dense.bias" not in name}),
-     r"not the weights of TERA or Mockingjay.*layers\.1\.linear2\.bias"),
-    (checkpoint(published() | {"input_representations.spec_transform.weight": torch.zeros(D, 240)}), "240 bands"),
-    (checkpoint(pre_layer_norm=True), "pre_layer_norm=True"),
-])
+@pytest.mark.parametrize(
+    "state, message",
+    [
+        ({"features.0.weight": torch.zeros(1)}, "'Transformer'.*features.0.weight.*S3PRL"),
+        ({"Transformer": {"weight": torch.zeros(1)}}, "spec_transform"),
+        (
+            checkpoint({name: value for name, value in published().items() if "1.output.dense.bias" not in name}),
+            r"not the weights of TERA or Mockingjay.*layers\.1\.linear2\.bias",
+        ),
+        (checkpoint(published() | {"input_representations.spec_transform.weight": torch.zeros(D, 240)}), "240 bands"),
+        (checkpoint(pre_layer_norm=True), "pre_layer_norm=True"),
+    ],
+)
 def test_other_weights_are_refused(state, message):
     with pytest.raises(DataError, match=message):
         MelTransformer(preset("quick"), state)

@@ -43,8 +43,11 @@ def empty_cache(tmp_path, monkeypatch):
 
 
 def test_a_download_is_announced_shown_recorded_and_found(server, tmp_path, capsys):
-    with pytest.raises(DataError, match=r"byol-a needs .*`acssm data weights byol-a` downloads 21.3 MB \(licence: NTT "
-                                        r"evaluation.*--weights byol-a=PATH"):
+    with pytest.raises(
+        DataError,
+        match=r"byol-a needs .*`acssm data weights byol-a` downloads 21.3 MB \(licence: NTT "
+        r"evaluation.*--weights byol-a=PATH",
+    ):
         weights.find("byol-a")
     server.cuts = 1
     path = weights.download("byol-a", progress=False)
@@ -67,8 +70,11 @@ def test_a_download_is_announced_shown_recorded_and_found(server, tmp_path, caps
 def test_a_file_that_changed_since_is_refused(server):
     path = weights.download("byol-a", progress=False)
     path.write_bytes(server.content[:-1] + b"x")
-    for look in (lambda: weights.find("byol-a"), lambda: weights.find("byol-a", path),
-                 lambda: weights.download("byol-a", progress=False)):
+    for look in (
+        lambda: weights.find("byol-a"),
+        lambda: weights.find("byol-a", path),
+        lambda: weights.download("byol-a", progress=False),
+    ):
         with pytest.raises(DataError, match="changed since it was downloaded.*remove it and download again"):
             look()
 
@@ -123,9 +129,11 @@ def test_describe_names_every_file_with_size_and_licence(server):
 
 # Reading
 
+
 @pytest.fixture
 def s3prl(tmp_path, monkeypatch):
     """Writes a checkpoint as S3PRL's training does: tensors, optimiser and its class, settings as a Namespace."""
+
     def write(legacy=False, **extra):
         module = types.ModuleType("optimizers")
         module.WarmupLinearSchedule = type("WarmupLinearSchedule", (), {"__module__": "optimizers"})
@@ -135,8 +143,10 @@ def s3prl(tmp_path, monkeypatch):
         generator = torch.Generator().manual_seed(0)
 
         def linear(name, inputs, outputs):
-            return {f"{name}.weight": torch.randn(outputs, inputs, generator=generator),
-                    f"{name}.bias": torch.randn(outputs, generator=generator)}
+            return {
+                f"{name}.weight": torch.randn(outputs, inputs, generator=generator),
+                f"{name}.bias": torch.randn(outputs, generator=generator),
+            }
 
         def norm(name):
             return {f"{name}.weight": torch.ones(64), f"{name}.bias": torch.zeros(64)}
@@ -148,16 +158,25 @@ def s3prl(tmp_path, monkeypatch):
         tensors |= linear(f"{layer}.intermediate.dense", 64, 16) | linear(f"{layer}.output.dense", 16, 64)
         tensors |= norm(f"{layer}.attention.output.LayerNorm") | norm(f"{layer}.output.LayerNorm")
         path = tmp_path / "states-1000000.ckpt"
-        torch.save({
-            "SpecHead": {"dense.weight": torch.zeros(2, 2)}, "Transformer": tensors,
-            "Optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"schedule": schedule}]},
-            "Global_step": 1_000_000,
-            "Settings": {"Paras": argparse.Namespace(seed=1337, name="tera", schedule=schedule)},
-            "Config": {"transformer": {"num_attention_heads": 4, "hidden_act": "gelu"},
-                       "task": {"sequence_length": 1500}}, **extra,
-        }, path, _use_new_zipfile_serialization=not legacy)
+        torch.save(
+            {
+                "SpecHead": {"dense.weight": torch.zeros(2, 2)},
+                "Transformer": tensors,
+                "Optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"schedule": schedule}]},
+                "Global_step": 1_000_000,
+                "Settings": {"Paras": argparse.Namespace(seed=1337, name="tera", schedule=schedule)},
+                "Config": {
+                    "transformer": {"num_attention_heads": 4, "hidden_act": "gelu"},
+                    "task": {"sequence_length": 1500},
+                },
+                **extra,
+            },
+            path,
+            _use_new_zipfile_serialization=not legacy,
+        )
         monkeypatch.delitem(sys.modules, "optimizers")
         return path, tensors
+
     return write
 
 
@@ -191,13 +210,16 @@ def test_a_hostile_checkpoint_runs_nothing(s3prl, tmp_path, legacy):
     traces = [tmp_path / name for name in ("system", "eval", "nested", "state")]
     inner = io.BytesIO()
     torch.save(Call(os.mkdir, str(traces[2])), inner)
-    path, _ = s3prl(legacy, attack=[
-        Call(os.system, f"echo > '{traces[0]}'"),
-        Call(eval, f"__import__('os').mkdir({str(traces[1])!r})"),
-        Call(torch.storage._load_from_bytes, inner.getvalue()),
-        Call(getattr, Call(__import__, "os"), "mkdir"),
-        argparse.Namespace(trace=Call(os.mkdir, str(traces[3]))),
-    ])
+    path, _ = s3prl(
+        legacy,
+        attack=[
+            Call(os.system, f"echo > '{traces[0]}'"),
+            Call(eval, f"__import__('os').mkdir({str(traces[1])!r})"),
+            Call(torch.storage._load_from_bytes, inner.getvalue()),
+            Call(getattr, Call(__import__, "os"), "mkdir"),
+            argparse.Namespace(trace=Call(os.mkdir, str(traces[3]))),
+        ],
+    )
     content = weights.load("tera", path)
     assert content["attack"] == [None, None, None, None, {"trace": None}]
     assert not any(trace.exists() for trace in traces)
@@ -228,10 +250,16 @@ def test_a_plain_pickle_archive_of_code_or_tar_is_refused(tmp_path):
         weights.load("hubert", path)
 
 
-@pytest.mark.parametrize("content, message", [
-    (b"", "not a checkpoint"), (b"version https://git-lfs", "not a checkpoint"), (saved(BYOL_A)[:-40], "not a check"),
-    (saved([1, 2]), "it has a list"), (saved({"fc.0.bias": torch.zeros(1)}), r"no tensor features.0.weight .*fc\.0"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "not a checkpoint"),
+        (b"version https://git-lfs", "not a checkpoint"),
+        (saved(BYOL_A)[:-40], "not a check"),
+        (saved([1, 2]), "it has a list"),
+        (saved({"fc.0.bias": torch.zeros(1)}), r"no tensor features.0.weight .*fc\.0"),
+    ],
+)
 def test_other_files_are_refused_in_a_sentence(tmp_path, content, message):
     path = tmp_path / "file.pth"
     path.write_bytes(content)
@@ -241,8 +269,10 @@ def test_other_files_are_refused_in_a_sentence(tmp_path, content, message):
 
 
 def test_tensors_come_to_the_cpu_as_they_are(tmp_path):
-    torch.save({"state_dict": {"features.0.weight": torch.nn.Parameter(torch.ones(2, dtype=torch.float16))}},
-               tmp_path / "file.pth")
+    torch.save(
+        {"state_dict": {"features.0.weight": torch.nn.Parameter(torch.ones(2, dtype=torch.float16))}},
+        tmp_path / "file.pth",
+    )
     value = weights.load("byol-a", tmp_path / "file.pth")["state_dict"]["features.0.weight"]
     assert torch.equal(value, torch.ones(2, dtype=torch.float16)) and not value.requires_grad
     assert value.device.type == "cpu"

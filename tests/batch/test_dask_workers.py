@@ -1,4 +1,4 @@
-"""Runs on Dask workers: a real scheduler and real workers on loopback, and a stand-in for Slurm."""
+"""Runs on Dask workers: a real scheduler and real workers on loopback."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tiny_batch import is_alive, make_notebook, wait_until
+from tiny_batch import is_alive, make_notebook, start_driver, tries, wait_until
 
 from acssm_lib.batch.runner import reproduce
 from acssm_lib.batch.runs import is_finished, plan
@@ -32,16 +32,32 @@ class Dask:
     def __init__(self, folder, protocol="tcp", tls=()):
         self.folder, self.processes, self.tls = folder, [], tls
         file = folder / "scheduler.json"
-        self.start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file),
-                   "--protocol", protocol, *tls)
+        self.start(
+            "scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--scheduler-file",
+            str(file),
+            "--protocol",
+            protocol,
+            *tls,
+        )
         wait_until(lambda: file.exists() and "127.0.0.1" in file.read_text())
         self.address = re.search(protocol + r"://127\.0\.0\.1:\d+", file.read_text())[0]
 
     def start(self, *words, code=None):
         log = (self.folder / f"log{len(self.processes)}.txt").open("w")
-        process = subprocess.Popen([sys.executable, "-m", "dask", *words], stdout=log, stderr=log,
-                                   cwd=self.folder, start_new_session=True,
-                                   env=os.environ | ({"PYTHONPATH": str(code)} if code else {}))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dask", *words],
+            stdout=log,
+            stderr=log,
+            cwd=self.folder,
+            start_new_session=True,
+            env=os.environ | ({"PYTHONPATH": str(code)} if code else {}),
+        )
         self.processes.append(process)
         return process
 
@@ -84,20 +100,6 @@ def dask(tmp_path_factory):
     dask = Dask(tmp_path_factory.mktemp("dask"))
     yield dask
     dask.close()
-
-
-def start_driver(root, groups, notebook, **where):
-    """`reproduce` in a process of its own, which ends with the number of failed runs."""
-    program = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-               "from acssm_lib.batch.runner import reproduce; from acssm_lib.batch.runs import plan\n"
-               f"runs = plan('synthetic-frogs', {groups}, ['mel-stats'], [0])\n"
-               f"sys.exit(len(reproduce(runs, 'runs', notebook={str(notebook)!r}, **{where!r})))")
-    return subprocess.Popen([sys.executable, "-c", program], cwd=root, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def tries(run, out):
-    return (run.folder(out) / "tries.txt").read_text()
 
 
 def test_workers_that_would_never_take_a_run_are_refused(dask, tmp_path):
@@ -213,15 +215,36 @@ def certificate(tmp_path):
         pytest.skip("no openssl here to make a certificate")
     folder = tmp_path / "keys"
     folder.mkdir()
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=acssm",
-                    "-keyout", "key.pem", "-out", "cert.pem"], cwd=folder, check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=acssm",
+            "-keyout",
+            "key.pem",
+            "-out",
+            "cert.pem",
+        ],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
     shutil.copy(folder / "cert.pem", folder / "ca.pem")
     return folder
 
 
 def test_with_certificates_a_run_is_done_and_without_one_nobody_gets_in(certificate, tmp_path, monkeypatch):
-    options = [f"--tls-{option}={certificate / name}" for option, name in zip(
-        ("ca-file", "cert", "key"), dask_workers.TLS_FILES)]
+    options = [
+        f"--tls-{option}={certificate / name}"
+        for option, name in zip(("ca-file", "cert", "key"), dask_workers.TLS_FILES)
+    ]
     runs = plan("synthetic-frogs", ["one"], ["mel-stats"], [0])
     out, notebook = tmp_path / "runs", make_notebook(tmp_path)
     dask = Dask(tmp_path, "tls", options)
@@ -241,8 +264,9 @@ def test_with_certificates_a_run_is_done_and_without_one_nobody_gets_in(certific
 def test_certificates_are_looked_at_before_anything_is_asked(certificate, tmp_path):
     with pytest.raises(ValueError, match="tcp://x:1 is not encrypted"):
         dask_workers._security("tcp://x:1", certificate)
-    with dask_workers.slurm_cluster({"cores": 1, "memory": "1GB", "interface": "lo"}, tmp_path,
-                                    dask_workers._security(None, certificate)) as slurm:
+    with dask_workers.slurm_cluster(
+        {"cores": 1, "memory": "1GB", "interface": "lo"}, tmp_path, dask_workers._security(None, certificate)
+    ) as slurm:
         assert f"--tls-ca-file {certificate}/ca.pem" in slurm.job_script()
     (certificate / "key.pem").unlink()
     with pytest.raises(ValueError, match="there is no key.pem"):
@@ -272,79 +296,3 @@ def test_task_without_an_outcome_of_its_own_is_explained():
     assert raised.reason == "its worker raised ModuleNotFoundError: No module named 'acssm_lib'"
     with pytest.raises(ValueError, match="scheduler at tcp://x has gone or was restarted"):
         dask_workers._outcome(task("cancelled"), "tcp://x")
-
-
-def test_slurm_jobs_have_one_worker_that_takes_one_run(tmp_path):
-    with dask_workers.slurm_cluster({"queue": "gpu", "account": "bio", "cores": 8, "memory": "16GB",
-                                     "walltime": "08:00:00",
-                                     "job_extra_directives": "--gres=gpu:1", "interface": "lo"}, tmp_path) as slurm:
-        script = slurm.job_script()
-    for line in ("-p gpu", "-A bio", "-t 08:00:00", "--cpus-per-task=8", "--mem=15G", "--gres=gpu:1",
-                 f"-o {tmp_path}/slurm/"):
-        assert f"#SBATCH {line}" in script
-    assert sys.executable in script
-    assert re.search(r"--nthreads 8 .*--resources job=1", script) and "--nworkers" not in script
-
-
-@pytest.mark.parametrize("options, expected", [
-    ({}, "must specify how much cores and memory"),
-    ({"cores": 2, "memory": "2GB", "colour": "red"}, "unexpected keyword argument 'colour'"),
-])
-def test_wrong_slurm_options_are_one_sentence(tmp_path, options, expected):
-    with pytest.raises(ValueError, match=expected) as raised:
-        dask_workers.slurm_cluster(options, tmp_path)
-    assert "--cluster-option cores=8" in str(raised.value) and "\n" not in str(raised.value)
-
-
-SBATCH = """\
-#!/bin/sh
-if [ "$1" = --test-only ]; then
-    grep -q "SBATCH -p nowhere" "$2" && { echo "sbatch: error: invalid partition" >&2; exit 1; }
-    exit 0
-fi
-cp "$1" "$SLURM_STAND_IN/job.sh"  # the caller deletes its copy
-setsid sh "$SLURM_STAND_IN/job.sh" >> "$SLURM_STAND_IN/log.txt" 2>&1 &
-echo $! >> "$SLURM_STAND_IN/jobs.txt"
-echo "Submitted batch job $!"
-"""
-
-
-@pytest.fixture
-def slurm(tmp_path, monkeypatch):
-    """``sbatch`` and ``scancel`` that run jobs here."""
-    folder = tmp_path / "slurm-stand-in"
-    folder.mkdir()
-    for name, text in (("sbatch", SBATCH), ("scancel", "#!/bin/sh\nkill -TERM -- -$1\n")):
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("SLURM_STAND_IN", str(folder))
-    yield folder
-    if (folder / "jobs.txt").exists():
-        for job in (folder / "jobs.txt").read_text().split():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(int(job), signal.SIGKILL)
-
-
-def test_slurm_jobs_do_the_runs_and_end_with_them(slurm, tmp_path):
-    (run,) = plan("synthetic-frogs", ["one"], ["mel-stats"], [0])
-    options = {"cores": 1, "memory": "1GB", "interface": "lo"}
-    driver = start_driver(tmp_path, ["one"], make_notebook(tmp_path), cluster="slurm", cluster_options=options)
-    try:
-        printed, errors = driver.communicate(timeout=60)
-    finally:
-        driver.kill()
-    assert driver.returncode == 0, errors
-    assert "waiting for Slurm to start a worker" in printed
-    assert tries(run, tmp_path / "runs") == "x"
-    jobs = [int(job) for job in (slurm / "jobs.txt").read_text().split()]
-    assert len(jobs) == 1
-    wait_until(lambda: not is_alive(jobs[0]), seconds=20)
-
-
-def test_a_job_that_slurm_refuses_is_told_at_once(slurm, tmp_path):
-    runs = plan("synthetic-frogs", ["one"], ["mel-stats"], [0])
-    options = {"cores": 1, "memory": "1GB", "interface": "lo", "queue": "nowhere"}
-    with pytest.raises(ValueError, match="Slurm refuses the job: sbatch: error: invalid partition"):
-        reproduce(runs, tmp_path / "runs", notebook=make_notebook(tmp_path), cluster="slurm", cluster_options=options)
-    assert not (slurm / "jobs.txt").exists()

@@ -18,8 +18,11 @@ def test_a_false_kernelspec_a_random_py_and_braces_in_the_path_change_nothing(tm
     folder.mkdir()
     spec = folder / "jupyter" / "kernels" / "python3"
     spec.mkdir(parents=True)
-    (spec / "kernel.json").write_text(json.dumps(
-        {"argv": [str(folder / "no-such-python"), "{connection_file}"], "display_name": "x", "language": "python"}))
+    (spec / "kernel.json").write_text(
+        json.dumps(
+            {"argv": [str(folder / "no-such-python"), "{connection_file}"], "display_name": "x", "language": "python"}
+        )
+    )
     for name in ("random", "json", "select"):
         (folder / f"{name}.py").write_text("raise ImportError('the wrong module')\n")
     monkeypatch.setenv("JUPYTER_PATH", str(folder / "jupyter"))
@@ -31,17 +34,36 @@ def test_a_false_kernelspec_a_random_py_and_braces_in_the_path_change_nothing(tm
 
 def test_the_command_starts_beside_a_random_py_too(tmp_path):
     (tmp_path / "random.py").write_text("raise ImportError('the wrong module')\n")
-    done = subprocess.run([sys.executable, "-m", "acssm_lib", "reproduce", "--dataset", "synthetic-frogs", "--groups",
-                           "nowhere", "--out", "runs"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "acssm_lib",
+            "reproduce",
+            "--dataset",
+            "synthetic-frogs",
+            "--groups",
+            "nowhere",
+            "--out",
+            "runs",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 2 and "unknown group 'nowhere'" in done.stderr
 
 
-@pytest.mark.parametrize("locale", [{"PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
-                                    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
+@pytest.mark.parametrize(
+    "locale",
+    [{"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
+)
 def test_a_terminal_without_a_plus_minus_sign_gets_a_question_mark(tmp_path, locale):
-    program = ("import sys\nfrom acssm_lib.cli import main\n"
-               "main._report = lambda args: print('accuracy 0.800 \\xb1 0.100 \\udcff') or 0\n"
-               "sys.exit(main.main(['report', 'x']))")
+    program = (
+        "import sys\nfrom acssm_lib.cli import main\n"
+        "main._report = lambda args: print('accuracy 0.800 \\xb1 0.100 \\udcff') or 0\n"
+        "sys.exit(main.main(['report', 'x']))"
+    )
     done = subprocess.run([sys.executable, "-c", program], env=os.environ | locale, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "accuracy 0.800 ? 0.100 ?\n"), done.stderr
 
@@ -58,12 +80,14 @@ def test_what_a_page_has_started_ends_with_it(tmp_path):
 def test_a_closed_terminal_or_a_kill_ends_the_batch_and_all_below(tmp_path, ending):
     notebook = make_notebook(tmp_path)
     run = plan("synthetic-frogs", ["slow-forks"], ["mel-stats"], [0])[0]
-    program = ("import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests\n"
-               "from acssm_lib.batch.runner import reproduce\nfrom acssm_lib.batch.runs import plan\n"
-               "from acssm_lib.cli.reproduce import terminated_is_ctrl_c\n"
-               "runs = plan('synthetic-frogs', ['slow-forks'], ['mel-stats'], [0])\n"
-               "with terminated_is_ctrl_c():\n"
-               f"    reproduce(runs, {str(tmp_path / 'runs')!r}, notebook={str(notebook)!r})\n")
+    program = (
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests\n"
+        "from acssm_lib.batch.runner import reproduce\nfrom acssm_lib.batch.runs import plan\n"
+        "from acssm_lib.cli.reproduce import terminated_is_ctrl_c\n"
+        "runs = plan('synthetic-frogs', ['slow-forks'], ['mel-stats'], [0])\n"
+        "with terminated_is_ctrl_c():\n"
+        f"    reproduce(runs, {str(tmp_path / 'runs')!r}, notebook={str(notebook)!r})\n"
+    )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     folder = run.folder(tmp_path / "runs")
     try:
@@ -83,9 +107,11 @@ def test_a_closed_terminal_or_a_kill_ends_the_batch_and_all_below(tmp_path, endi
 
 
 def test_a_hang_up_that_is_ignored_stays_ignored():
-    program = ("import os, signal\nfrom acssm_lib.cli.reproduce import terminated_is_ctrl_c\n"
-               "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-               "with terminated_is_ctrl_c():\n    os.kill(os.getpid(), signal.SIGHUP)\n    print('goes on')\n")
+    program = (
+        "import os, signal\nfrom acssm_lib.cli.reproduce import terminated_is_ctrl_c\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "with terminated_is_ctrl_c():\n    os.kill(os.getpid(), signal.SIGHUP)\n    print('goes on')\n"
+    )
     if not hasattr(signal, "SIGHUP"):
         pytest.skip("no hang-up here")
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "goes on\n"

@@ -72,7 +72,8 @@ def test_lines_count_and_say_what_is_left(capsys):
     assert capsys.readouterr().out.splitlines() == [
         "[1/3] synthetic-frogs/G1/a/seed0  30.0 s  accuracy 0.800 ± 0.100  about 1 min left",
         "[2/3] synthetic-frogs/G1/a/seed1  2.0 s  failed: ValueError: no clips  less than a minute left",
-        "[3/3] synthetic-frogs/G1/a/seed2  90.0 s  accuracy 0.700"]
+        "[3/3] synthetic-frogs/G1/a/seed2  90.0 s  accuracy 0.700",
+    ]
 
 
 def table_of(n, height, whole=False, finish=0, clock=None):
@@ -95,10 +96,13 @@ def test_table_shows_what_is_done_failed_running_and_waiting():
     text = table_of(5, 40, finish=1)
     assert "1 done, 1 failed, 1 running, 2 waiting   about 1 min left" in text
     rows = [line.split() for line in text.splitlines()[2:]]
-    assert rows == [["synthetic-frogs/G1/a/seed0", "done", "0:01:00", "accuracy", "0.800"],
-                    ["synthetic-frogs/G1/a/seed1", "failed", "0:00:01", "ValueError:", "[no]", "clips"],
-                    ["synthetic-frogs/G1/a/seed2", "running", "0:01:15", "node7"],
-                    ["synthetic-frogs/G1/a/seed3", "waiting"], ["synthetic-frogs/G1/a/seed4", "waiting"]]
+    assert rows == [
+        ["synthetic-frogs/G1/a/seed0", "done", "0:01:00", "accuracy", "0.800"],
+        ["synthetic-frogs/G1/a/seed1", "failed", "0:00:01", "ValueError:", "[no]", "clips"],
+        ["synthetic-frogs/G1/a/seed2", "running", "0:01:15", "node7"],
+        ["synthetic-frogs/G1/a/seed3", "waiting"],
+        ["synthetic-frogs/G1/a/seed4", "waiting"],
+    ]
 
 
 def test_table_fits_the_screen_and_is_whole_at_the_end():
@@ -118,20 +122,26 @@ def test_a_pipe_gets_lines(capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_terminal_has_its_cursor_and_the_table(ending):
-    program = ("import signal, time\nfrom acssm_lib.batch import progress as shown\n"
-               "from acssm_lib.batch.runs import plan\n"
-               "from acssm_lib.cli.reproduce import terminated_is_ctrl_c\n"
-               "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts without\n"
-               "runs = plan('synthetic-frogs', ['G1'], ['a'], [0, 1])\n"
-               "try:\n"
-               "    with terminated_is_ctrl_c(), shown.show_progress(runs, 1) as progress:\n"
-               "        progress.started(runs[0])\n"
-               "        time.sleep(60)\n"
-               "except KeyboardInterrupt:\n"
-               "    print('stopped')\n")
+    program = (
+        "import signal, time\nfrom acssm_lib.batch import progress as shown\n"
+        "from acssm_lib.batch.runs import plan\n"
+        "from acssm_lib.cli.reproduce import terminated_is_ctrl_c\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts without\n"
+        "runs = plan('synthetic-frogs', ['G1'], ['a'], [0, 1])\n"
+        "try:\n"
+        "    with terminated_is_ctrl_c(), shown.show_progress(runs, 1) as progress:\n"
+        "        progress.started(runs[0])\n"
+        "        time.sleep(60)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('stopped')\n"
+    )
     ours, theirs = os.openpty()
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=theirs, stderr=theirs,
-                               env=os.environ | {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"})
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=theirs,
+        stderr=theirs,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"},
+    )
     os.close(theirs)
     shown = b""
     try:
@@ -146,4 +156,4 @@ def test_stopped_terminal_has_its_cursor_and_the_table(ending):
         os.close(ours)
     assert b"\x1b[?25l" in shown  # hidden, and then shown again
     assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
-    assert b"synthetic-frogs/G1/a/seed1" in shown[shown.rindex(b"1 running"):]
+    assert b"synthetic-frogs/G1/a/seed1" in shown[shown.rindex(b"1 running") :]

@@ -26,16 +26,27 @@ def batch(tmp_path_factory):
     """One call of reproduce with a good run, one that raises, one that ends early and one that is killed twice."""
     root = tmp_path_factory.mktemp("batch")
     notebook = make_notebook(root)
-    runs = plan("synthetic-frogs", ["raises", "dies", "early", "good"], ["mel-stats"], [3],
-                overrides={"n_layers": 4, "pretrain_lr": 1e-5})
+    runs = plan(
+        "synthetic-frogs",
+        ["raises", "dies", "early", "good"],
+        ["mel-stats"],
+        [3],
+        overrides={"n_layers": 4, "pretrain_lr": 1e-5},
+    )
     printed, errors = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MPLBACKEND", "agg")
         patch.setenv("OMP_NUM_THREADS", "1")
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(errors):
             failures = reproduce(runs, root / "runs", jobs=2, notebook=notebook)
-    return {"out": root / "runs", "notebook": notebook, "runs": {run.group: run for run in runs},
-            "failures": failures, "printed": printed.getvalue(), "errors": errors.getvalue()}
+    return {
+        "out": root / "runs",
+        "notebook": notebook,
+        "runs": {run.group: run for run in runs},
+        "failures": failures,
+        "printed": printed.getvalue(),
+        "errors": errors.getvalue(),
+    }
 
 
 def test_notebook_gets_the_exact_parameters(batch):
@@ -59,13 +70,16 @@ def test_figures_are_inline_and_the_user_keeps_the_thread_count(batch):
     assert metrics["threads"] == "1"
 
 
-@pytest.mark.parametrize("given, expected", [
-    ({"OMP_NUM_THREADS": "1"}, {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "VECLIB_MAXIMUM_THREADS": "1"}),
-    ({"MKL_NUM_THREADS": "3"}, {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"}),
-    ({"OMP_NUM_THREADS": "5", "NUMEXPR_NUM_THREADS": "7"}, {"MKL_NUM_THREADS": "5", "NUMEXPR_NUM_THREADS": "7"}),
-    ({"OMP_NUM_THREADS": "4,2"}, {"OMP_NUM_THREADS": "4,2", "MKL_NUM_THREADS": "4"}),
-    ({"OMP_NUM_THREADS": " ", "MKL_NUM_THREADS": "2"}, {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}),
-])
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        ({"OMP_NUM_THREADS": "1"}, {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "VECLIB_MAXIMUM_THREADS": "1"}),
+        ({"MKL_NUM_THREADS": "3"}, {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"}),
+        ({"OMP_NUM_THREADS": "5", "NUMEXPR_NUM_THREADS": "7"}, {"MKL_NUM_THREADS": "5", "NUMEXPR_NUM_THREADS": "7"}),
+        ({"OMP_NUM_THREADS": "4,2"}, {"OMP_NUM_THREADS": "4,2", "MKL_NUM_THREADS": "4"}),
+        ({"OMP_NUM_THREADS": " ", "MKL_NUM_THREADS": "2"}, {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}),
+    ],
+)
 def test_the_user_s_thread_count_holds_for_every_library(monkeypatch, given, expected):
     for name in process._THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -163,15 +177,18 @@ def test_a_second_try_sweeps_what_the_first_left_half_written(tmp_path):
     assert not any(path.exists() for path in left)
 
 
-@pytest.mark.parametrize("name, content, words", [
-    ("metrics.json", "{}", r"no record of schema 1 \(schema: none\)"),
-    ("metrics.json", '{"schema": 0, "accuracy_mean": 0.5}', r"no record of schema 1 \(schema: 0\)"),
-    ("metrics.json", '{"schema": 1}', "a record without accuracy_mean"),
-    ("metrics.json", "", "empty"),
-    ("metrics.json", '{"schema": 1, "accur', "not JSON"),
-    ("metrics.json", "[]", "not JSON of a run"),
-    ("config.json", "{", "not JSON"),
-])
+@pytest.mark.parametrize(
+    "name, content, words",
+    [
+        ("metrics.json", "{}", r"no record of schema 1 \(schema: none\)"),
+        ("metrics.json", '{"schema": 0, "accuracy_mean": 0.5}', r"no record of schema 1 \(schema: 0\)"),
+        ("metrics.json", '{"schema": 1}', "a record without accuracy_mean"),
+        ("metrics.json", "", "empty"),
+        ("metrics.json", '{"schema": 1, "accur', "not JSON"),
+        ("metrics.json", "[]", "not JSON of a run"),
+        ("config.json", "{", "not JSON"),
+    ],
+)
 def test_a_damaged_or_older_file_is_named_and_its_run_done_again(tmp_path, capsys, name, content, words):
     run = Run("synthetic-frogs", "good", "mel-stats", 0)
     file = leave_run(run, tmp_path, finished=name == "metrics.json") / name
@@ -208,10 +225,12 @@ def test_missing_notebook_and_unwritable_out_are_named(tmp_path):
 def test_ctrl_c_leaves_no_process_and_a_second_start_completes(tmp_path):
     notebook = make_notebook(tmp_path)
     runs = plan("synthetic-frogs", ["slow1", "slow2", "good"], ["mel-stats"], [0])
-    program = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-               "from acssm_lib.batch.runner import reproduce\nfrom acssm_lib.batch.runs import plan\n"
-               "runs = plan('synthetic-frogs', ['slow1', 'slow2', 'good'], ['mel-stats'], [0])\n"
-               f"reproduce(runs, {str(tmp_path / 'runs')!r}, jobs=2, notebook={str(notebook)!r})\n")
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from acssm_lib.batch.runner import reproduce\nfrom acssm_lib.batch.runs import plan\n"
+        "runs = plan('synthetic-frogs', ['slow1', 'slow2', 'good'], ['mel-stats'], [0])\n"
+        f"reproduce(runs, {str(tmp_path / 'runs')!r}, jobs=2, notebook={str(notebook)!r})\n"
+    )
     parent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
     kernels = [run.folder(tmp_path / "runs") / "kernel" for run in runs[:2]]
     try:
@@ -232,9 +251,11 @@ def test_kill_9_leaves_no_process_and_a_second_start_runs_only_what_is_missing(t
     notebook, out = make_notebook(tmp_path), tmp_path / "runs"
     runs = plan("synthetic-frogs", ["good", "slow1", "slow2"], ["mel-stats"], [0])
     leave_run(runs[0], out)
-    program = ("from acssm_lib.batch.runner import reproduce\nfrom acssm_lib.batch.runs import plan\n"
-               "runs = plan('synthetic-frogs', ['good', 'slow1', 'slow2'], ['mel-stats'], [0])\n"
-               f"reproduce(runs, {str(out)!r}, jobs=2, notebook={str(notebook)!r})\n")
+    program = (
+        "from acssm_lib.batch.runner import reproduce\nfrom acssm_lib.batch.runs import plan\n"
+        "runs = plan('synthetic-frogs', ['good', 'slow1', 'slow2'], ['mel-stats'], [0])\n"
+        f"reproduce(runs, {str(out)!r}, jobs=2, notebook={str(notebook)!r})\n"
+    )
     parent = subprocess.Popen([sys.executable, "-c", program])
     kernels = [run.folder(out) / "kernel" for run in runs[1:]]
     try:
@@ -270,7 +291,9 @@ def test_notebook_that_cannot_be_saved_leaves_no_half_of_it(tmp_path, monkeypatc
 
     monkeypatch.setattr(run_one, "_execute", save_half)
     assert run_one._locked(run, tmp_path, make_notebook(tmp_path)) == (
-        status, f"cannot write {run.folder(tmp_path)}: {os.strerror(number)}")
+        status,
+        f"cannot write {run.folder(tmp_path)}: {os.strerror(number)}",
+    )
     assert files_of(run.folder(tmp_path)) == [".lock", "config.json"]
 
 

@@ -12,8 +12,12 @@ from acssm_lib.batch.runs import Run, RunConflict, is_finished, plan
 
 def test_plan_keeps_the_order_and_drops_repetitions():
     names = [run.name for run in plan("esc50", ["E1", "E2"], ["supervised", "mel-stats", "supervised"], [1, 0])]
-    assert names == [f"esc50/{group}/{method}/seed{seed}"
-                     for group in ("E1", "E2") for method in ("supervised", "mel-stats") for seed in (1, 0)]
+    assert names == [
+        f"esc50/{group}/{method}/seed{seed}"
+        for group in ("E1", "E2")
+        for method in ("supervised", "mel-stats")
+        for seed in (1, 0)
+    ]
 
 
 def test_folder_is_the_documented_one():
@@ -74,7 +78,7 @@ def test_a_relative_path_of_an_old_record_began_where_that_batch_was_started(tmp
 
 def test_a_run_is_given_whole_paths_wherever_it_was_planned(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run, = plan("esc50", ["E1"], ["hubert"], [0], data="data", weights={"hubert": "hubert.pt"})
+    (run,) = plan("esc50", ["E1"], ["hubert"], [0], data="data", weights={"hubert": "hubert.pt"})
     assert (run.data, run.weights) == (str(tmp_path / "data"), str(tmp_path / "hubert.pt"))
     assert run.parameters("runs")["data"] == run.config()["data"] == run.data
 

@@ -25,9 +25,12 @@ def test_good_folders_have_no_problems(tmp_path):
     assert check(tmp_path / "frogs", n_shot=1, cache_dir=tmp_path / "cache") == []
     report = format_report(check(tmp_path / "frogs", n_shot=1, cache_dir=tmp_path / "cache"))
     assert report.splitlines() == [
-        "no problems found", "", "Will be used: 4 clips of 2 classes (caerulea 2, rubella 2), and 1 without a label.",
+        "no problems found",
+        "",
+        "Will be used: 4 clips of 2 classes (caerulea 2, rubella 2), and 1 without a label.",
         "Will not be used: 0 clips with a fault; 2 hidden files and leftovers of other systems passed over.",
-        "Verdict: a run can start."]
+        "Verdict: a run can start.",
+    ]
 
 
 def test_everything_wrong_with_an_esc50_folder_is_listed(tmp_path):
@@ -48,12 +51,19 @@ def test_everything_wrong_with_an_esc50_folder_is_listed(tmp_path):
     write_rows(tmp_path, rows)
     problems = check(tmp_path, cache_dir=tmp_path / "cache")
     errors, warnings = found(problems), found(problems, "warning")
-    expected = {"meta/esc50.csv row 2": "not in audio/", "meta/esc50.csv row 3": "points outside",
-                "meta/esc50.csv row 9": "target 'one'", f"audio/{names[8]}": "empty",
-                f"audio/{names[9]}": "not an audio", f"audio/{names[10]}": "silent",
-                f"audio/{names[11]}": "truncated", f"audio/{names[12]}": "NaN",
-                f"audio/{names[13]}": "too short", "class class0": "has 5 clips; 5 shots need at least 6",
-                "class class1": "has 0 clips"}
+    expected = {
+        "meta/esc50.csv row 2": "not in audio/",
+        "meta/esc50.csv row 3": "points outside",
+        "meta/esc50.csv row 9": "target 'one'",
+        f"audio/{names[8]}": "empty",
+        f"audio/{names[9]}": "not an audio",
+        f"audio/{names[10]}": "silent",
+        f"audio/{names[11]}": "truncated",
+        f"audio/{names[12]}": "NaN",
+        f"audio/{names[13]}": "too short",
+        "class class0": "has 5 clips; 5 shots need at least 6",
+        "class class1": "has 0 clips",
+    }
     assert errors.keys() == expected.keys()
     assert all(text in errors[path] for path, text in expected.items())
     assert warnings.keys() == {f"audio/{names[0]}", f"audio/{names[1]}", f"audio/{names[20]}"}
@@ -73,8 +83,12 @@ def test_everything_wrong_with_a_class_folder_is_listed(tmp_path, monkeypatch):
     (root / "sources.csv").write_text("file,source\nrubella/gone.wav,x\n")
     problems = check(root, n_shot=2, cache_dir=tmp_path / "cache")
     assert found(problems).keys() == {"empty/", "rubella/bad.wav", "sources.csv row 2", "class caerulea"}
-    assert found(problems, "warning").keys() == {"rubella/phone.m4a", "loose.wav", "rubella/copy.flac",
-                                                 "unlabelled/bad.flac"}
+    assert found(problems, "warning").keys() == {
+        "rubella/phone.m4a",
+        "loose.wav",
+        "rubella/copy.flac",
+        "unlabelled/bad.flac",
+    }
     assert "is left out" in found(problems, "warning")["unlabelled/bad.flac"]
     assert (problems.counts, problems.n_unlabelled, problems.left_out) == ({"caerulea": 2, "rubella": 3}, 1, 2)
 
@@ -86,10 +100,15 @@ def test_a_single_class_is_reported_and_its_files_are_still_decoded(tmp_path):
     assert found(problems).keys() == {f"{tmp_path.name}/", "rubella/2.wav", "class rubella"}
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda root: None, "does not exist"), (lambda root: root.write_text("a file"), "not a folder"),
-    (lambda root: [(root / name).mkdir(parents=True) for name in ("meta", "audio")], "layout of ESC-50"),
-    (lambda root: (make_esc50(root), write_rows(root, [])), "no rows")])
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda root: None, "does not exist"),
+        (lambda root: root.write_text("a file"), "not a folder"),
+        (lambda root: [(root / name).mkdir(parents=True) for name in ("meta", "audio")], "layout of ESC-50"),
+        (lambda root: (make_esc50(root), write_rows(root, [])), "no rows"),
+    ],
+)
 def test_a_folder_that_cannot_be_scanned_is_one_problem(tmp_path, make, message):
     root = tmp_path / "data"
     make(root)
@@ -117,40 +136,70 @@ def test_the_report_lists_errors_first_and_counts():
     problems = [Problem("a.wav", "odd", "warning"), Problem("b.wav", "bad"), Problem("class c", "few")]
     problems += [Problem(f"{i}.wav", f"its offset of +0.{i} was taken away", "note") for i in range(9)]
     assert format_report(Findings(problems, {"c": 3, "new\nline": 1}, left_out=1)).splitlines() == [
-        "error    b.wav: bad", "error    class c: few", "warning  a.wav: odd",
-        "note     0.wav and 8 more: its offset of +0.0 was taken away", "2 errors, 1 warning, 9 notes", "",
-        "Will be used: 4 clips of 2 classes (c 3, new\\nline 1).", "Will not be used: 1 clip with a fault.",
+        "error    b.wav: bad",
+        "error    class c: few",
+        "warning  a.wav: odd",
+        "note     0.wav and 8 more: its offset of +0.0 was taken away",
+        "2 errors, 1 warning, 9 notes",
+        "",
+        "Will be used: 4 clips of 2 classes (c 3, new\\nline 1).",
+        "Will not be used: 1 clip with a fault.",
         "Doubtful: 1 warning above; a run goes on, and its numbers may mislead.",
-        "Verdict: no run can start before 2 errors above have been mended."]
+        "Verdict: no run can start before 2 errors above have been mended.",
+    ]
 
 
 def test_copies_and_pieces_are_told_unless_a_table_says_so(tmp_path):
     noise = np.random.default_rng(0).normal(0, 0.05, 60_000)
     for name, start in (("rubella/1.wav", 0), ("rubella/2.wav", 9_000), ("caerulea/1.wav", 20_000)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        soundfile.write(tmp_path / name, noise[start:start + 30_000], 20_000)
+        soundfile.write(tmp_path / name, noise[start : start + 30_000], 20_000)
     (problem,) = [one for one in check(tmp_path, 1) if "hold the same sound" in one.message]
     assert problem.path == "3 clips" and "classes caerulea, rubella: one label must be wrong" in problem.message
-    (tmp_path / "sources.csv").write_text("file,source\n" + "".join(
-        f"{name},creek\n" for name in ("rubella/1.wav", "rubella/2.wav", "caerulea/1.wav")))
+    (tmp_path / "sources.csv").write_text(
+        "file,source\n" + "".join(f"{name},creek\n" for name in ("rubella/1.wav", "rubella/2.wav", "caerulea/1.wav"))
+    )
     assert not [one for one in check(tmp_path, 1) if "hold the same sound" in one.message]
 
 
 WORDS = {  # of the check on each of the field faults: what a user would expect to read; None: nothing
-    "audiomoth_chunks": None, "list_chunk_of_zeros": None, "hidden_root": None, "mac_leftovers": None,
-    "table_bom_crlf": None, "table_semicolons": None, "table_header_case": None, "table_utf16": None,
-    "awkward_classes": None, "streamed_flac": None, "subtypes": "hold the same sound",
-    "unknown_size_then_tags": "less 96,012 bytes of tags", "zero_size": "was never finished",
-    "cut_large_wav": "truncated, 384000 of the 2415919104", "cut_containers": "9 errors",
-    "junk_at_end": "10,000 bytes behind", "mp3_kinds": "it ends within a frame", "phone_files": "should end so",
-    "empty_and_tiny": "5 errors", "bats_384khz": "lies above 10 kHz", "peak_above_one": "scaled down by 9.8 dB",
-    "dc_offset": "its offset of +0.400", "nan_and_units": "3 errors", "opposed_stereo": "channels are opposed",
-    "dead_channel": "channels differ by much", "odd_names": "bruna/new\\nerr.wav: not an audio file",
-    "latin1_names": "bruna/kaputt\\xfc.wav: not an audio file", "year_folders": "hold folders of the same names",
-    "memory_card": "a folder of recordings looks like this", "links": "5 links", "raven_tables": "tables of selections",
-    "long_recordings": "outside of the middle in 24 of them", "one_hour": "2,250 times as long",
-    "cut_from_one_recording": "12 clips: hold the same sound", "one_bad_of_many": "it has no label, and is left out",
-    "table_leading_zeros": "'007' and '7' are nearly the same"}
+    "audiomoth_chunks": None,
+    "list_chunk_of_zeros": None,
+    "hidden_root": None,
+    "mac_leftovers": None,
+    "table_bom_crlf": None,
+    "table_semicolons": None,
+    "table_header_case": None,
+    "table_utf16": None,
+    "awkward_classes": None,
+    "streamed_flac": None,
+    "subtypes": "hold the same sound",
+    "unknown_size_then_tags": "less 96,012 bytes of tags",
+    "zero_size": "was never finished",
+    "cut_large_wav": "truncated, 384000 of the 2415919104",
+    "cut_containers": "9 errors",
+    "junk_at_end": "10,000 bytes behind",
+    "mp3_kinds": "it ends within a frame",
+    "phone_files": "should end so",
+    "empty_and_tiny": "5 errors",
+    "bats_384khz": "lies above 10 kHz",
+    "peak_above_one": "scaled down by 9.8 dB",
+    "dc_offset": "its offset of +0.400",
+    "nan_and_units": "3 errors",
+    "opposed_stereo": "channels are opposed",
+    "dead_channel": "channels differ by much",
+    "odd_names": "bruna/new\\nerr.wav: not an audio file",
+    "latin1_names": "bruna/kaputt\\xfc.wav: not an audio file",
+    "year_folders": "hold folders of the same names",
+    "memory_card": "a folder of recordings looks like this",
+    "links": "5 links",
+    "raven_tables": "tables of selections",
+    "long_recordings": "outside of the middle in 24 of them",
+    "one_hour": "2,250 times as long",
+    "cut_from_one_recording": "12 clips: hold the same sound",
+    "one_bad_of_many": "it has no label, and is left out",
+    "table_leading_zeros": "'007' and '7' are nearly the same",
+}
 
 
 @pytest.mark.parametrize("name", FIELD_FAULTS)

@@ -60,6 +60,8 @@ def test_a_failed_run_is_no_table_and_status_1(tmp_path, monkeypatch, capsys):
 def test_what_is_missing_in_the_table_is_a_dash():
     text = table([("mel-stats", "–", "20.0 ± 0.4"), ("acoustic-ssm1", "90.0 ± 1.2", "80.0 ± 10.0")])
     assert [line.split() for line in text.splitlines()] == [
-        ["fine-tuned", "frozen"], ["mel-stats", "–", "20.0", "±", "0.4"],
-        ["acoustic-ssm1", "90.0", "±", "1.2", "80.0", "±", "10.0"]]
+        ["fine-tuned", "frozen"],
+        ["mel-stats", "–", "20.0", "±", "0.4"],
+        ["acoustic-ssm1", "90.0", "±", "1.2", "80.0", "±", "10.0"],
+    ]
     assert len({len(line) for line in text.splitlines()}) == 1

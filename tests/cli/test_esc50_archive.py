@@ -70,13 +70,14 @@ def test_a_complete_download_is_announced_verified_and_recorded(server, tmp_path
 
     assert root == tmp_path / "new" / "data" / "ESC-50"
     assert {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.*")} == {
-        name.removeprefix("ESC-50-master/"): content for name, content in small_files().items()}
+        name.removeprefix("ESC-50-master/"): content for name, content in small_files().items()
+    }
     assert len(scan_esc50(root).clips) == 6
     record = json.loads((root.parent / "ESC-50.json").read_text())
     assert (record["url"], record["bytes"], record["sha256"]) == (server.url, len(server.content), digest)
     assert sorted(path.name for path in root.parent.iterdir()) == ["ESC-50", "ESC-50.json"]
     printed = capsys.readouterr().out
-    before = printed[:printed.index("archive ")]  # said before the archive is there
+    before = printed[: printed.index("archive ")]  # said before the archive is there
     assert "CC BY-NC 3.0" in before and "CC BY 3.0" in before and str(root) in before
     assert f"size        {len(server.content) / 1e6:.1f} MB" in before
     assert digest in printed
@@ -112,7 +113,7 @@ def test_a_cut_is_resumed_by_the_next_call(server, tmp_path, monkeypatch):
         with pytest.raises(DataError, match="could not download .* cut.* running the same command again resumes"):
             get(server, tmp_path)
     part = tmp_path / "ESC-50-master.zip.part"
-    assert part.read_bytes() == server.content[:len(server.content) // 2]
+    assert part.read_bytes() == server.content[: len(server.content) // 2]
     assert not (tmp_path / "ESC-50").exists()
 
     get(server, tmp_path)
@@ -223,8 +224,17 @@ def test_after_a_bad_download_the_next_call_starts_over(server, tmp_path):
     assert server.ranges == [None, None]
 
 
-@pytest.mark.parametrize("name", ["../evil.txt", "ESC-50-master/../../evil.txt", "/{outside}/evil.txt", "C:/evil.txt",
-                                  "ESC-50-master\\..\\..\\evil.txt", "ESC-50-master/link"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil.txt",
+        "ESC-50-master/../../evil.txt",
+        "/{outside}/evil.txt",
+        "C:/evil.txt",
+        "ESC-50-master\\..\\..\\evil.txt",
+        "ESC-50-master/link",
+    ],
+)
 def test_a_name_that_leaves_the_folder_is_refused(server, tmp_path, name):
     to = tmp_path / "data"
     member = zipfile.ZipInfo(name.format(outside=tmp_path.as_posix().strip("/")))
@@ -252,15 +262,18 @@ def with_table(old, new):
     return small_files() | {name: small_files()[name].replace(old, new)}
 
 
-@pytest.mark.parametrize("files, match", [
-    (without(FIRST), r"1-0-A-0\.wav"),
-    (without("ESC-50-master/meta/esc50.csv"), r"meta/esc50\.csv"),
-    (small_files() | {FIRST: b"no sound at all"}, r"audio/1-0-A-0\.wav: not an audio file"),
-    (small_files() | {FIRST: clip(0)[:-1000]}, r"audio/1-0-A-0\.wav: truncated"),
-    (with_table(b"1-0-A-0.wav", b"../meta/esc50.csv"), "outside"),
-    (with_table(b"1-0-A-0.wav,1,0,dog,False,0,A\n", b""), "class dog has 2 clips, expected 3"),
-    (with_table(b"1,rain", b"0,dog"), "classes: 1, expected 2"),
-])
+@pytest.mark.parametrize(
+    "files, match",
+    [
+        (without(FIRST), r"1-0-A-0\.wav"),
+        (without("ESC-50-master/meta/esc50.csv"), r"meta/esc50\.csv"),
+        (small_files() | {FIRST: b"no sound at all"}, r"audio/1-0-A-0\.wav: not an audio file"),
+        (small_files() | {FIRST: clip(0)[:-1000]}, r"audio/1-0-A-0\.wav: truncated"),
+        (with_table(b"1-0-A-0.wav", b"../meta/esc50.csv"), "outside"),
+        (with_table(b"1-0-A-0.wav,1,0,dog,False,0,A\n", b""), "class dog has 2 clips, expected 3"),
+        (with_table(b"1,rain", b"0,dog"), "classes: 1, expected 2"),
+    ],
+)
 def test_contents_that_are_not_as_expected(server, tmp_path, files, match):
     refused(server, tmp_path, zipped(files), match)
 

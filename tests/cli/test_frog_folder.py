@@ -18,13 +18,14 @@ def test_the_layout_is_read_as_five_species_and_a_pool(tmp_path):
     config = preset("quick", protocol="inductive-recording")
     data = load_group(recordings, "all", config, 0, progress=False)
     assert len(set(data.sources)) == 15  # two frogs per species with labels, one without
-    transductive, = splits(data, preset("quick"), 0)
+    (transductive,) = splits(data, preset("quick"), 0)
     assert len(transductive.pool) == 75
 
 
 def test_same_seed_same_files_and_nothing_is_overwritten(tmp_path):
-    first, again, other = (write_frog_folder(tmp_path / name, 5, 0, seed=seed)
-                           for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    first, again, other = (
+        write_frog_folder(tmp_path / name, 5, 0, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
     clips = [sorted(folder.glob("*/*.flac"))[0].read_bytes() for folder in (first, again, other)]
     assert clips[0] == clips[1] != clips[2]
     with pytest.raises(DataError, match="exists"):

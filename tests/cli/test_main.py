@@ -58,13 +58,25 @@ def library(monkeypatch):
             raise ValueError(f"{name} needs its published weights: acssm data weights {name}")
         return path or f"CACHE/{name}.pth"
 
-    stand_in("baselines.weights", find=find, describe=lambda: "name  MB", WEIGHTS=dict.fromkeys(EMBEDDER_NAMES),
-             download=lambda name, to=None: seen.calls.setdefault("weights", []).append((name, to)))
-    stand_in("data.datasets", load=load, require_shots=require_shots,
-             require_readable=lambda dataset, groups, everything: seen.left_out)
+    stand_in(
+        "baselines.weights",
+        find=find,
+        describe=lambda: "name  MB",
+        WEIGHTS=dict.fromkeys(EMBEDDER_NAMES),
+        download=lambda name, to=None: seen.calls.setdefault("weights", []).append((name, to)),
+    )
+    stand_in(
+        "data.datasets",
+        load=load,
+        require_shots=require_shots,
+        require_readable=lambda dataset, groups, everything: seen.left_out,
+    )
     stand_in("report.build", write_report=write_report)
-    stand_in("cli.data_check", check=lambda path, n_shot: seen.problems,
-             format_report=lambda problems: f"{len(problems)} problems")
+    stand_in(
+        "cli.data_check",
+        check=lambda path, n_shot: seen.problems,
+        format_report=lambda problems: f"{len(problems)} problems",
+    )
     stand_in("cli.esc50_archive", download_esc50=lambda to, sha256=None: seen.calls.update(download=(to, sha256)))
     monkeypatch.setattr(runner, "reproduce", reproduce)
     return seen
@@ -82,18 +94,43 @@ def test_defaults_are_all_methods_without_downloads_on_the_proposed_groups(libra
     assert {(run.seed, run.preset, run.data) for run in runs} == {(0, "quick", None)}
 
 
-@pytest.mark.parametrize("asked, groups", [("all", ["G1", "order"]), ("all,G2", ["G1", "order", "G2"]),
-                                           ("order, all", ["order", "G1"]), ("G2", ["G2"])])
+@pytest.mark.parametrize(
+    "asked, groups",
+    [("all", ["G1", "order"]), ("all,G2", ["G1", "order", "G2"]), ("order, all", ["order", "G1"]), ("G2", ["G2"])],
+)
 def test_all_stands_for_the_proposed_groups_beside_others_too(library, asked, groups):
     assert main(frogs("--groups", asked, "--methods", "supervised")) == 0
     assert [run.group for run in library.calls["reproduce"]["runs"]] == groups
 
 
 def test_arguments_reach_the_runs_as_typed_values(library, tmp_path):
-    status = main(["reproduce", "--dataset", "esc50", "--data", str(tmp_path), "--groups", "all", "--methods",
-                       "supervised", "--seeds", "0,2", "--preset", "paper", "--set", "n_layers=4", "blocks=2,2",
-                       "widths=16,32",
-                       "--set", "floor_db=none", "--out", "RUNS", "--jobs", "3"])
+    status = main(
+        [
+            "reproduce",
+            "--dataset",
+            "esc50",
+            "--data",
+            str(tmp_path),
+            "--groups",
+            "all",
+            "--methods",
+            "supervised",
+            "--seeds",
+            "0,2",
+            "--preset",
+            "paper",
+            "--set",
+            "n_layers=4",
+            "blocks=2,2",
+            "widths=16,32",
+            "--set",
+            "floor_db=none",
+            "--out",
+            "RUNS",
+            "--jobs",
+            "3",
+        ]
+    )
     assert status == 0
     call = library.calls["reproduce"]
     assert call["jobs"] == 3 and str(call["out"]) == "RUNS"
@@ -107,52 +144,57 @@ def test_arguments_reach_the_runs_as_typed_values(library, tmp_path):
 def test_a_setting_of_one_group_stays_there_and_wins_over_the_common_one(library):
     assert main(frogs("--set", "order:n_layers=4", "n_layers=3", "d_state=8", "--methods", "supervised")) == 0
     assert {run.group: run.overrides for run in library.calls["reproduce"]["runs"]} == {
-        "G1": {"n_layers": 3, "d_state": 8}, "order": {"n_layers": 4, "d_state": 8}}
+        "G1": {"n_layers": 3, "d_state": 8},
+        "order": {"n_layers": 4, "d_state": 8},
+    }
 
 
-@pytest.mark.parametrize("words, expected", [
-    (frogs("--groups", "G1,ordre"), "unknown group 'ordre' (did you mean 'order'?)"),
-    (frogs("--methods", "mel-stat"), "unknown method 'mel-stat' (did you mean 'mel-stats'?)"),
-    (frogs("--preset", "qick"), "did you mean 'quick'?"),
-    (frogs("--preset", "quick-best"), "it is called 'quick' now"),
-    (frogs("--set", "n_layer=4"), "did you mean 'n_layers'?"),
-    (frogs("--set", "n_layers=many"), "n_layers='many'"),
-    (frogs("--set", "n_layers"), "--set n_layers: expected FIELD=VALUE"),
-    (frogs("--set", "name=mine"), "--preset"),
-    (frogs("--set", "ordre:n_layers=4"), "unknown group in --set 'ordre' (did you mean 'order'?)"),
-    (frogs("--set", "G2:n_layers=4", "--groups", "G1"), "unknown group in --set 'G2'"),
-    (frogs("--set", "order:n_layer=4"), "did you mean 'n_layers'?"),
-    (frogs("--protocol", "transductive", "--set", "G1:protocol=inductive-clip"), "contradict each other"),
-    (frogs("--data", "."), "synthetic-frogs is made on the spot"),
-    (frogs("--seeds", "0,-1"), "got '0,-1'"),
-    (frogs("--jobs", "0"), "got '0'"),
-    (frogs("--device", "gpu"), "expected auto, cpu, cuda, cuda:1 (the second one) or mps, got 'gpu'"),
-    (frogs("--groups", ","), "got ','"),
-    (frogs("--notebook", "no/where.ipynb"), "no/where.ipynb"),
-    (frogs("--protocol", "inductive"), "did you mean 'inductive-clip'?"),
-    (frogs("--protocol", "transductive", "--set", "protocol=inductive-clip"), "contradict each other"),
-    (frogs("--methods", "hubert"), "acssm data weights hubert"),
-    (frogs("--weights", "file.pth"), "no method asked for takes a file"),
-    (frogs("--methods", "hubert,tera", "--weights", "file.pth"), "say which method it is for"),
-    (frogs("--methods", "hubert", "--weights", "tera=file.pth"), "tera is not among --methods"),
-    (frogs("--methods", "hubert", "--weights", "huber=file.pth"), "did you mean 'hubert'?"),
-    (frogs("--methods", "hubert", "--weights", "a.pth", "--weights", "hubert=b.pth"), "two files for hubert"),
-    (frogs("--scheduler", "tcp://x", "--cluster", "slurm"), "not allowed with argument"),
-    (frogs("--scheduler", "tcp://x", "--jobs", "2"), "--jobs counts"),
-    (frogs("--cluster", "pbs"), "unknown cluster 'pbs'"),
-    (frogs("--cluster-option", "cores=8"), "--cluster slurm, which was not given"),
-    (frogs("--cluster", "slurm", "--cluster-option", "cores"), "expected NAME=VALUE"),
-    (["data", "weights", "huber"], "did you mean 'hubert'?"),
-    (["data", "weights", "--to", "x"], "say which to fetch"),
-    (["reproduce", "--dataset", "esc5", "--out", "RUNS"], "did you mean 'esc50'?"),
-    (["reproduce", "--dataset", "esc50", "--out", "RUNS"], "needs --data PATH"),
-    (["reproduce", "--dataset", "folder", "--data", "no/where", "--out", "RUNS"], "no/where"),
-    (["reproduce", "--dataset", "synthetic-frogs"], "--out"),
-    (["report", "no/where"], "no/where"),
-    (["data", "esc50", "--to", "x", "--sha256", "12"], "64 hexadecimal digits"),
-    (["reprodce"], "reprodce"),
-    ([], "COMMAND"),
-])
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (frogs("--groups", "G1,ordre"), "unknown group 'ordre' (did you mean 'order'?)"),
+        (frogs("--methods", "mel-stat"), "unknown method 'mel-stat' (did you mean 'mel-stats'?)"),
+        (frogs("--preset", "qick"), "did you mean 'quick'?"),
+        (frogs("--preset", "quick-best"), "it is called 'quick' now"),
+        (frogs("--set", "n_layer=4"), "did you mean 'n_layers'?"),
+        (frogs("--set", "n_layers=many"), "n_layers='many'"),
+        (frogs("--set", "n_layers"), "--set n_layers: expected FIELD=VALUE"),
+        (frogs("--set", "name=mine"), "--preset"),
+        (frogs("--set", "ordre:n_layers=4"), "unknown group in --set 'ordre' (did you mean 'order'?)"),
+        (frogs("--set", "G2:n_layers=4", "--groups", "G1"), "unknown group in --set 'G2'"),
+        (frogs("--set", "order:n_layer=4"), "did you mean 'n_layers'?"),
+        (frogs("--protocol", "transductive", "--set", "G1:protocol=inductive-clip"), "contradict each other"),
+        (frogs("--data", "."), "synthetic-frogs is made on the spot"),
+        (frogs("--seeds", "0,-1"), "got '0,-1'"),
+        (frogs("--jobs", "0"), "got '0'"),
+        (frogs("--device", "gpu"), "expected auto, cpu, cuda, cuda:1 (the second one) or mps, got 'gpu'"),
+        (frogs("--groups", ","), "got ','"),
+        (frogs("--notebook", "no/where.ipynb"), "no/where.ipynb"),
+        (frogs("--protocol", "inductive"), "did you mean 'inductive-clip'?"),
+        (frogs("--protocol", "transductive", "--set", "protocol=inductive-clip"), "contradict each other"),
+        (frogs("--methods", "hubert"), "acssm data weights hubert"),
+        (frogs("--weights", "file.pth"), "no method asked for takes a file"),
+        (frogs("--methods", "hubert,tera", "--weights", "file.pth"), "say which method it is for"),
+        (frogs("--methods", "hubert", "--weights", "tera=file.pth"), "tera is not among --methods"),
+        (frogs("--methods", "hubert", "--weights", "huber=file.pth"), "did you mean 'hubert'?"),
+        (frogs("--methods", "hubert", "--weights", "a.pth", "--weights", "hubert=b.pth"), "two files for hubert"),
+        (frogs("--scheduler", "tcp://x", "--cluster", "slurm"), "not allowed with argument"),
+        (frogs("--scheduler", "tcp://x", "--jobs", "2"), "--jobs counts"),
+        (frogs("--cluster", "pbs"), "unknown cluster 'pbs'"),
+        (frogs("--cluster-option", "cores=8"), "--cluster slurm, which was not given"),
+        (frogs("--cluster", "slurm", "--cluster-option", "cores"), "expected NAME=VALUE"),
+        (["data", "weights", "huber"], "did you mean 'hubert'?"),
+        (["data", "weights", "--to", "x"], "say which to fetch"),
+        (["reproduce", "--dataset", "esc5", "--out", "RUNS"], "did you mean 'esc50'?"),
+        (["reproduce", "--dataset", "esc50", "--out", "RUNS"], "needs --data PATH"),
+        (["reproduce", "--dataset", "folder", "--data", "no/where", "--out", "RUNS"], "no/where"),
+        (["reproduce", "--dataset", "synthetic-frogs"], "--out"),
+        (["report", "no/where"], "no/where"),
+        (["data", "esc50", "--to", "x", "--sha256", "12"], "64 hexadecimal digits"),
+        (["reprodce"], "reprodce"),
+        ([], "COMMAND"),
+    ],
+)
 def test_bad_arguments_are_one_paragraph_and_status_2(library, capsys, words, expected):
     assert main(words) == 2
     printed = capsys.readouterr()
@@ -177,8 +219,14 @@ def test_the_device_reaches_every_run_and_is_looked_for_first(library, capsys, m
     assert {run.device for run in library.calls["reproduce"]["runs"]} == {"cuda:1"}
 
 
-@pytest.mark.parametrize("words", [["--protocol", "inductive-clip"], ["--set", "protocol=inductive-clip"],
-                                   ["--protocol", "inductive-clip", "--set", "protocol=inductive-clip"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--protocol", "inductive-clip"],
+        ["--set", "protocol=inductive-clip"],
+        ["--protocol", "inductive-clip", "--set", "protocol=inductive-clip"],
+    ],
+)
 def test_protocol_is_a_setting(library, words):
     assert main(frogs(*words)) == 0
     assert library.calls["reproduce"]["runs"][0].overrides == {"protocol": "inductive-clip"}
@@ -190,15 +238,19 @@ def test_protocols_are_those_of_the_preset():
     assert PRESETS["paper"].protocol in PROTOCOLS
 
 
-@pytest.mark.parametrize("words, expected", [
-    (["--methods", "mel-stats,byol-a"], {"mel-stats": None, "byol-a": "CACHE/byol-a.pth"}),
-    (["--methods", "mel-stats,tera", "--weights", "x.ckpt"], {"mel-stats": None, "tera": "x.ckpt"}),
-    (["--methods", "tera,hubert", "--weights", "tera=x", "--weights", "hubert=y"], {"tera": "x", "hubert": "y"}),
-])
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (["--methods", "mel-stats,byol-a"], {"mel-stats": None, "byol-a": "CACHE/byol-a.pth"}),
+        (["--methods", "mel-stats,tera", "--weights", "x.ckpt"], {"mel-stats": None, "tera": "x.ckpt"}),
+        (["--methods", "tera,hubert", "--weights", "tera=x", "--weights", "hubert=y"], {"tera": "x", "hubert": "y"}),
+    ],
+)
 def test_weights_reach_the_runs_of_their_method(library, words, expected):
     assert main(frogs("--groups", "G1", *words)) == 0
     assert {run.method: run.weights for run in library.calls["reproduce"]["runs"]} == {
-        method: path and os.path.abspath(path) for method, path in expected.items()}
+        method: path and os.path.abspath(path) for method, path in expected.items()
+    }
 
 
 def test_a_weights_path_may_hold_an_equals_sign(library, tmp_path):
@@ -211,13 +263,32 @@ def test_a_weights_path_may_hold_an_equals_sign(library, tmp_path):
 def test_workers_elsewhere_are_passed_on(library):
     assert main(frogs("--scheduler", "tcp://127.0.0.1:8786")) == 0
     assert library.calls["reproduce"]["scheduler"] == "tcp://127.0.0.1:8786"
-    assert main(frogs("--cluster", "slurm", "--jobs", "4", "--cluster-option", "cores=8", "--cluster-option",
-                          "memory=16GB", "--cluster-option", "job_extra_directives=--gres=gpu:1", "--cluster-option",
-                          "job_extra_directives=--exclusive")) == 0
+    assert (
+        main(
+            frogs(
+                "--cluster",
+                "slurm",
+                "--jobs",
+                "4",
+                "--cluster-option",
+                "cores=8",
+                "--cluster-option",
+                "memory=16GB",
+                "--cluster-option",
+                "job_extra_directives=--gres=gpu:1",
+                "--cluster-option",
+                "job_extra_directives=--exclusive",
+            )
+        )
+        == 0
+    )
     call = library.calls["reproduce"]
     assert (call["cluster"], call["jobs"], call["scheduler"]) == ("slurm", 4, None)
-    assert call["cluster_options"] == {"cores": 8, "memory": "16GB",
-                                       "job_extra_directives": ["--gres=gpu:1", "--exclusive"]}
+    assert call["cluster_options"] == {
+        "cores": 8,
+        "memory": "16GB",
+        "job_extra_directives": ["--gres=gpu:1", "--exclusive"],
+    }
 
 
 def test_data_weights_lists_or_fetches(library, capsys, tmp_path):
@@ -244,10 +315,13 @@ def test_unlabelled_clips_that_are_left_out_are_said(library, capsys):
     assert "acssm: 1 unlabelled clips that cannot be used are left out: a.wav: truncated" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words, expected", [
-    (["reproduce", "--dataset", "folder", "--data", "broken", "--out", "RUNS"], "dog.wav: holds NaN"),
-    (frogs("--set", "n_shot=10"), "class a has 9 clips"),
-])
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (["reproduce", "--dataset", "folder", "--data", "broken", "--out", "RUNS"], "dog.wav: holds NaN"),
+        (frogs("--set", "n_shot=10"), "class a has 9 clips"),
+    ],
+)
 def test_bad_data_starts_no_run(library, capsys, monkeypatch, tmp_path, words, expected):
     (tmp_path / "broken").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -273,6 +347,7 @@ def test_unwritable_out_is_named(library, capsys, monkeypatch, tmp_path):
 def test_ctrl_c_is_status_130_without_traceback(library, capsys, monkeypatch):
     def stopped(*args, **kwargs):
         raise KeyboardInterrupt
+
     monkeypatch.setattr(runner, "reproduce", stopped)
     assert main(frogs()) == 130
     assert "the same command goes on" in capsys.readouterr().err
@@ -281,7 +356,10 @@ def test_ctrl_c_is_status_130_without_traceback(library, capsys, monkeypatch):
 def test_report_prints_the_table_and_the_paths(library, capsys, tmp_path):
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "| method | accuracy |", str(tmp_path / "report" / "report.md"), str(tmp_path / "report" / "table.csv")]
+        "| method | accuracy |",
+        str(tmp_path / "report" / "report.md"),
+        str(tmp_path / "report" / "table.csv"),
+    ]
 
 
 @pytest.mark.parametrize("severities, status", [([], 0), (["warning"], 0), (["warning", "error"], 1)])
@@ -297,9 +375,11 @@ def test_data_esc50_passes_the_digest_on(library, tmp_path):
 
 
 def test_help_needs_no_torch():
-    program = ("import sys\nfrom acssm_lib.cli.main import main\n"
-               "try: main(['reproduce', '--help'])\n"
-               "finally: print('torch' in sys.modules, 'papermill' in sys.modules)")
+    program = (
+        "import sys\nfrom acssm_lib.cli.main import main\n"
+        "try: main(['reproduce', '--help'])\n"
+        "finally: print('torch' in sys.modules, 'papermill' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0 and "--preset" in done.stdout
     assert done.stdout.splitlines()[-1] == "False False"
@@ -309,7 +389,8 @@ def test_a_reader_that_has_gone_ends_a_command_without_a_traceback():
     """As ``acssm data weights | head -1`` does."""
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([sys.executable, "-m", "acssm_lib", "data", "weights"], stdout=writer,
-                          stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "acssm_lib", "data", "weights"], stdout=writer, stderr=subprocess.PIPE, text=True
+    )
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")

@@ -30,14 +30,17 @@ def test_close_compares_elements_and_shapes(capsys):
         checks.close("loop and matrix", one, one * float("nan"), 1e-6)
 
 
-@pytest.mark.parametrize("function, said", [
-    (lambda x: None, "not attempted yet"),
-    (lambda x: 2 * x, "correct"),
-    (lambda x: 2 * x + 1, "not yet: <lambda>(3): I expected 6, got 7\nhint: double it"),
-    (lambda x: 1 / 0, "it raised ZeroDivisionError: division by zero"),
-    (lambda x: torch.ones(2), "I expected shape (), got (2,)"),
-    (lambda x: "six", "it raised"),
-])
+@pytest.mark.parametrize(
+    "function, said",
+    [
+        (lambda x: None, "not attempted yet"),
+        (lambda x: 2 * x, "correct"),
+        (lambda x: 2 * x + 1, "not yet: <lambda>(3): I expected 6, got 7\nhint: double it"),
+        (lambda x: 1 / 0, "it raised ZeroDivisionError: division by zero"),
+        (lambda x: torch.ones(2), "I expected shape (), got (2,)"),
+        (lambda x: "six", "it raised"),
+    ],
+)
 def test_an_attempt_is_answered_in_words(capsys, function, said):
     checks.attempt(function, ((3,), 6), ((-1,), -2), hint="double it")
     assert said in capsys.readouterr().out
@@ -49,8 +52,12 @@ def test_an_attempt_compares_tensors_texts_and_truth(capsys):
     checks.attempt(lambda: False, ((), True), hint="look again")
     checks.attempt(lambda: torch.tensor([1.0, 2.5]), ((), [1.0, 2.0]))
     assert capsys.readouterr().out.splitlines() == [
-        "correct", "correct", "not yet: <lambda>(): I expected True, got False", "hint: look again",
-        "not yet: <lambda>(): the largest difference from what I expected is 0.5"]
+        "correct",
+        "correct",
+        "not yet: <lambda>(): I expected True, got False",
+        "hint: look again",
+        "not yet: <lambda>(): the largest difference from what I expected is 0.5",
+    ]
 
 
 def test_environment_ends_in_a_verdict(capsys, monkeypatch):

@@ -20,8 +20,13 @@ def test_marks_and_labels_are_undone_step_by_step():
     states = []
     while marks.undo():
         states.append((marks.marked, marks.labels))
-    assert states == [([3, 4], [None, "frog", None, "toad", "toad"]), ([3, 4], [None, "frog", None, "frog", None]),
-                      ([1, 3], [None, "frog", None, "frog", None]), ([1, 3], [None] * 5), ([], [None] * 5)]
+    assert states == [
+        ([3, 4], [None, "frog", None, "toad", "toad"]),
+        ([3, 4], [None, "frog", None, "frog", None]),
+        ([1, 3], [None, "frog", None, "frog", None]),
+        ([1, 3], [None] * 5),
+        ([], [None] * 5),
+    ]
 
 
 def test_the_same_marks_again_are_no_step():

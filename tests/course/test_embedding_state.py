@@ -39,8 +39,9 @@ def test_colours_by_class_source_and_loudness(state):
     colours, legend = state.colours()
     loud = state.measured["loudness"]
     assert colours[int(loud.argmin())] == legend[0][0] and colours[int(loud.argmax())] == legend[2][0]
-    assert [text for _, text in legend] == [f"{value:.0f} dB" for value in (loud.min(), (loud.min() + loud.max()) / 2,
-                                                                            loud.max())]
+    assert [text for _, text in legend] == [
+        f"{value:.0f} dB" for value in (loud.min(), (loud.min() + loud.max()) / 2, loud.max())
+    ]
 
 
 def test_unlabelled_clips_are_grey_and_say_so(state):
@@ -66,8 +67,16 @@ def test_columns_of_words_and_of_numbers_colour_the_map(state):
     state.add_column("confidence", [0.5, None, float("nan"), *np.linspace(0.6, 1.0, 7)])
     state.add_column("prediction", ["x", "y"] * 4 + [None, "x"])
     state.add_column("class", list("ab") * 5)
-    assert state.colour_names() == ["class", "source", "loudness", "duration", "confidence", "prediction",
-                                    "class (2)", "my label"]
+    assert state.colour_names() == [
+        "class",
+        "source",
+        "loudness",
+        "duration",
+        "confidence",
+        "prediction",
+        "class (2)",
+        "my label",
+    ]
     state.colour = "confidence"
     colours, legend = state.colours()
     assert [text for _, text in legend] == ["0.50", "0.75", "1.00", "unknown"]
@@ -134,14 +143,22 @@ def test_picture_has_a_panel_per_clip(state):
 
 
 def test_three_clips_are_enough_and_two_are_refused(state):
-    few = EmbeddingState({"after": state.embeddings["after"][:3]}, [0, 1, 0], ["x", "y"], ["a", None, "a"],
-                         ["p", "q", "r"], state.waveform, RATE)
+    few = EmbeddingState(
+        {"after": state.embeddings["after"][:3]},
+        [0, 1, 0],
+        ["x", "y"],
+        ["a", None, "a"],
+        ["p", "q", "r"],
+        state.waveform,
+        RATE,
+    )
     assert len(few.neighbours()) == 2 and len(few.points()) == 3 and len(few.picture().axes) == 5
     with pytest.raises(ValueError, match="at least 3"):
         EmbeddingState({"after": np.zeros((2, 4))}, [0, 1], ["x", "y"], [None] * 2, ["p", "q"], state.waveform, RATE)
     with pytest.raises(ValueError, match="'after' has 4 clips, the labels 3"):
-        EmbeddingState({"after": np.zeros((4, 4))}, [0, 1, 1], ["x", "y"], [None] * 3, list("pqr"), state.waveform,
-                       RATE)
+        EmbeddingState(
+            {"after": np.zeros((4, 4))}, [0, 1, 1], ["x", "y"], [None] * 3, list("pqr"), state.waveform, RATE
+        )
 
 
 def test_marked_clips_are_heard_in_a_row(state):
@@ -153,7 +170,7 @@ def test_marked_clips_are_heard_in_a_row(state):
     samples, _ = soundfile.read(io.BytesIO(state.sound()))
     assert len(samples) / RATE == pytest.approx(1.3 + 1.3 + 3.3)  # 3 s of the long one
     for start, index in state.row:
-        heard = samples[round(start * RATE):][:RATE]
+        heard = samples[round(start * RATE) :][:RATE]
         assert heard == pytest.approx(state.waveform(index).numpy()[:RATE], abs=1e-4)
     assert "You hear 3 marked clips" in state.caption()
     state.selected = 1
@@ -161,8 +178,15 @@ def test_marked_clips_are_heard_in_a_row(state):
 
 
 def test_a_row_has_an_end(state):
-    many = EmbeddingState({"after": np.arange(100.0).reshape(50, 2) % 7}, [0] * 50, ["x"], [None] * 50,
-                          [str(index) for index in range(50)], state.waveform, RATE)
+    many = EmbeddingState(
+        {"after": np.arange(100.0).reshape(50, 2) % 7},
+        [0] * 50,
+        ["x"],
+        [None] * 50,
+        [str(index) for index in range(50)],
+        state.waveform,
+        RATE,
+    )
     many.marks.mark(range(50))
     many.hear_marked()
     assert [index for _, index in many.row] == list(range(20))

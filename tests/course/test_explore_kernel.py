@@ -66,10 +66,16 @@ def test_caption_says_when_the_mode_aliases():
     assert "It aliases" in state.caption() and "5.00 rad" in state.caption() and "1.28 rad" in state.caption()
 
 
-@pytest.mark.parametrize("settings, words", [
-    ({"imag": 0.0}, "no pitch"), ({"dt": 0.001, "imag": 10.0}, "too low to hear as a pitch"),
-    ({"real": 2.0, "imag": 4.0, "dt": 0.3}, "a click"), ({"dt": 0.005, "real": 0.01, "imag": 10.0}, "loudspeakers"),
-    ({"dt": 0.02, "real": 0.01, "imag": 50.0}, "faded out after 1 s")])
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"imag": 0.0}, "no pitch"),
+        ({"dt": 0.001, "imag": 10.0}, "too low to hear as a pitch"),
+        ({"real": 2.0, "imag": 4.0, "dt": 0.3}, "a click"),
+        ({"dt": 0.005, "real": 0.01, "imag": 10.0}, "loudspeakers"),
+        ({"dt": 0.02, "real": 0.01, "imag": 50.0}, "faded out after 1 s"),
+    ],
+)
 def test_caption_says_what_cannot_be_heard(settings, words):
     assert words in KernelState(**settings).caption()
 

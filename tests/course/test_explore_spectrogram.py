@@ -61,8 +61,13 @@ def test_caption_counts_frames_milliseconds_and_hertz(state):
 def test_controls_redraw_the_picture_and_change_the_sound(state):
     panel = SpectrogramPanel(state)
     seen = [panel.image.value]
-    for name, value in (("n_fft", 2048), ("hop_length", 128), ("n_mels", 64), ("window", "rectangular"),
-                        ("channel", "phase")):
+    for name, value in (
+        ("n_fft", 2048),
+        ("hop_length", 128),
+        ("n_mels", 64),
+        ("window", "rectangular"),
+        ("channel", "phase"),
+    ):
         panel.controls[name].value = value
         assert getattr(state, name) == value and panel.image.value not in seen
         seen.append(panel.image.value)

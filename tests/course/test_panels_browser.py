@@ -33,17 +33,20 @@ from browsing import (
 
 pytestmark = pytest.mark.browser
 SIZES = ((1366, 768), (1280, 800), (900, 768))
-MADE = ("""import numpy as np
+MADE = (
+    """import numpy as np
 from acssm_lib.course.embedding_state import EmbeddingState
 from acssm_lib.course.explore_embedding import EmbeddingPanel
 place = np.random.default_rng(0).normal(size=(40, 8)) + 6 * np.eye(8)[np.arange(40) % 4]
 state = EmbeddingState({"after": place, "before": place[::-1] ** 2}, np.arange(40) % 4, list("abcd"), ["s"] * 40,
                        [f"clip {i}" for i in range(40)], lambda i: 0.3 * np.sin(np.arange(8000) * (i + 9) / 60), 8000)
-EmbeddingPanel(state)""", """import torch
+EmbeddingPanel(state)""",
+    """import torch
 from acssm_lib.course.explore_spectrogram import SpectrogramPanel, SpectrogramState
 SpectrogramPanel(SpectrogramState(torch.randn(2, 20_000).clamp(-1, 1), ["one", "two"]))""",
-        """from acssm_lib.course.explore_kernel import KernelPanel
-KernelPanel()""", """from types import SimpleNamespace
+    """from acssm_lib.course.explore_kernel import KernelPanel
+KernelPanel()""",
+    """from types import SimpleNamespace
 from acssm_lib.course.listen import wav
 from acssm_lib.recordings.listening import spectrogram
 from acssm_lib.recordings.listening_page import ListeningPage
@@ -51,7 +54,8 @@ tone = 0.3 * np.sin(np.arange(24_000) / 3)
 ListeningPage(SimpleNamespace(
     classes=["frog", "owl", "toad"], review_of=None, message="", window=0, asked=1, order="spread",
     picture=lambda: spectrogram(tone, 8000), sound=lambda: wav(tone, 8000), title=lambda: "creek/20240514.WAV, 3 s",
-    progress=lambda: "0 answers: frog 0 yes, owl 0 yes, toad 0 yes", forecast=lambda: "no forecast yet"))""")
+    progress=lambda: "0 answers: frog 0 yes, owl 0 yes, toad 0 yes", forecast=lambda: "no forecast yet"))""",
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +63,10 @@ def folder(tmp_path_factory):
     """Notebook ``made`` with a cell per panel, and notebook 07 as it is committed."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "notebooks").mkdir()
-    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in MADE], metadata={
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}})
+    page = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in MADE],
+        metadata={"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
+    )
     nbformat.write(page, folder / "notebooks/made.ipynb")
     shutil.copy(NOTEBOOKS / "07_explore_embeddings.ipynb", folder / "notebooks/untrusted.ipynb")
     return folder
@@ -109,8 +115,9 @@ def assert_explorer_fits(page, name):
     shown(page, ".t-scatter")
     click_a_point(page, page.viewport_size["width"] % 7, scroll=False)
     keep(page, name)
-    scatter, *clip = (page.locator(f".acssm-beside .t-{part}").bounding_box()
-                      for part in ("scatter", "image", "audio", "label"))
+    scatter, *clip = (
+        page.locator(f".acssm-beside .t-{part}").bounding_box() for part in ("scatter", "image", "audio", "label")
+    )
     assert scatter["x"] >= 0 and scatter["y"] > -1 and scatter["width"] > 250
     for box in clip:
         assert_inside(page, box, name)
@@ -144,8 +151,9 @@ def test_panels_fit_small_screens_in_a_dark_theme(panels):
     panels.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
     assert_all_fit(panels, "dark")
     for part in panels.locator(".t-scatter, .t-image, .ls-page").all():  # sheets with a frame
-        style = part.evaluate("element => [getComputedStyle(element).backgroundColor, "
-                              "getComputedStyle(element).borderTopWidth]")
+        style = part.evaluate(
+            "element => [getComputedStyle(element).backgroundColor, getComputedStyle(element).borderTopWidth]"
+        )
         assert style[0] == "rgb(255, 255, 255)" and style[1] in ("1px", "2px")
     panels.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
 
@@ -199,8 +207,10 @@ def test_what_is_marked_in_one_map_is_marked_in_the_other(panels):
     shown(panels, ".t-scatter")
     lasso(panels, ".t-second", bottom=0.5)
     panels.wait_for_selector(".t-scatter .marked")
-    marked = [panels.locator(f"{part} .marked").evaluate_all("dots => dots.map((dot) => dot.dataset.i)")
-              for part in (".t-scatter", ".t-second")]
+    marked = [
+        panels.locator(f"{part} .marked").evaluate_all("dots => dots.map((dot) => dot.dataset.i)")
+        for part in (".t-scatter", ".t-second")
+    ]
     assert marked[0] == marked[1] and 0 < len(marked[0]) < 40
     panels.locator(".t-second circle[data-i='7']").click(force=True)
     panels.wait_for_selector(".t-scatter [data-i='7'][aria-pressed='true']")
@@ -237,8 +247,9 @@ def test_zoom_and_move_and_the_way_back(panels):
     panels.keyboard.down("Control")
     panels.mouse.wheel(0, -300)
     panels.keyboard.up("Control")
-    panels.wait_for_function("before => document.querySelector('.t-scatter [data-i]').style.transform != before",
-                             arg=whole[0])
+    panels.wait_for_function(
+        "before => document.querySelector('.t-scatter [data-i]').style.transform != before", arg=whole[0]
+    )
     near = places(panels)
     assert panels.evaluate("document.querySelector('.t-scatter').getBoundingClientRect().top") == top  # no scrolling
     buttons = panels.locator(".t-scatter .acssm-bar button")
@@ -273,8 +284,9 @@ def test_the_explorer_works_by_keyboard_alone(panels):
         chosen = focused()
     assert chosen != first
     key("Enter")
-    panels.wait_for_function("i => document.querySelector('.acssm-clip .t-label').innerText.startsWith(`clip ${i}:`)",
-                             arg=chosen)
+    panels.wait_for_function(
+        "i => document.querySelector('.acssm-clip .t-label').innerText.startsWith(`clip ${i}:`)", arg=chosen
+    )
     whole = places(panels)
     key("m", "Shift+ArrowRight", "Shift+ArrowLeft", "Shift+ArrowUp", "Shift+ArrowDown")
     panels.wait_for_function("document.querySelectorAll('.t-scatter .marked').length > 2")

@@ -48,17 +48,24 @@ def test_message_of_one_mistake_and_of_none(quiz):
     assert play(perfect, ANSWERS) == "4 of 4 right"
 
 
-@pytest.mark.parametrize("question, name, message", [
-    (4, "toad", "no question 4; they are counted from 0 to 3"), (-1, "toad", "no question -1"),
-    (0, "fish", "no class 'fish'; there are toad, newt, frog")])
+@pytest.mark.parametrize(
+    "question, name, message",
+    [
+        (4, "toad", "no question 4; they are counted from 0 to 3"),
+        (-1, "toad", "no question -1"),
+        (0, "fish", "no class 'fish'; there are toad, newt, frog"),
+    ],
+)
 def test_wrong_guesses_are_refused(quiz, question, name, message):
     with pytest.raises(ValueError, match=message):
         quiz.guess(question, name)
     assert quiz.answered == 0
 
 
-@pytest.mark.parametrize("n_waveforms, answers, message", [
-    (3, ANSWERS, "3 waveforms but 4 answers"), (0, [], "at least one"), (1, ["fish"], "no class 'fish'")])
+@pytest.mark.parametrize(
+    "n_waveforms, answers, message",
+    [(3, ANSWERS, "3 waveforms but 4 answers"), (0, [], "at least one"), (1, ["fish"], "no class 'fish'")],
+)
 def test_a_quiz_that_cannot_be_asked_is_refused(n_waveforms, answers, message):
     with pytest.raises(ValueError, match=message):
         Quiz(torch.zeros(n_waveforms, 4000), 20_000, answers, CLASSES)

@@ -31,14 +31,25 @@ def write(path, samples, sample_rate=44_100, subtype=None):
 
 def level_db(waveform, reference):
     """Level of the middle half against a sine of amplitude ``reference``."""
-    middle = waveform[len(waveform) // 4:-len(waveform) // 4].double()
+    middle = waveform[len(waveform) // 4 : -len(waveform) // 4].double()
     return 10 * torch.log10(middle.square().mean() / (reference**2 / 2) + 1e-20).item()
 
 
-@pytest.mark.parametrize("suffix, subtype, tolerance", [
-    (".wav", "PCM_U8", 1 / 64), (".wav", "PCM_16", 1e-4), (".wav", "PCM_24", 1e-6), (".wav", "PCM_32", 1e-6),
-    (".wav", "FLOAT", 1e-6), (".wav", "DOUBLE", 1e-6), (".flac", "PCM_24", 1e-6), (".aiff", "PCM_16", 1e-4),
-    (".ogg", "VORBIS", 0.1), (".mp3", "MPEG_LAYER_III", 0.1)])
+@pytest.mark.parametrize(
+    "suffix, subtype, tolerance",
+    [
+        (".wav", "PCM_U8", 1 / 64),
+        (".wav", "PCM_16", 1e-4),
+        (".wav", "PCM_24", 1e-6),
+        (".wav", "PCM_32", 1e-6),
+        (".wav", "FLOAT", 1e-6),
+        (".wav", "DOUBLE", 1e-6),
+        (".flac", "PCM_24", 1e-6),
+        (".aiff", "PCM_16", 1e-4),
+        (".ogg", "VORBIS", 0.1),
+        (".mp3", "MPEG_LAYER_III", 0.1),
+    ],
+)
 def test_every_format_and_depth_gives_the_same_waveform(tmp_path, suffix, subtype, tolerance):
     samples = sine(440, 44_100)
     waveform, sample_rate = read(write(tmp_path / f"clip{suffix}", samples, subtype=subtype))
@@ -67,8 +78,10 @@ def test_resampling_adds_no_delay(from_rate):
     np.testing.assert_allclose(heard[500:9_500].numpy(), sine(3_000, 20_000)[500:9_500], atol=1e-3)
 
 
-@pytest.mark.parametrize("from_rate, frequency_hz", [(44_100, 10_100), (44_100, 15_000), (44_100, 21_500),
-                                                     (47_998, 12_000), (96_000, 40_000)])
+@pytest.mark.parametrize(
+    "from_rate, frequency_hz",
+    [(44_100, 10_100), (44_100, 15_000), (44_100, 21_500), (47_998, 12_000), (96_000, 40_000)],
+)
 def test_what_lies_above_the_new_nyquist_frequency_does_not_fold_back(from_rate, frequency_hz):
     heard = resample(torch.from_numpy(sine(frequency_hz, from_rate)).float(), from_rate, 20_000)
     assert level_db(heard, 0.5) < -70
@@ -102,7 +115,7 @@ def test_full_scale_does_not_wrap_around(tmp_path):
 
 def cut(path, share):
     content = path.read_bytes()
-    path.write_bytes(content[:int(len(content) * share)])
+    path.write_bytes(content[: int(len(content) * share)])
     return path
 
 
@@ -150,9 +163,19 @@ def test_a_bad_file_is_named_with_what_is_wrong(tmp_path, case):
     assert str(raised.value).startswith(f"{path}: ") and "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("name, share", [
-    ("a.wav", 0.97), ("a.wav", 0.5), ("a.aiff", 0.5), ("a.flac", 0.9), ("a.flac", 0.5), ("a.ogg", 0.95),
-    ("a.ogg", 0.6), ("a.mp3", 0.5)])
+@pytest.mark.parametrize(
+    "name, share",
+    [
+        ("a.wav", 0.97),
+        ("a.wav", 0.5),
+        ("a.aiff", 0.5),
+        ("a.flac", 0.9),
+        ("a.flac", 0.5),
+        ("a.ogg", 0.95),
+        ("a.ogg", 0.6),
+        ("a.mp3", 0.5),
+    ],
+)
 def test_a_file_that_was_cut_is_truncated(tmp_path, name, share):
     noise = np.random.default_rng(0).normal(0, 0.1, 88_200)
     with pytest.raises(DataError, match=f"{name}: truncated"):
@@ -163,7 +186,7 @@ def test_a_wav_written_into_a_pipe_announces_no_length_and_is_whole(tmp_path):
     path = write(tmp_path / "piped.wav", sine(440, 20_000), 20_000)
     content = bytearray(path.read_bytes())
     size = content.find(b"data") + 4
-    content[size:size + 4] = b"\xff" * 4
+    content[size : size + 4] = b"\xff" * 4
     path.write_bytes(content)
     assert len(read(path)[0]) == 10_000
 
@@ -186,8 +209,18 @@ def edit(path):
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-@pytest.mark.parametrize("change", [swap, pytest.param(edit, marks=pytest.mark.skipif(
-    sys.platform == "win32", reason="Windows keeps no time of the last change of any kind"))])
+@pytest.mark.parametrize(
+    "change",
+    [
+        swap,
+        pytest.param(
+            edit,
+            marks=pytest.mark.skipif(
+                sys.platform == "win32", reason="Windows keeps no time of the last change of any kind"
+            ),
+        ),
+    ],
+)
 def test_a_file_has_another_key_when_it_changes_even_if_size_and_date_stay(tmp_path, monkeypatch, change):
     path = write(tmp_path / "clip.wav", sine(440, 20_000), 20_000)
     key, before = preparation_key(path, 20_000, 0), path.stat()
@@ -217,7 +250,7 @@ def test_the_cache_folder_follows_the_environment(tmp_path, monkeypatch):
 @pytest.mark.parametrize("sound_s", [0.011, 0.015, 0.025])
 def test_a_click_that_passes_the_check_is_long_enough_for_every_method(tmp_path, sound_s):
     click = np.zeros(4_000)
-    click[-round(20_000 * sound_s):] = sine(2_000, 20_000, sound_s)
+    click[-round(20_000 * sound_s) :] = sine(2_000, 20_000, sound_s)
     for label in ("one", "two"):
         (tmp_path / label).mkdir()
         for clip in range(2):

@@ -74,8 +74,11 @@ def test_a_damaged_index_is_started_anew_and_mapped_samples_stay(tmp_path, damag
     before = store.clips(KEYS[:4], noise)
     index = store.folder / "index.npy"
     whole = index.read_bytes()
-    index.write_bytes({"cut": whole[:-40], "flipped": whole[:200] + bytes([whole[200] ^ 1]) + whole[201:],
-                       "empty": b"", "gone": b""}[damage.split()[1]])
+    index.write_bytes(
+        {"cut": whole[:-40], "flipped": whole[:200] + bytes([whole[200] ^ 1]) + whole[201:], "empty": b"", "gone": b""}[
+            damage.split()[1]
+        ]
+    )
     if damage == "index gone":
         index.unlink()
     with pytest.raises(AssertionError, match="made again"):

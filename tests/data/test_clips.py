@@ -18,12 +18,12 @@ def slow_crop(waveform, stretch, start, n_samples):
     stretched = np.interp(np.arange(new_length) / stretch, np.arange(len(waveform)), waveform)
     pad = n_samples // 2
     padded = np.concatenate([np.zeros(pad), stretched, np.zeros(pad)])
-    return padded[start + pad:start + pad + n_samples]
+    return padded[start + pad : start + pad + n_samples]
 
 
 @pytest.mark.parametrize("stretch", [0.8, 0.97, 1.0, 1.25])
 def test_one_gather_equals_stretch_then_pad_then_crop(bank, stretch):
-    waveform = bank.samples[bank.offsets[3]:bank.offsets[3] + bank.lengths[3]].double().numpy() / 32768
+    waveform = bank.samples[bank.offsets[3] : bank.offsets[3] + bank.lengths[3]].double().numpy() / 32768
     for start in (-2048, 0, 1000, math.floor(len(waveform) * stretch) - 2048):
         ours = bank.cut(torch.tensor([3]), torch.tensor([start]), torch.tensor([stretch], dtype=torch.float64), 4096)[0]
         np.testing.assert_allclose(ours, slow_crop(waveform, stretch, start, 4096), atol=1e-6)
@@ -107,8 +107,9 @@ def mapped(bank, tmp_path):
     """Clips 7, 2 and 11 of ``bank``, mapped from a file that holds all twelve."""
     bank.samples.numpy().tofile(tmp_path / "samples")
     chosen = [7, 2, 11]
-    return Clips.mapped(tmp_path / "samples", bank.offsets[chosen].numpy(), bank.lengths[chosen].numpy(),
-                        bank.digests()[chosen])
+    return Clips.mapped(
+        tmp_path / "samples", bank.offsets[chosen].numpy(), bank.lengths[chosen].numpy(), bank.digests()[chosen]
+    )
 
 
 def test_mapped_clips_cut_as_those_in_memory(bank, mapped):
@@ -116,13 +117,15 @@ def test_mapped_clips_cut_as_those_in_memory(bank, mapped):
     assert (here.digests() == mapped.digests()).all() and len(mapped) == 3
     for index in range(3):
         assert torch.equal(mapped.waveform(index), here.waveform(index))
-    draw = lambda clips: random_crops(clips, torch.tensor([0, 1, 2, 2, 1, 0]), 4096, 1.25,
-                                      torch.Generator().manual_seed(0))
+    draw = lambda clips: random_crops(
+        clips, torch.tensor([0, 1, 2, 2, 1, 0]), 4096, 1.25, torch.Generator().manual_seed(0)
+    )
     assert torch.equal(draw(mapped), draw(here))
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda clips: pickle.loads(pickle.dumps(clips)),
-                                    lambda clips: clips.to("meta")])
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda clips: pickle.loads(pickle.dumps(clips)), lambda clips: clips.to("meta")]
+)
 def test_a_copy_of_mapped_clips_holds_those_clips_only(mapped, copied):
     lengths, waveforms = mapped.lengths.tolist(), [mapped.waveform(index) for index in range(3)]
     twin = copied(mapped)
@@ -155,9 +158,15 @@ def test_mapping_no_clips_is_refused(tmp_path):
         Clips.mapped(tmp_path / "none", [], [], [])
 
 
-@pytest.mark.parametrize("waveforms, words", [
-    ([], "at least one clip"), ([torch.zeros(1)], "fewer than 2 samples"),
-    ([torch.tensor([0.0, 3.0])], "peaks at 3.0"), ([torch.tensor([0.0, torch.nan])], "peaks at nan")])
+@pytest.mark.parametrize(
+    "waveforms, words",
+    [
+        ([], "at least one clip"),
+        ([torch.zeros(1)], "fewer than 2 samples"),
+        ([torch.tensor([0.0, 3.0])], "peaks at 3.0"),
+        ([torch.tensor([0.0, torch.nan])], "peaks at nan"),
+    ],
+)
 def test_a_bank_refuses_what_it_cannot_hold(waveforms, words):
     with pytest.raises(ValueError, match=words):
         Clips(waveforms)

@@ -24,14 +24,18 @@ def finished(kind, subtype, channels=1, **options):
 
 
 BROKEN = {  # kind and endian -> mark before the size of the sound, where the size stands behind it, sizes of no end
-    ("WAV", "FILE"): (b"data", 4, "<I", (0, 2**32 - 1)), ("WAV", "BIG"): (b"data", 4, ">I", (0, 2**32 - 256)),
-    ("AIFF", "FILE"): (b"SSND", 4, ">I", (0, 8)), ("W64", "FILE"): (b"data", 16, "<q", (24, -1, 0)),
-    ("CAF", "FILE"): (b"data", 4, ">q", (-1, 0, 4)), ("AU", "FILE"): (b".snd", 8, ">I", (2**32 - 1, 0)),
+    ("WAV", "FILE"): (b"data", 4, "<I", (0, 2**32 - 1)),
+    ("WAV", "BIG"): (b"data", 4, ">I", (0, 2**32 - 256)),
+    ("AIFF", "FILE"): (b"SSND", 4, ">I", (0, 8)),
+    ("W64", "FILE"): (b"data", 16, "<q", (24, -1, 0)),
+    ("CAF", "FILE"): (b"data", 4, ">q", (-1, 0, 4)),
+    ("AU", "FILE"): (b".snd", 8, ">I", (2**32 - 1, 0)),
 }
 
 
-@pytest.mark.parametrize("subtype, channels", [("PCM_16", 1), ("PCM_24", 2), ("FLOAT", 1), ("PCM_S8", 2),
-                                               ("PCM_S8", 1)])
+@pytest.mark.parametrize(
+    "subtype, channels", [("PCM_16", 1), ("PCM_24", 2), ("FLOAT", 1), ("PCM_S8", 2), ("PCM_S8", 1)]
+)
 @pytest.mark.parametrize("kind", BROKEN, ids=" ".join)
 def test_a_head_that_was_never_finished_is_mended_to_the_one_that_would_have_been(kind, subtype, channels):
     subtype = "PCM_U8" if subtype == "PCM_S8" and kind[0] == "WAV" else subtype
@@ -45,7 +49,7 @@ def test_a_head_that_was_never_finished_is_mended_to_the_one_that_would_have_bee
             if kind[0] == "WAV" and place == 4 or kind[0] == "AIFF":
                 struct.pack_into(order[0] + field, broken, place, 0)
         found = look(bytes(broken))
-        (head, start, end), = found.parts
+        ((head, start, end),) = found.parts
         assert head + whole[start:end] == whole
         assert len(found.notes) == 1 and found.samples == -1
 
@@ -53,8 +57,8 @@ def test_a_head_that_was_never_finished_is_mended_to_the_one_that_would_have_bee
 def test_the_head_of_a_large_file_is_mended_in_its_own_chunk():
     whole = finished("RF64", "PCM_24", 2)
     broken = bytearray(whole)
-    broken[whole.find(b"ds64") + 8:whole.find(b"ds64") + 32] = bytes(24)
-    (head, start, end), = look(bytes(broken)).parts
+    broken[whole.find(b"ds64") + 8 : whole.find(b"ds64") + 32] = bytes(24)
+    ((head, start, end),) = look(bytes(broken)).parts
     assert whole[:4] == b"RF64" and head + whole[start:end] == whole
 
 
@@ -65,9 +69,20 @@ def form(bytes_per_s=2 * RATE, block=2, tag=1):
 SOUND = bytes(range(1, 251)) * 40  # no zeros: ten thousand bytes
 
 
-@pytest.mark.parametrize("size, unknown", [
-    (2**32 - 257, False), (2**32 - 256, True), (2**32 - 1, True), (0x7FFFF000 - 65, False), (0x7FFFF000 - 64, True),
-    (2**31, True), (2**31 + 1, False), (0, True), (len(SOUND) + 1, False)])
+@pytest.mark.parametrize(
+    "size, unknown",
+    [
+        (2**32 - 257, False),
+        (2**32 - 256, True),
+        (2**32 - 1, True),
+        (0x7FFFF000 - 65, False),
+        (0x7FFFF000 - 64, True),
+        (2**31, True),
+        (2**31 + 1, False),
+        (0, True),
+        (len(SOUND) + 1, False),
+    ],
+)
 def test_which_sizes_stand_for_not_known(size, unknown):
     content = riff(form(), chunk(b"data", SOUND, size))
     if unknown:
@@ -77,8 +92,9 @@ def test_which_sizes_stand_for_not_known(size, unknown):
             look(content)
 
 
-@pytest.mark.parametrize("kind, mark, behind, order, head", [("CAF", b"data", 4, ">q", 0),
-                                                             ("W64", b"data", 16, "<q", 24)])
+@pytest.mark.parametrize(
+    "kind, mark, behind, order, head", [("CAF", b"data", 4, ">q", 0), ("W64", b"data", 16, "<q", 24)]
+)
 def test_no_file_is_as_large_as_half_of_what_64_bits_can_say(kind, mark, behind, order, head):
     content = bytearray(finished(kind, "PCM_16"))
     for size, unknown in ((2**62, True), (2**62 - 1, False)):
@@ -90,15 +106,19 @@ def test_no_file_is_as_large_as_half_of_what_64_bits_can_say(kind, mark, behind,
                 look(bytes(content))
 
 
-@pytest.mark.parametrize("kind, mark, head", [("WAV", b"data", 8), ("AIFF", b"SSND", 8), ("W64", b"data", 24),
-                                              ("CAF", b"data", 12), ("RF64", b"data", 8)])
+@pytest.mark.parametrize(
+    "kind, mark, head",
+    [("WAV", b"data", 8), ("AIFF", b"SSND", 8), ("W64", b"data", 24), ("CAF", b"data", 12), ("RF64", b"data", 8)],
+)
 def test_a_cut_is_named_with_what_is_there_and_what_was_announced(kind, mark, head):
     whole = finished(kind, "PCM_16")
     begin = whole.find(mark) + head
     for missing in (1, 1_000, len(whole) - begin):
-        with pytest.raises(DataError, match=f"a.wav: truncated, {len(whole) - begin - missing} of the "
-                                            f"{len(whole) - begin} bytes of sound"):
-            look(whole[:len(whole) - missing])
+        with pytest.raises(
+            DataError,
+            match=f"a.wav: truncated, {len(whole) - begin - missing} of the {len(whole) - begin} bytes of sound",
+        ):
+            look(whole[: len(whole) - missing])
 
 
 def test_a_cut_au_file_is_named_and_one_with_a_tail_is_believed():
@@ -126,10 +146,13 @@ def test_a_tail_that_is_no_chunk_is_named_from_a_tenth_of_a_second_on(bytes_per_
 
 
 TAILS = {  # what may stand behind the sound without a word
-    "nothing": b"", "zeros": bytes(5_000), "a chunk": chunk(b"LIST", b"\1" * 4_000),
+    "nothing": b"",
+    "zeros": bytes(5_000),
+    "a chunk": chunk(b"LIST", b"\1" * 4_000),
     "an odd chunk and another": chunk(b"guan", b"\1" * 3_001) + chunk(b"a 9~", b"\1" * 2_000),
     "an empty chunk and another": chunk(b"JUNK", b"") + chunk(b"LIST", b"\1" * 4_000),
-    "an odd chunk that is not filled up": chunk(b"guan", b"\1" * 4_001)[:-1]}
+    "an odd chunk that is not filled up": chunk(b"guan", b"\1" * 4_001)[:-1],
+}
 
 
 @pytest.mark.parametrize("tail", TAILS)
@@ -138,16 +161,25 @@ def test_chunks_behind_the_sound_are_none(tail):
     assert look(content) == containers.Contents(((b"", 0, len(content)),), -1)
 
 
-@pytest.mark.parametrize("tail", [chunk(b"LI\x7fT", b"\1" * 4_000), chunk(b"LI\x1fT", b"\1" * 4_000),
-                                  chunk(b"LIST", b"\1" * 4_000, 4_003), chunk(b"LIST", b"\1" * 4_000, 3_990)])
+@pytest.mark.parametrize(
+    "tail",
+    [
+        chunk(b"LI\x7fT", b"\1" * 4_000),
+        chunk(b"LI\x1fT", b"\1" * 4_000),
+        chunk(b"LIST", b"\1" * 4_000, 4_003),
+        chunk(b"LIST", b"\1" * 4_000, 3_990),
+    ],
+)
 def test_what_only_looks_like_a_chunk_is_a_tail(tail):
     assert "are no chunk" in look(riff(form(), chunk(b"data", SOUND)) + tail).notes[0]
 
 
 def w64(*chunks):
     """A W64: names of sixteen bytes, sizes that count their head, everything filled up to eight."""
-    body = b"".join(name.ljust(16, b"\2") + struct.pack("<q", 24 + len(content)) + content + bytes(-len(content) % 8)
-                    for name, content in chunks)
+    body = b"".join(
+        name.ljust(16, b"\2") + struct.pack("<q", 24 + len(content)) + content + bytes(-len(content) % 8)
+        for name, content in chunks
+    )
     return b"riff".ljust(16, b"\2") + struct.pack("<q", 40 + len(body)) + b"wave".ljust(16, b"\2") + body
 
 
@@ -158,8 +190,11 @@ def test_chunks_of_a_w64_are_filled_up_to_eight_bytes(n):
     assert look(plain) == containers.Contents(((b"", 0, len(plain)),), -1)
     with pytest.raises(DataError, match=f"truncated, {len(SOUND) - 50} of the {len(SOUND)} bytes"):
         look(w64(head, extra, (b"data", SOUND))[:-50])
-    assert look(w64(head, (b"data", SOUND), extra, (b"data", SOUND[:n]))).notes[0].startswith(
-        f"a second chunk of sound, {n:,} bytes, follows the first")
+    assert (
+        look(w64(head, (b"data", SOUND), extra, (b"data", SOUND[:n])))
+        .notes[0]
+        .startswith(f"a second chunk of sound, {n:,} bytes, follows the first")
+    )
 
 
 def test_what_is_of_no_known_kind_is_left_to_the_decoder():
@@ -174,9 +209,18 @@ def test_a_second_chunk_of_sound_is_named_wherever_it_stands():
     assert look(riff(form(), chunk(b"data", SOUND), chunk(b"data", b""))).notes == ()
 
 
-@pytest.mark.parametrize("tail", [
-    b"", chunk(b"LIST", b"\0" * 4_000), chunk(b"guan", b"\0" * 31) + chunk(b"ID3 ", b"\0"), chunk(b"a_9Z", b"\0" * 20),
-    chunk(b"zAZ0", b"\0" * 21)[:-1], b"\0" * 7], ids=range(6))
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"",
+        chunk(b"LIST", b"\0" * 4_000),
+        chunk(b"guan", b"\0" * 31) + chunk(b"ID3 ", b"\0"),
+        chunk(b"a_9Z", b"\0" * 20),
+        chunk(b"zAZ0", b"\0" * 21)[:-1],
+        b"\0" * 7,
+    ],
+    ids=range(6),
+)
 def test_tags_behind_sound_of_unknown_length_are_no_sound(tail):
     content = riff(form(), chunk(b"data", SOUND, 0), tail)
     n_tags = 0 if tail == b"\0" * 7 else len(tail)  # too short to be told
@@ -224,7 +268,7 @@ def test_flac_is_opened_without_its_number_of_samples_which_is_compared_afterwar
     content[21:26] = bytes([content[21] & 0xF0 | 5]) + struct.pack(">I", 7)
     for tail in (b"", b"TAG" + bytes(125)):
         found = look(bytes(content) + tail)
-        (head, start, end), = found.parts
+        ((head, start, end),) = found.parts
         assert found.samples == 5 * 2**32 + 7 and (start, end) == (26, len(content))
         assert head[:18] == content[:18] and (head[18:21], head[21]) == rate_and_channels and not any(head[22:26])
     content[21:26] = bytes([content[21] & 0xF0]) + bytes(4)
@@ -254,8 +298,9 @@ def test_streams_of_ogg_that_follow_one_another_begin_where_they_begin():
 def test_pages_of_ogg_that_are_missing_are_counted():
     assert look(FIRST).notes == ()
     assert look(page(0, 2) + page(2) + page(5) + page(6, 4)).notes == (
-        "pages are missing at 2 places in the middle of the stream",)
-    assert look(FIRST[:-len(page(3))]).notes[0].startswith("its last page is not there")
+        "pages are missing at 2 places in the middle of the stream",
+    )
+    assert look(FIRST[: -len(page(3))]).notes[0].startswith("its last page is not there")
     assert look(FIRST + b"behind it").notes == ()
     assert look(page(0, 2) + page(1) + page(2, 4, b"")).notes == ()  # ends with a page of nothing
 

@@ -1,6 +1,5 @@
 """The data sets: what they read from names and tables, and what they refuse."""
 
-
 import csv
 from types import SimpleNamespace
 
@@ -81,8 +80,10 @@ def test_a_bad_clip_is_named_and_those_before_it_are_kept(tmp_path, monkeypatch)
 
 
 def layout_only(root, targets):
-    rows = [{"filename": f"{target}.wav", "fold": 1, "target": target, "category": f"class{target}", "src_file": 1}
-            for target in targets]
+    rows = [
+        {"filename": f"{target}.wav", "fold": 1, "target": target, "category": f"class{target}", "src_file": 1}
+        for target in targets
+    ]
     (root / "audio").mkdir()
     for row in rows:
         (root / "audio" / row["filename"]).touch()
@@ -187,8 +188,12 @@ def test_a_folder_of_any_formats_and_rates(tmp_path):
     dataset = AudioFolder(make_folder(tmp_path / "frogs"), cache_dir=tmp_path / "cache")
     assert dataset.classes == ["caerulea", "rubella"] and dataset.groups == {"all": ["caerulea", "rubella"]}
     assert dict(zip(dataset.names, dataset.labels.tolist())) == {
-        "caerulea/1.ogg": 0, "caerulea/2.mp3": 0, "rubella/1.wav": 1, "rubella/night2/1.flac": 1,
-        "unlabelled/a.wav": -1}
+        "caerulea/1.ogg": 0,
+        "caerulea/2.mp3": 0,
+        "rubella/1.wav": 1,
+        "rubella/night2/1.flac": 1,
+        "unlabelled/a.wav": -1,
+    }
     assert [dataset.names[i] for i in dataset.unlabelled()] == ["unlabelled/a.wav"]
     assert dataset.clips_of("all").tolist() == [0, 1, 2, 3] and dataset.default_groups == ["all"]
     assert dataset.sources == [None] * 5
@@ -201,15 +206,23 @@ def test_sources_come_from_a_table(tmp_path):
     (root / "sources.csv").write_text("file,source\nrubella/1.wav,creek 3 May\nrubella\\night2\\1.flac, creek 3 May\n")
     dataset = AudioFolder(root)
     assert dict(zip(dataset.names, dataset.sources)) == {
-        "caerulea/1.ogg": None, "caerulea/2.mp3": None, "rubella/1.wav": "creek 3 May",
-        "rubella/night2/1.flac": "creek 3 May", "unlabelled/a.wav": None}
+        "caerulea/1.ogg": None,
+        "caerulea/2.mp3": None,
+        "rubella/1.wav": "creek 3 May",
+        "rubella/night2/1.flac": "creek 3 May",
+        "unlabelled/a.wav": None,
+    }
 
 
-@pytest.mark.parametrize("table, message", [
-    ("file;recording\na;b\n", "sources.csv: no column source; it has file, recording, separated by commas"),
-    ("file,source\nrubella/9.wav,x\n", "sources.csv row 2: 'rubella/9.wav' is no clip of this folder"),
-    ("file,source\nrubella/1.wav\n", "sources.csv row 2: 'rubella/1.wav' has no source"),
-    ("file,source\nrubella/1.wav,x\nrubella/1.wav,y\n", "sources.csv row 3: .*'y' here and 'x' in a row above")])
+@pytest.mark.parametrize(
+    "table, message",
+    [
+        ("file;recording\na;b\n", "sources.csv: no column source; it has file, recording, separated by commas"),
+        ("file,source\nrubella/9.wav,x\n", "sources.csv row 2: 'rubella/9.wav' is no clip of this folder"),
+        ("file,source\nrubella/1.wav\n", "sources.csv row 2: 'rubella/1.wav' has no source"),
+        ("file,source\nrubella/1.wav,x\nrubella/1.wav,y\n", "sources.csv row 3: .*'y' here and 'x' in a row above"),
+    ],
+)
 def test_a_bad_table_of_sources_is_refused(tmp_path, table, message):
     root = make_folder(tmp_path)
     (root / "sources.csv").write_text(table)
@@ -298,8 +311,9 @@ def test_spoken_digits_are_two_halves_whose_sources_are_speakers(tmp_path):
     dataset = load("spoken-digits", digits_folder(tmp_path / "digits"), preset=preset("quick"))
     assert dataset.name == "spoken-digits" and set(dataset.sources) == {"ann", "ben"}
     assert sorted(dataset.groups["D1"] + dataset.groups["D2"]) == dataset.classes and len(dataset.classes) == 10
-    first, second = (load_group(dataset, name, preset("quick", pool="everything"), 0, progress=False)
-                     for name in ("D1", "D2"))
+    first, second = (
+        load_group(dataset, name, preset("quick", pool="everything"), 0, progress=False) for name in ("D1", "D2")
+    )
     assert first.names == second.names == dataset.names  # one pool and so one encoder for both
     assert (first.labels >= 0).sum() == 20 and not ((first.labels >= 0) & (second.labels >= 0)).any()
     assert first.classes[first.labels[first.names.index("four/4_ann_0.wav")]] == "four"
@@ -329,8 +343,13 @@ def test_the_real_esc10(shared_data, tmp_path):
     dataset = ESC50(shared_data / "esc10", cache_dir=tmp_path)
     assert len(dataset) == 400 and np.bincount(dataset.labels).tolist() == [40] * 10
     assert np.bincount(dataset.folds).tolist() == [0] + [80] * 5
-    recordings = {name: [len({dataset.sources[i] for i in np.flatnonzero(dataset.labels == dataset.classes.index(c))})
-                         for c in classes] for name, classes in dataset.groups.items()}
+    recordings = {
+        name: [
+            len({dataset.sources[i] for i in np.flatnonzero(dataset.labels == dataset.classes.index(c))})
+            for c in classes
+        ]
+        for name, classes in dataset.groups.items()
+    }
     assert recordings == {"E1": [38, 33, 18, 40, 40], "E2": [40, 26, 32, 15, 22]}
     assert dataset.groups["E1"] == ["dog", "rooster", "crying_baby", "sneezing", "clock_tick"]
     durations = np.array([soundfile.info(path).duration for path in dataset.paths])

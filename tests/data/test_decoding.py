@@ -17,33 +17,78 @@ def written(path, kind="WAV", subtype="PCM_16", channels=1, **options):
     return path
 
 
-@pytest.mark.parametrize("start, kind", [
-    (b"RIFF\1\2\3\4WAVEfmt ", "WAV"), (b"RF64\1\2\3\4WAVE", "WAV"), (b"FORM\1\2\3\4AIFF", "AIFF"),
-    (b"FORM\1\2\3\4AIFC", "AIFF"), (b"fLaC", "FLAC"), (b"OggS\0\2", "Ogg"), (b"ID3\4", "MP3"), (b"\xff\xfb\x90", "MP3"),
-    (b"\xff\xf3\x90", "MP3"), (b"caff\0\1", "CAF"), (b".snd", "AU"), (b"riff\x2e\x91\xcf\x11", "W64"),
-    (b"\0\0\0\x20ftypM4A ", "m4a or 3gp"), (b"#!AMR\n", "AMR"), (b"\x1aE\xdf\xa3", "Matroska or WebM"),
-    (b"0&\xb2u\x8ef\xcf\x11", "WMA"), (b"wvpk", "WavPack"), (b"MAC ", "Monkey's Audio"), (b"\xff\xf1", "AAC"),
-    (b"\xff\xf9", "AAC"), (b"DSD ", "DSF"), (b"RIFF\1\2\3\4AVI ", None), (b"PK\3\4", None), (b"", None),
-    (bytes(15) + b"WAVE", None)])
+@pytest.mark.parametrize(
+    "start, kind",
+    [
+        (b"RIFF\1\2\3\4WAVEfmt ", "WAV"),
+        (b"RF64\1\2\3\4WAVE", "WAV"),
+        (b"FORM\1\2\3\4AIFF", "AIFF"),
+        (b"FORM\1\2\3\4AIFC", "AIFF"),
+        (b"fLaC", "FLAC"),
+        (b"OggS\0\2", "Ogg"),
+        (b"ID3\4", "MP3"),
+        (b"\xff\xfb\x90", "MP3"),
+        (b"\xff\xf3\x90", "MP3"),
+        (b"caff\0\1", "CAF"),
+        (b".snd", "AU"),
+        (b"riff\x2e\x91\xcf\x11", "W64"),
+        (b"\0\0\0\x20ftypM4A ", "m4a or 3gp"),
+        (b"#!AMR\n", "AMR"),
+        (b"\x1aE\xdf\xa3", "Matroska or WebM"),
+        (b"0&\xb2u\x8ef\xcf\x11", "WMA"),
+        (b"wvpk", "WavPack"),
+        (b"MAC ", "Monkey's Audio"),
+        (b"\xff\xf1", "AAC"),
+        (b"\xff\xf9", "AAC"),
+        (b"DSD ", "DSF"),
+        (b"RIFF\1\2\3\4AVI ", None),
+        (b"PK\3\4", None),
+        (b"", None),
+        (bytes(15) + b"WAVE", None),
+    ],
+)
 def test_a_recording_is_known_by_its_first_bytes(tmp_path, start, kind):
     (tmp_path / "a").write_bytes(start)
     assert kind_of(tmp_path / "a") == kind and kind_of(tmp_path) is kind_of(tmp_path / "nothing") is None
 
 
-@pytest.mark.parametrize("kind, subtype, exact, deep", [
-    ("WAV", "PCM_16", True, False), ("WAV", "PCM_U8", True, False), ("WAV", "ULAW", True, False),
-    ("WAV", "IMA_ADPCM", True, False), ("WAV", "PCM_24", False, True), ("WAV", "PCM_32", False, True),
-    ("WAV", "FLOAT", False, True), ("WAV", "DOUBLE", False, True), ("OGG", "VORBIS", False, False),
-    ("MP3", "MPEG_LAYER_III", False, False), ("FLAC", "PCM_S8", True, False), ("FLAC", "PCM_24", False, True),
-    ("CAF", "ALAC_16", False, False), ("CAF", "ALAC_24", False, True)])
+@pytest.mark.parametrize(
+    "kind, subtype, exact, deep",
+    [
+        ("WAV", "PCM_16", True, False),
+        ("WAV", "PCM_U8", True, False),
+        ("WAV", "ULAW", True, False),
+        ("WAV", "IMA_ADPCM", True, False),
+        ("WAV", "PCM_24", False, True),
+        ("WAV", "PCM_32", False, True),
+        ("WAV", "FLOAT", False, True),
+        ("WAV", "DOUBLE", False, True),
+        ("OGG", "VORBIS", False, False),
+        ("MP3", "MPEG_LAYER_III", False, False),
+        ("FLAC", "PCM_S8", True, False),
+        ("FLAC", "PCM_24", False, True),
+        ("CAF", "ALAC_16", False, False),
+        ("CAF", "ALAC_24", False, True),
+    ],
+)
 def test_what_16_bits_hold_and_what_holds_more(tmp_path, kind, subtype, exact, deep):
     recording = Recording(written(tmp_path / "a", kind, subtype, 2))
     assert (recording.subtype, recording.exact, recording.deep) == (subtype, exact, deep)
     assert (recording.sample_rate, recording.n_channels) == (RATE, 2)
 
 
-KINDS = [("WAV", "PCM_16"), ("WAV", "PCM_24"), ("AIFF", "FLOAT"), ("RF64", "PCM_16"), ("W64", "PCM_16"),
-         ("CAF", "PCM_16"), ("AU", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("WAV", "IMA_ADPCM")]
+KINDS = [
+    ("WAV", "PCM_16"),
+    ("WAV", "PCM_24"),
+    ("AIFF", "FLOAT"),
+    ("RF64", "PCM_16"),
+    ("W64", "PCM_16"),
+    ("CAF", "PCM_16"),
+    ("AU", "PCM_16"),
+    ("FLAC", "PCM_16"),
+    ("OGG", "VORBIS"),
+    ("WAV", "IMA_ADPCM"),
+]
 
 
 @pytest.mark.parametrize("kind, subtype", KINDS)
@@ -58,7 +103,7 @@ def test_any_part_of_a_recording_is_that_part_of_the_whole(tmp_path, monkeypatch
         list(recording.blocks())
     for start, stop in ((0, 10), (995, 2_005), (1_000, 2_000), (6_399, 9_000), (9_000, 9_001), (-5, 3), (5, 5), (7, 3)):
         part = recording.part(start, stop)
-        np.testing.assert_array_equal(part, whole[max(start, 0):max(stop, 0)])
+        np.testing.assert_array_equal(part, whole[max(start, 0) : max(stop, 0)])
         assert part.dtype == np.float32 and part.shape[1:] == (2,)
 
 
@@ -68,7 +113,7 @@ def test_a_part_of_plain_samples_is_read_alone_and_one_of_a_mended_file_is_not(t
     monkeypatch.setattr(Recording, "blocks", lambda self: decoded.append(self) or blocks(self))
     assert len(plain.part(100, 200)) == 100 and decoded == []
     content = bytearray((tmp_path / "a.wav").read_bytes())
-    content[content.find(b"data") + 4:content.find(b"data") + 8] = bytes(4)
+    content[content.find(b"data") + 4 : content.find(b"data") + 8] = bytes(4)
     (tmp_path / "b.wav").write_bytes(content)
     mended = Recording(tmp_path / "b.wav")
     np.testing.assert_array_equal(mended.part(100, 200), plain.part(100, 200))
@@ -107,7 +152,7 @@ def test_a_file_with_another_beginning_reads_as_its_bytes():
         assert spliced.seek(offset, whence) == spliced.tell() == place
         for n in (1, 10, 30, 500):
             spliced.seek(place)
-            assert spliced.read(n) == whole[place:place + n]
+            assert spliced.read(n) == whole[place : place + n]
         spliced.seek(place)
     for part in ((head, 50, 180), (b"", 0, 200)):
         assert decoding._part(file, part).read() == (whole if part[0] else body)
@@ -136,8 +181,12 @@ class SimpleContents:
 
 
 def test_what_is_no_sound_says_what_it_is(tmp_path):
-    for content, words in ((b"", "empty, 0 bytes; expected a recording"), (b"hello", "not an audio file that can be"),
-                           (riff(), "WAV, truncated or damaged"), (b"fLaC" + bytes(9), "FLAC, truncated or damaged")):
+    for content, words in (
+        (b"", "empty, 0 bytes; expected a recording"),
+        (b"hello", "not an audio file that can be"),
+        (riff(), "WAV, truncated or damaged"),
+        (b"fLaC" + bytes(9), "FLAC, truncated or damaged"),
+    ):
         (tmp_path / "a.wav").write_bytes(content)
         with pytest.raises(decoding.DataError, match=f"a.wav: {words}"):
             Recording(tmp_path / "a.wav")

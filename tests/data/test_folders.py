@@ -19,8 +19,15 @@ def said(root, severity="warning"):
     return "\n".join(str(problem) for problem in scan_folder(root).problems if problem.severity == severity)
 
 
-@pytest.mark.parametrize("above, severity", [(("2022", "2023"), "error"), (("2024-05", "2024-06"), "error"),
-                                             (("train", "test"), "error"), (("creek", "pond"), "warning")])
+@pytest.mark.parametrize(
+    "above, severity",
+    [
+        (("2022", "2023"), "error"),
+        (("2024-05", "2024-06"), "error"),
+        (("train", "test"), "error"),
+        (("creek", "pond"), "warning"),
+    ],
+)
 def test_folders_above_the_classes_are_no_classes(tmp_path, above, severity):
     for name in above:
         for species in ("rubella", "caerulea"):
@@ -35,9 +42,15 @@ def test_folders_below_the_classes_may_be_called_anything(tmp_path):
     assert not scan_folder(tmp_path).problems
 
 
-@pytest.mark.parametrize("names", [
-    ("Rana", "rana"), ("Rana", "Rana "), ("Rana_aurora", "rana aurora"),
-    (unicodedata.normalize("NFC", "grün"), unicodedata.normalize("NFD", "grün"))])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Rana", "rana"),
+        ("Rana", "Rana "),
+        ("Rana_aurora", "rana aurora"),
+        (unicodedata.normalize("NFC", "grün"), unicodedata.normalize("NFD", "grün")),
+    ],
+)
 def test_one_class_in_two_spellings_is_an_error(tmp_path, names):
     for name in (*names, "Bufo"):
         tone(tmp_path / name / "1.wav")
@@ -47,9 +60,19 @@ def test_one_class_in_two_spellings_is_an_error(tmp_path, names):
         AudioFolder(tmp_path)
 
 
-@pytest.mark.parametrize("name, unlabelled", [
-    ("unlabelled", True), ("Unlabeled", True), ("unlabelled_2024", True), ("UNLABELLED 2", True),
-    ("unlabelled-creek", True), ("not labelled", True), ("labelled", False), ("unlabelledfrog", False)])
+@pytest.mark.parametrize(
+    "name, unlabelled",
+    [
+        ("unlabelled", True),
+        ("Unlabeled", True),
+        ("unlabelled_2024", True),
+        ("UNLABELLED 2", True),
+        ("unlabelled-creek", True),
+        ("not labelled", True),
+        ("labelled", False),
+        ("unlabelledfrog", False),
+    ],
+)
 def test_what_counts_as_unlabelled(name, unlabelled):
     assert is_unlabelled(name) == unlabelled
 
@@ -63,8 +86,14 @@ def test_a_misspelt_pool_is_not_taken_for_a_class_in_silence(tmp_path):
 def test_what_other_systems_leave_behind_is_passed_over_and_counted(tmp_path):
     make_folder(tmp_path)
     before = scan_folder(tmp_path).passed_over
-    for name in ("rubella/._1.wav", "rubella/.DS_Store", "rubella/Thumbs.db", "__MACOSX/rubella/._1.wav",
-                 "$RECYCLE.BIN/1.wav", "System Volume Information/x"):
+    for name in (
+        "rubella/._1.wav",
+        "rubella/.DS_Store",
+        "rubella/Thumbs.db",
+        "__MACOSX/rubella/._1.wav",
+        "$RECYCLE.BIN/1.wav",
+        "System Volume Information/x",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"\0\5\x16\7")
     scan = scan_folder(tmp_path)
@@ -92,6 +121,7 @@ def test_a_folder_that_cannot_be_opened_is_an_error(tmp_path, monkeypatch):
         if str(path).endswith("night2"):
             raise PermissionError(13, "Permission denied")
         return real(path)
+
     monkeypatch.setattr(folders.os, "scandir", scandir)
     assert "rubella/night2/: cannot be opened (Permission denied)" in said(tmp_path, "error")
 
@@ -106,7 +136,7 @@ def test_files_that_are_not_used_are_named_by_kind(tmp_path, monkeypatch):
     (root / "caerulea" / "notes.pdf").touch()
     (root / "caerulea" / "sources.csv").touch()
     text = said(root)
-    assert '5 files (New recording 0.m4a, New recording 1.m4a, New recording 2.m4a, ...) end in .m4a' in text
+    assert "5 files (New recording 0.m4a, New recording 1.m4a, New recording 2.m4a, ...) end in .m4a" in text
     assert 'pip install "acoustic-ssm[phones]"' in text and "end in .wac, which is no known ending" in text
     assert "caerulea/tape.dat: ends in .dat, and in it is WAV" in text and "notes.pdf" not in text
     assert "caerulea/sources.csv: lies in a class folder" in text
@@ -126,10 +156,17 @@ def test_selection_tables_beside_recordings_are_named(tmp_path):
     assert "rubella/: 2 tables of selections or labels lie beside the recordings" in said(root)
 
 
-@pytest.mark.parametrize("name, text, encoding", [
-    ("sources.csv", "\ufefffile,source\r\n{}\r\n", "utf-8"), ("Sources.CSV", "file,source\n{}\n", "utf-8"),
-    ("sources.csv", "File, Source\n{}\n", "utf-8"), ("sources.csv", "file;source\n{}\n", "utf-8"),
-    ("sources.csv", "FILE\tsource\tby\n{}\tme\n", "utf-8"), ("sources.csv", "file\tsource\n{}\n", "utf-16")])
+@pytest.mark.parametrize(
+    "name, text, encoding",
+    [
+        ("sources.csv", "\ufefffile,source\r\n{}\r\n", "utf-8"),
+        ("Sources.CSV", "file,source\n{}\n", "utf-8"),
+        ("sources.csv", "File, Source\n{}\n", "utf-8"),
+        ("sources.csv", "file;source\n{}\n", "utf-8"),
+        ("sources.csv", "FILE\tsource\tby\n{}\tme\n", "utf-8"),
+        ("sources.csv", "file\tsource\n{}\n", "utf-16"),
+    ],
+)
 def test_tables_of_sources_as_spreadsheets_save_them(tmp_path, name, text, encoding):
     root = make_folder(tmp_path)
     delimiter = max(",;\t", key=text.count)
@@ -141,16 +178,18 @@ def test_tables_of_sources_as_spreadsheets_save_them(tmp_path, name, text, encod
 def test_paths_that_look_the_same_are_the_same(tmp_path):
     root = make_folder(tmp_path)
     tone(root / "rubella" / unicodedata.normalize("NFD", "grün.wav"))
-    (root / "sources.csv").write_text(f"file,source\nrubella/{unicodedata.normalize('NFC', 'grün.wav')},creek\n",
-                                      encoding="utf-8")
+    (root / "sources.csv").write_text(
+        f"file,source\nrubella/{unicodedata.normalize('NFC', 'grün.wav')},creek\n", encoding="utf-8"
+    )
     assert not scan_folder(root).problems
     assert [clip.source for clip in scan_folder(root).clips].count("creek") == 1
 
 
 def test_two_tables_and_sources_that_are_nearly_the_same(tmp_path):
     root = make_folder(tmp_path)
-    (root / "sources.csv").write_text("file,source\nrubella/1.wav,SM4-1\ncaerulea/1.ogg,sm4-1\nunlabelled/a.wav,007\n"
-                                      "caerulea/2.mp3,7\n")
+    (root / "sources.csv").write_text(
+        "file,source\nrubella/1.wav,SM4-1\ncaerulea/1.ogg,sm4-1\nunlabelled/a.wav,007\ncaerulea/2.mp3,7\n"
+    )
     text = said(root)
     assert "'SM4-1' and 'sm4-1' are nearly the same" in text and "'007' and '7' are nearly the same" in text
     (root / "Sources.CSV").write_text("file,source\nrubella/1.wav,creek\n")

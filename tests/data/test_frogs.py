@@ -63,16 +63,23 @@ def test_whatever_averages_frames_is_at_chance_in_order_and_good_in_natural(frog
     for mode in ("natural", "order"):
         members = frogs.clips_of(mode)
         bank = Clips([frogs.waveform(i) for i in members])
-        draws = evaluate(MelStatistics(bank, config), frogs.labels[members] - frogs.labels[members[0]],
-                         [frogs.sources[i] for i in members], [frogs.names[i] for i in members], config, 0,
-                         progress=False)
+        draws = evaluate(
+            MelStatistics(bank, config),
+            frogs.labels[members] - frogs.labels[members[0]],
+            [frogs.sources[i] for i in members],
+            [frogs.names[i] for i in members],
+            config,
+            0,
+            progress=False,
+        )
         accuracy[mode] = np.mean([draw["accuracy_unshared_sources"] for draw in draws])
     assert accuracy["natural"] > 0.8
     assert accuracy["order"] < 0.27  # chance 0.20, deviation of the mean about 0.01
 
 
-@pytest.mark.parametrize("arguments, words", [({"modes": ("nature",)}, "unknown mode 'nature'"),
-                                              ({"duration_s": 1.0}, "duration_s=1.0")])
+@pytest.mark.parametrize(
+    "arguments, words", [({"modes": ("nature",)}, "unknown mode 'nature'"), ({"duration_s": 1.0}, "duration_s=1.0")]
+)
 def test_wrong_arguments_are_named(arguments, words):
     with pytest.raises(ValueError, match=words):
         SyntheticFrogs(**arguments)

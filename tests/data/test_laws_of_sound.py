@@ -14,8 +14,13 @@ from acssm_lib.data.audio import prepare, resample
 from acssm_lib.data.clips import Clips, random_crops
 from acssm_lib.files import DataError
 
-law = settings(deadline=None, derandomize=True, max_examples=30, database=None,
-               suppress_health_check=[HealthCheck.function_scoped_fixture])
+law = settings(
+    deadline=None,
+    derandomize=True,
+    max_examples=30,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 seeds = some.integers(0, 2**31 - 1)
 rates = some.sampled_from([4_000, 8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000])
 
@@ -35,7 +40,7 @@ def test_a_resampled_waveform_is_as_long_as_its_duration_says(old, new, n):
 def test_a_constant_stays_what_it_is_at_any_rate(old, new, level):
     n = math.ceil(400 * max(1, old / new))
     heard = resample(torch.full((n,), level), old, new)
-    middle = heard[len(heard) // 3:len(heard) - len(heard) // 3]
+    middle = heard[len(heard) // 3 : len(heard) - len(heard) // 3]
     torch.testing.assert_close(middle, torch.full_like(middle, level), rtol=0, atol=2e-3)
 
 
@@ -48,8 +53,13 @@ def test_a_mixture_is_resampled_as_its_parts_are(old, new, a, b, seed):
 
 
 @law
-@given(some.lists(some.integers(2, 300), min_size=1, max_size=5), some.integers(2, 200), some.integers(-400, 400),
-       some.floats(0.5, 2), seeds)
+@given(
+    some.lists(some.integers(2, 300), min_size=1, max_size=5),
+    some.integers(2, 200),
+    some.integers(-400, 400),
+    some.floats(0.5, 2),
+    seeds,
+)
 def test_a_crop_is_what_its_own_clip_holds_there_and_zero_outside(lengths, n_samples, start, factor, seed):
     levels = [(place + 1) / 8 for place in range(len(lengths))]  # a level for every clip: a neighbour would be noticed
     bank = Clips([torch.full((length,), level) for length, level in zip(lengths, levels)])
@@ -86,18 +96,23 @@ def refused_or_sound(path, content):
 
 
 @law
-@given(some.sampled_from(sorted(KINDS)), some.lists(some.tuples(
-    some.integers(0, 120), some.binary(min_size=1, max_size=8)), min_size=1, max_size=4), some.floats(0.05, 1))
+@given(
+    some.sampled_from(sorted(KINDS)),
+    some.lists(some.tuples(some.integers(0, 120), some.binary(min_size=1, max_size=8)), min_size=1, max_size=4),
+    some.floats(0.05, 1),
+)
 def test_a_damaged_header_is_named_and_never_a_crash(tmp_path, kind, patches, share):
     content = bytearray(KINDS[kind])
     for place, patch in patches:
-        content[place:place + len(patch)] = patch
-    refused_or_sound(tmp_path / f"damaged.{kind.lower()}", bytes(content[:math.ceil(share * len(content))]))
+        content[place : place + len(patch)] = patch
+    refused_or_sound(tmp_path / f"damaged.{kind.lower()}", bytes(content[: math.ceil(share * len(content))]))
 
 
 @law
-@given(some.sampled_from([b"RIFF", b"RF64", b"RIFX", b"FORM", b".snd", b"caff", b"fLaC", b"OggS", b"ID3\x04", b""]),
-       some.binary(max_size=200))
+@given(
+    some.sampled_from([b"RIFF", b"RF64", b"RIFX", b"FORM", b".snd", b"caff", b"fLaC", b"OggS", b"ID3\x04", b""]),
+    some.binary(max_size=200),
+)
 def test_random_bytes_behind_a_known_mark_are_named_and_never_a_crash(tmp_path, mark, content):
     refused_or_sound(tmp_path / "random.wav", mark + content)
 

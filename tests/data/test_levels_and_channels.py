@@ -13,9 +13,16 @@ from acssm_lib.data.reading.decoding import Recording
 from acssm_lib.data.reading.levels import gain_of, measure
 
 
-@pytest.mark.parametrize("subtype, level, note", [
-    ("FLOAT", 10.0, "scaled down by 9.8 dB"), ("DOUBLE", 14.0, "scaled down"), ("PCM_24", 0.0002, "raised by 72 dB"),
-    ("FLOAT", 0.0001, "raised by 78 dB"), ("PCM_32", 0.00005, "raised")])
+@pytest.mark.parametrize(
+    "subtype, level, note",
+    [
+        ("FLOAT", 10.0, "scaled down by 9.8 dB"),
+        ("DOUBLE", 14.0, "scaled down"),
+        ("PCM_24", 0.0002, "raised by 72 dB"),
+        ("FLOAT", 0.0001, "raised by 78 dB"),
+        ("PCM_32", 0.00005, "raised"),
+    ],
+)
 def test_levels_that_16_bits_cannot_hold_are_scaled(tmp_path, subtype, level, note):
     path = wav(tmp_path / "a.wav", level * call(), subtype)
     assert note in kept(path)
@@ -70,8 +77,12 @@ def test_the_better_channel_is_taken_and_said(tmp_path, case):
 def test_channels_that_agree_are_averaged_and_any_can_be_asked_for(tmp_path):
     stereo = np.stack([call(seed=1), 0.7 * call(seed=2)], 1)
     path = wav(tmp_path / "a.wav", stereo, "FLOAT")
-    for channel, wanted in (("auto", stereo.mean(1)), ("mix", stereo.mean(1)), ("left", stereo[:, 0]),
-                            ("right", stereo[:, 1])):
+    for channel, wanted in (
+        ("auto", stereo.mean(1)),
+        ("mix", stereo.mean(1)),
+        ("left", stereo[:, 0]),
+        ("right", stereo[:, 1]),
+    ):
         np.testing.assert_allclose(read(path, channel)[0], wanted, atol=1e-6)
     opposed = wav(tmp_path / "b.wav", np.stack([call(noise=0), -call(noise=0)], 1))
     assert read(opposed, "mix")[0].abs().max() < 1e-3
@@ -90,7 +101,7 @@ def test_a_clipped_channel_is_not_the_better_one(tmp_path):
         assert both[1 - heard.channel] is clipped and "differ by much" in heard.note
     for share, flat in ((0.004, False), (0.03, True)):  # of the samples stand at the very top
         peaks = call(seed=1)
-        highest = np.argsort(np.abs(peaks))[-round(share * len(peaks)):]
+        highest = np.argsort(np.abs(peaks))[-round(share * len(peaks)) :]
         peaks[highest] = 0.35 * np.sign(peaks[highest])
         assert choose(recorded(tmp_path, call(), peaks)).channel == (0 if flat else None)
 
@@ -98,8 +109,9 @@ def test_a_clipped_channel_is_not_the_better_one(tmp_path):
 def test_two_channels_of_a_still_night_are_heard_unless_one_is_dead_beside_the_other(tmp_path):
     quiet = 4e-4 * call(noise=3e-4)
     assert choose(recorded(tmp_path, quiet, 0.5 * quiet)).channel is None
-    assert choose(recorded(tmp_path, 0.05 * quiet, quiet)) == Choice(1, "only channel 2 of 2 has a signal; it is used "
-                                                                      "alone")
+    assert choose(recorded(tmp_path, 0.05 * quiet, quiet)) == Choice(
+        1, "only channel 2 of 2 has a signal; it is used alone"
+    )
     assert choose(recorded(tmp_path, 0 * quiet, 0 * quiet)) == Choice(None)
 
 
@@ -130,7 +142,7 @@ def test_channels_are_compared_alike_in_pieces_and_over_the_whole_recording(tmp_
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     monkeypatch.setattr(channels, "_FRAMES", 7)
     some, _, _ = channels._spectra(recorded(tmp_path, *stereo))
-    np.testing.assert_array_equal(some, spectra[::len(TIME) // (7 * 1024)])
+    np.testing.assert_array_equal(some, spectra[:: len(TIME) // (7 * 1024)])
 
 
 def test_a_recording_whose_length_nobody_announces_keeps_no_more_spectra_than_another(monkeypatch):
@@ -170,20 +182,41 @@ def test_a_level_is_that_of_the_sound_between_the_zeros_in_pieces_too(tmp_path, 
     assert measured(tmp_path, padded).bad == 3
 
 
-@pytest.mark.parametrize("offset, deviation, n, wrong", [
-    (0.02, 0.05, 3_000, True), (-0.02, 0.05, 3_000, True), (0.009, 0.05, 3_000, False), (0.02, 0.3, 3_000, False),
-    (0.04, 0.3, 3_000, True), (0.02, 0.05, 2_002, True), (0.02, 0.05, 2_000, False)])
+@pytest.mark.parametrize(
+    "offset, deviation, n, wrong",
+    [
+        (0.02, 0.05, 3_000, True),
+        (-0.02, 0.05, 3_000, True),
+        (0.009, 0.05, 3_000, False),
+        (0.02, 0.3, 3_000, False),
+        (0.04, 0.3, 3_000, True),
+        (0.02, 0.05, 2_002, True),
+        (0.02, 0.05, 2_000, False),
+    ],
+)
 def test_which_offset_is_the_recorder_s(tmp_path, offset, deviation, n, wrong):
     wave = deviation * np.resize([1, -1], n) + offset
     level = measured(tmp_path, np.concatenate([np.zeros(100), wave, np.zeros(100)]))
     assert level.wrong_offset == (pytest.approx(offset, rel=1e-4) if wrong else 0)
 
 
-@pytest.mark.parametrize("exact, deep, peak, decibels", [
-    (True, False, 3.0, 0), (False, True, 1.0, 0), (False, True, 1.01, -20 * np.log10(1.01)), (False, False, 1.4, 0),
-    (False, False, 1.42, -20 * np.log10(1.42)), (False, True, 128 / 32768, 0), (False, True, 127 / 32768, 42.14),
-    (False, False, 16 / 32768, 0), (False, False, 15 / 32768, 60.21), (True, False, 1e-3, 0),
-    (False, True, 2.0**-20, 0), (False, True, 2.0**-19, 108.37)])
+@pytest.mark.parametrize(
+    "exact, deep, peak, decibels",
+    [
+        (True, False, 3.0, 0),
+        (False, True, 1.0, 0),
+        (False, True, 1.01, -20 * np.log10(1.01)),
+        (False, False, 1.4, 0),
+        (False, False, 1.42, -20 * np.log10(1.42)),
+        (False, True, 128 / 32768, 0),
+        (False, True, 127 / 32768, 42.14),
+        (False, False, 16 / 32768, 0),
+        (False, False, 15 / 32768, 60.21),
+        (True, False, 1e-3, 0),
+        (False, True, 2.0**-20, 0),
+        (False, True, 2.0**-19, 108.37),
+    ],
+)
 def test_how_far_a_peak_is_raised_or_lowered(exact, deep, peak, decibels):
     gain, notes = gain_of(SimpleNamespace(exact=exact, deep=deep), peak)
     assert 20 * np.log10(gain) == pytest.approx(decibels, abs=0.01) and len(notes) == (decibels != 0)
@@ -209,14 +242,31 @@ def compared(ahead_db=0.0, levels=(0.1, 0.1), correlation=0.9, flat=(0.0, 0.0)):
     return channels._compare(spectra, covariance, np.array(flat)).channel
 
 
-@pytest.mark.parametrize("situation, channel", [
-    ({"ahead_db": 9.7}, None), ({"ahead_db": 10.3}, 0), ({"ahead_db": -9.7}, None), ({"ahead_db": -10.3}, 1),
-    ({"flat": (0.009, 0)}, None), ({"flat": (0.011, 0)}, 1), ({"flat": (0, 0.011)}, 0), ({"flat": (0.5, 0.5)}, None),
-    ({"flat": (0.5, 0), "ahead_db": 9.7}, 1), ({"flat": (0.5, 0), "ahead_db": 10.3}, None),  # it counts 20 dB less
-    ({"flat": (0.5, 0), "ahead_db": 30.3}, 0),
-    ({"correlation": -0.45}, None), ({"correlation": -0.55}, 0), ({"correlation": -0.55, "ahead_db": -3}, 1),
-    ({"levels": (1.1e-4, 1)}, None), ({"levels": (0.9e-4, 1)}, 1), ({"levels": (1, 0.9e-4)}, 0),
-    ({"levels": (0.9e-4, 0.1e-4)}, None), ({"levels": (0.9e-4, 0.08e-4)}, 0), ({"levels": (0, 0)}, None)])
+@pytest.mark.parametrize(
+    "situation, channel",
+    [
+        ({"ahead_db": 9.7}, None),
+        ({"ahead_db": 10.3}, 0),
+        ({"ahead_db": -9.7}, None),
+        ({"ahead_db": -10.3}, 1),
+        ({"flat": (0.009, 0)}, None),
+        ({"flat": (0.011, 0)}, 1),
+        ({"flat": (0, 0.011)}, 0),
+        ({"flat": (0.5, 0.5)}, None),
+        ({"flat": (0.5, 0), "ahead_db": 9.7}, 1),
+        ({"flat": (0.5, 0), "ahead_db": 10.3}, None),  # it counts 20 dB less
+        ({"flat": (0.5, 0), "ahead_db": 30.3}, 0),
+        ({"correlation": -0.45}, None),
+        ({"correlation": -0.55}, 0),
+        ({"correlation": -0.55, "ahead_db": -3}, 1),
+        ({"levels": (1.1e-4, 1)}, None),
+        ({"levels": (0.9e-4, 1)}, 1),
+        ({"levels": (1, 0.9e-4)}, 0),
+        ({"levels": (0.9e-4, 0.1e-4)}, None),
+        ({"levels": (0.9e-4, 0.08e-4)}, 0),
+        ({"levels": (0, 0)}, None),
+    ],
+)
 def test_where_the_limits_of_the_choice_lie(situation, channel):
     assert compared(**situation) == channel
 

@@ -64,7 +64,8 @@ def test_whatever_averages_frames_is_at_chance(phrases):
     members = phrases.clips_of("phrases")
     names = [phrases.names[i] for i in members]
     config = preset("quick", n_episodes=20)
-    draws = evaluate(MelStatistics(phrases.clips(members), config), phrases.labels[members], names, names, config, 0,
-                     progress=False)
+    draws = evaluate(
+        MelStatistics(phrases.clips(members), config), phrases.labels[members], names, names, config, 0, progress=False
+    )
     assert 0.1 < np.mean([draw["accuracy"] for draw in draws]) < 0.32
     assert all(draw["n_query_unshared_sources"] == draw["n_query"] == 35 for draw in draws)

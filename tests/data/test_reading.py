@@ -38,7 +38,7 @@ def patched(kind, mark, offset, field):
     """A file of that kind with other bytes ``offset`` behind the first ``mark``."""
     content = encoded(kind)
     place = content.find(mark) + offset
-    content[place:place + len(field)] = field
+    content[place : place + len(field)] = field
     return content
 
 
@@ -78,7 +78,7 @@ def test_a_header_without_sound_is_empty(tmp_path):
 @pytest.mark.parametrize("share", [0.5, 0.8])
 def test_a_cut_is_found_in_every_container(tmp_path, kind, share):
     content = encoded(kind)
-    (tmp_path / "cut").write_bytes(content[:int(len(content) * share)])
+    (tmp_path / "cut").write_bytes(content[: int(len(content) * share)])
     with pytest.raises(DataError, match="cut: truncated"):
         read(tmp_path / "cut")
 
@@ -97,7 +97,7 @@ def test_sound_behind_the_announced_end_is_named(tmp_path):
 
 
 def test_a_second_chunk_of_sound_is_named(tmp_path):
-    halves = PCM[:len(PCM) // 2], PCM[len(PCM) // 2:]
+    halves = PCM[: len(PCM) // 2], PCM[len(PCM) // 2 :]
     path = saved(tmp_path / "a.wav", riff(FORMAT, chunk(b"data", halves[0]), TAGS, chunk(b"data", halves[1])))
     assert "a second chunk of sound, 32,000 bytes, follows the first and is not used" in kept(path, 1.0)
 
@@ -126,8 +126,9 @@ def test_flac_is_read_to_its_end_whatever_its_header_says(tmp_path):
 
 def mp3(**options):
     """(first frame, which counts the others; the others)"""
-    content = bytes(encoded("MP3", bitrate_mode="VARIABLE", compression_level=0.6) if not options else
-                    encoded("MP3", **options))
+    content = bytes(
+        encoded("MP3", bitrate_mode="VARIABLE", compression_level=0.6) if not options else encoded("MP3", **options)
+    )
     start = max(content.find(b"Xing"), content.find(b"Info"))
     second = content.find(content[:2], start)
     return content[:second], content[second:]
@@ -136,8 +137,12 @@ def mp3(**options):
 @pytest.mark.parametrize("options", [{}, {"bitrate_mode": "CONSTANT", "compression_level": 0.5}])
 def test_mp3_without_a_count_of_its_frames_is_whole(tmp_path, options):
     _, frames = mp3(**options)
-    for name, content in (("a.mp3", frames), ("tagged.mp3", b"ID3\3\0\0\0\0\1\0" + bytes(128) + frames),
-                          ("old tag.mp3", frames + b"TAG" + bytes(125)), ("named.wav", frames)):
+    for name, content in (
+        ("a.mp3", frames),
+        ("tagged.mp3", b"ID3\3\0\0\0\0\1\0" + bytes(128) + frames),
+        ("old tag.mp3", frames + b"TAG" + bytes(125)),
+        ("named.wav", frames),
+    ):
         (tmp_path / name).write_bytes(content)
         assert kept(tmp_path / name) == ""
 
@@ -145,10 +150,10 @@ def test_mp3_without_a_count_of_its_frames_is_whole(tmp_path, options):
 def test_mp3_with_a_wrong_count_of_its_frames(tmp_path):
     head, frames = mp3()
     place = head.find(b"Xing") + 8
-    count, = struct.unpack_from(">I", head, place)
+    (count,) = struct.unpack_from(">I", head, place)
 
     def counting(n):
-        (tmp_path / "a.mp3").write_bytes(head[:place] + struct.pack(">I", n) + head[place + 4:] + frames)
+        (tmp_path / "a.mp3").write_bytes(head[:place] + struct.pack(">I", n) + head[place + 4 :] + frames)
         return tmp_path / "a.mp3"
 
     assert kept(counting(count)) == ""
@@ -157,7 +162,7 @@ def test_mp3_with_a_wrong_count_of_its_frames(tmp_path):
         read(counting(2 * count))
     (tmp_path / "twice.mp3").write_bytes(2 * (head + frames))
     assert "all are used" in kept(tmp_path / "twice.mp3", 4.1)
-    (tmp_path / "cut.mp3").write_bytes(frames[:len(frames) // 2 + 7])
+    (tmp_path / "cut.mp3").write_bytes(frames[: len(frames) // 2 + 7])
     assert "it ends within a frame" in "".join(Recording(tmp_path / "cut.mp3").notes)
 
 
@@ -173,7 +178,7 @@ def test_ogg_streams_that_follow_one_another_are_all_used(tmp_path):
 
 def test_an_ogg_stream_without_its_last_page_is_read_and_said(tmp_path):
     content = encoded("OGG", np.random.default_rng(0).normal(0, 0.1, 200_000))
-    (tmp_path / "a.ogg").write_bytes(content[:content.rfind(b"OggS")])
+    (tmp_path / "a.ogg").write_bytes(content[: content.rfind(b"OggS")])
     recording = Recording(tmp_path / "a.ogg")
     assert "its last page is not there" in recording.notes[0]
     assert 150_000 < sum(map(len, recording.blocks())) < 200_000
@@ -184,8 +189,12 @@ def night_of_ogg():
     pages = []
     for number in range(40):
         ends = 2 * (number == 0) + 4 * (number == 39)
-        page = bytearray(b"OggS" + struct.pack("<BBqIIIB", 0, ends, number, 7, number, 0, 255)
-                         + bytes([255] * 255) + bytes([number]) * 255 * 255)
+        page = bytearray(
+            b"OggS"
+            + struct.pack("<BBqIIIB", 0, ends, number, 7, number, 0, 255)
+            + bytes([255] * 255)
+            + bytes([number]) * 255 * 255
+        )
         struct.pack_into("<I", page, 22, containers._ogg_checksum(bytes(page)))
         pages.append(bytes(page))
     return b"".join(pages)
@@ -216,7 +225,7 @@ def test_pieces_of_a_file_read_as_its_bytes(tmp_path, monkeypatch):
         assert len(looked_at) == len(content)
         for start in (0, 99, 37, 950, 1_340, 1_351, 2_000):
             for length in (1, 4, 99, 100, 101, 500):
-                assert looked_at[start:start + length] == content[start:start + length]
+                assert looked_at[start : start + length] == content[start : start + length]
             for wanted in (b"\1\2\3", b"\0\1\0", b"\7"):
                 assert looked_at.find(wanted, start) == content.find(wanted, start)
         assert looked_at.find(content[:5]) == content.find(content[:5])
@@ -248,8 +257,17 @@ def telephone(path, codec="aac", **options):
     return path
 
 
-@pytest.mark.parametrize("name, codec", [("a.m4a", "aac"), ("a.3gp", "aac"), ("a.m4a", "alac"), ("a.mka", "aac"),
-                                         ("a.aac", "aac"), ("named.wav.m4a", "aac")])
+@pytest.mark.parametrize(
+    "name, codec",
+    [
+        ("a.m4a", "aac"),
+        ("a.3gp", "aac"),
+        ("a.m4a", "alac"),
+        ("a.mka", "aac"),
+        ("a.aac", "aac"),
+        ("named.wav.m4a", "aac"),
+    ],
+)
 def test_what_telephones_record_is_read_with_the_extra(tmp_path, name, codec):
     path = telephone(tmp_path / name, codec)
     assert kept(path) == ""

@@ -53,12 +53,15 @@ def test_columns_of_a_table_in_the_order_of_the_clips(tmp_path):
     assert read_columns(str(path), NAMES) == {"night": ["1", "two", None], "rain": ["no", None, None]}
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("clip,site\nx/a.wav,creek\n", "no column file, filename or name .* it has clip, site"),
-    ("file,site\nq.wav,creek\n", "none of its rows is about one of the 3 clips; expected names such as x/a.wav"),
-    ("file,site\nx/a.wav,creek\nx/a.wav,pond\n", "row 3: x/a.wav has other values in a row above"),
-    ("file,site\n", "no rows"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("clip,site\nx/a.wav,creek\n", "no column file, filename or name .* it has clip, site"),
+        ("file,site\nq.wav,creek\n", "none of its rows is about one of the 3 clips; expected names such as x/a.wav"),
+        ("file,site\nx/a.wav,creek\nx/a.wav,pond\n", "row 3: x/a.wav has other values in a row above"),
+        ("file,site\n", "no rows"),
+    ],
+)
 def test_a_table_that_says_nothing_about_the_clips_is_refused(tmp_path, text, message):
     path = tmp_path / "clips.csv"
     path.write_text(text)

@@ -13,9 +13,23 @@ from acssm_lib.experiment.measure import HEARING
 from acssm_lib.model.encoder import AcousticSSM
 from acssm_lib.presets import preset
 
-TINY = {"n_samples": 4096, "n_mels": 16, "widths": "4,8", "blocks": "1,1", "d_state": 4, "d_projection": 8,
-        "pretrain_epochs": 3, "pretrain_batch": 4, "n_episodes": 2, "finetune_epochs": 2, "finetune_crops": 2,
-        "n_shot": 2, "test_crops": 1, "n_frozen_episodes": 5, "frozen_shots": "1,2"}
+TINY = {
+    "n_samples": 4096,
+    "n_mels": 16,
+    "widths": "4,8",
+    "blocks": "1,1",
+    "d_state": 4,
+    "d_projection": 8,
+    "pretrain_epochs": 3,
+    "pretrain_batch": 4,
+    "n_episodes": 2,
+    "finetune_epochs": 2,
+    "finetune_crops": 2,
+    "n_shot": 2,
+    "test_crops": 1,
+    "n_frozen_episodes": 5,
+    "frozen_shots": "1,2",
+}
 SETTINGS = [f"{key}={value}" for key, value in TINY.items()]
 
 
@@ -35,8 +49,21 @@ def recordings(tmp_path_factory):
 
 def test_from_a_folder_to_a_report(recordings, tmp_path, capfd):
     out = tmp_path / "runs"
-    command = ["reproduce", "--dataset", "folder", "--data", str(recordings), "--methods", "mel-stats,acoustic-ssm1",
-               "--out", str(out), "--jobs", "2", "--set", *SETTINGS]
+    command = [
+        "reproduce",
+        "--dataset",
+        "folder",
+        "--data",
+        str(recordings),
+        "--methods",
+        "mel-stats,acoustic-ssm1",
+        "--out",
+        str(out),
+        "--jobs",
+        "2",
+        "--set",
+        *SETTINGS,
+    ]
     assert main(command) == 0
 
     metrics = {}
@@ -62,14 +89,27 @@ def test_from_a_folder_to_a_report(recordings, tmp_path, capfd):
     assert main(["report", str(out)]) == 0
     assert "mel-stats" in (out / "report" / "report.md").read_text()
 
-    assert main([*command[:-len(SETTINGS)], *SETTINGS, "n_layers=1"]) == 2  # another setting does not mix
+    assert main([*command[: -len(SETTINGS)], *SETTINGS, "n_layers=1"]) == 2  # another setting does not mix
     assert "n_layers=2" in capfd.readouterr().err
 
 
 def test_an_embedder_from_a_file_never_hears_a_query_of_its_own(recordings, tmp_path):
     torch.save(random_byol_a(), tmp_path / "weights.pth")
-    command = ["reproduce", "--dataset", "folder", "--data", str(recordings), "--methods", "byol-a", "--protocol",
-               "inductive-clip", "--out", str(tmp_path / "runs"), "--set", *SETTINGS]
+    command = [
+        "reproduce",
+        "--dataset",
+        "folder",
+        "--data",
+        str(recordings),
+        "--methods",
+        "byol-a",
+        "--protocol",
+        "inductive-clip",
+        "--out",
+        str(tmp_path / "runs"),
+        "--set",
+        *SETTINGS,
+    ]
     assert main([*command, "--weights", str(tmp_path / "missing.pth")]) == 2
     assert main([*command, "--weights", f"byol-a={tmp_path / 'weights.pth'}"]) == 0
     folder = tmp_path / "runs" / "folder" / "all" / "byol-a" / "seed0"
@@ -79,17 +119,41 @@ def test_an_embedder_from_a_file_never_hears_a_query_of_its_own(recordings, tmp_
     assert metrics["protocol"] == "inductive-clip" and metrics["pretraining"]["saw_query_clips"] is False
     assert {draw["n_query"] for draw in metrics["episodes"]} == {12}  # five splits ask every clip once
     assert {(entry["name"], entry["shuffled"]) for entry in metrics["readouts"]} == {
-        ("finetuned", True), ("logistic", False), ("logistic", True), *((name, False) for name in HEARING)}
+        ("finetuned", True),
+        ("logistic", False),
+        ("logistic", True),
+        *((name, False) for name in HEARING),
+    }
 
 
 def test_the_best_recipe_on_its_own_encoder_and_on_an_embedder(recordings, tmp_path):
     torch.save(random_byol_a(), tmp_path / "weights.pth")
     settings = {key: value for key, value in TINY.items() if key != "test_crops"}
     settings |= {"n_members": 2, "test_views": 3, "pretrain_epochs": 1, "n_layers": 1}
-    assert main(["reproduce", "--dataset", "folder", "--data", str(recordings), "--preset", "best", "--methods",
-                 "acoustic-ssm1,byol-a-adapted", "--out", str(tmp_path / "runs"), "--jobs", "2", "--weights",
-                 f"byol-a-adapted={tmp_path / 'weights.pth'}", "--set", *[f"{key}={settings[key]}" for key in settings]
-                 ]) == 0
+    assert (
+        main(
+            [
+                "reproduce",
+                "--dataset",
+                "folder",
+                "--data",
+                str(recordings),
+                "--preset",
+                "best",
+                "--methods",
+                "acoustic-ssm1,byol-a-adapted",
+                "--out",
+                str(tmp_path / "runs"),
+                "--jobs",
+                "2",
+                "--weights",
+                f"byol-a-adapted={tmp_path / 'weights.pth'}",
+                "--set",
+                *[f"{key}={settings[key]}" for key in settings],
+            ]
+        )
+        == 0
+    )
     folder = tmp_path / "runs" / "folder" / "all" / "acoustic-ssm1" / "seed0"
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["pretraining"]["steps"] == 2 * 4  # two members, four batches of 14 clips

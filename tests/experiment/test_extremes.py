@@ -14,9 +14,23 @@ from acssm_lib.names import EMBEDDER_NAMES, METHOD_NAMES
 from acssm_lib.presets import preset
 
 OWN = [name for name in METHOD_NAMES if name not in EMBEDDER_NAMES]
-SMALL = {"n_samples": 8192, "n_mels": 8, "widths": "4", "blocks": "1", "n_layers": 1, "d_state": 2, "n_shot": 1,
-         "pretrain_epochs": 1, "pretrain_batch": 4, "n_episodes": 1, "finetune_epochs": 1, "finetune_crops": 2,
-         "n_frozen_episodes": 2, "frozen_shots": "1", "finetune_head": "logistic"}
+SMALL = {
+    "n_samples": 8192,
+    "n_mels": 8,
+    "widths": "4",
+    "blocks": "1",
+    "n_layers": 1,
+    "d_state": 2,
+    "n_shot": 1,
+    "pretrain_epochs": 1,
+    "pretrain_batch": 4,
+    "n_episodes": 1,
+    "finetune_epochs": 1,
+    "finetune_crops": 2,
+    "n_frozen_episodes": 2,
+    "frozen_shots": "1",
+    "finetune_head": "logistic",
+}
 
 
 class Tones(AudioDataset):

@@ -15,22 +15,31 @@ def run(synthetic_records):
     return synthetic_records(("G1",), ("acoustic-ssm1",))[0]
 
 
-@pytest.mark.parametrize("spoil, message", [
-    (lambda run: run.pop("parameters"), r"record must contain \['parameters'\]"),
-    (lambda run: run["pretraining"].pop("steps"), r"record\.pretraining must contain \['steps'\]"),
-    (lambda run: run["episodes"][1].pop("n_query"), r"record\.episodes\[1\] must contain \['n_query'\]"),
-    (lambda run: run.update(accuracy_mean=67.0), "record.accuracy_mean must be smaller than or equal to 1, it is 67.0"),
-    (lambda run: run["finetuning"].update(seconds=float("inf")), "record.finetuning.seconds must be smaller"),
-    (lambda run: run["finetuning"].update(seconds=float("nan")), "not JSON compliant"),
-    (lambda run: run.update(seed=True), "record.seed must be integer, it is True"),
-    (lambda run: run.update(episodes=[]), r"record\.episodes must contain at least 1 items"),
-    (lambda run: run.update(schema=2), "record.schema must be same as const definition: 1, it is 2"),
-    (lambda run: run.update(protocol="fair"), r"record\.protocol must be one of \['transductive'.*it is 'fair'"),
-    (lambda run: run["readouts"][0].update(name="svm"), r"record\.readouts\[0\]\.name must be one of"),
-    (lambda run: run["readouts"][2]["accuracy"].pop(), r"record\.readouts\[2\] needs one value per draw"),
-    (lambda run: run["readouts"][1]["accuracy"].__setitem__(0, 70.0), r"record\.readouts\[1\]\.accuracy\[0\] must be"),
-    (lambda run: run["readouts"][1].pop("supports"), r"record\.readouts\[1\] must contain \['supports'\]"),
-])
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda run: run.pop("parameters"), r"record must contain \['parameters'\]"),
+        (lambda run: run["pretraining"].pop("steps"), r"record\.pretraining must contain \['steps'\]"),
+        (lambda run: run["episodes"][1].pop("n_query"), r"record\.episodes\[1\] must contain \['n_query'\]"),
+        (
+            lambda run: run.update(accuracy_mean=67.0),
+            "record.accuracy_mean must be smaller than or equal to 1, it is 67.0",
+        ),
+        (lambda run: run["finetuning"].update(seconds=float("inf")), "record.finetuning.seconds must be smaller"),
+        (lambda run: run["finetuning"].update(seconds=float("nan")), "not JSON compliant"),
+        (lambda run: run.update(seed=True), "record.seed must be integer, it is True"),
+        (lambda run: run.update(episodes=[]), r"record\.episodes must contain at least 1 items"),
+        (lambda run: run.update(schema=2), "record.schema must be same as const definition: 1, it is 2"),
+        (lambda run: run.update(protocol="fair"), r"record\.protocol must be one of \['transductive'.*it is 'fair'"),
+        (lambda run: run["readouts"][0].update(name="svm"), r"record\.readouts\[0\]\.name must be one of"),
+        (lambda run: run["readouts"][2]["accuracy"].pop(), r"record\.readouts\[2\] needs one value per draw"),
+        (
+            lambda run: run["readouts"][1]["accuracy"].__setitem__(0, 70.0),
+            r"record\.readouts\[1\]\.accuracy\[0\] must be",
+        ),
+        (lambda run: run["readouts"][1].pop("supports"), r"record\.readouts\[1\] must contain \['supports'\]"),
+    ],
+)
 def test_a_bad_record_is_refused_by_key_and_not_written(tmp_path, run, spoil, message):
     spoil(run)
     with pytest.raises(ValueError, match=message):
@@ -61,9 +70,12 @@ def test_reading_a_half_finished_folder(tmp_path, synthetic_records):
     (tmp_path / "seed2/metrics.json").write_text(json.dumps(made[0] | {"accuracy_mean": float("nan")}))
     runs, problems = read_runs(tmp_path)
     assert [(run["protocol"], run["group"], run["method"]) for run in runs] == [
-        ("transductive", "G2", "mel-stats"), ("transductive", "G2", "acoustic-ssm1"),
-        ("transductive", "G10", "mel-stats"), ("transductive", "G10", "acoustic-ssm1"),
-        ("inductive-clip", "G2", "mel-stats")]
+        ("transductive", "G2", "mel-stats"),
+        ("transductive", "G2", "acoustic-ssm1"),
+        ("transductive", "G10", "mel-stats"),
+        ("transductive", "G10", "acoustic-ssm1"),
+        ("inductive-clip", "G2", "mel-stats"),
+    ]
     assert len(problems) == 4 and problems.pop() == "seed2/metrics.json: left out, holds NaN, which is not JSON"
     assert "adapted-cnn/seed0: unfinished" in problems[0]
     assert "same run" in "".join(problems) and "adapted-cnn/seed1/metrics.json" in "".join(problems)
@@ -82,7 +94,10 @@ def test_readings_are_arrays_with_nan_where_no_query_is_unshared(run):
     assert (main.method, main.n_shot, len(main.accuracy)) == ("acoustic-ssm1", 5, 3)
     assert np.isnan(main.unshared).tolist() == [False, True, False]
     assert [(reading.readout, reading.n_shot) for reading in frozen if not reading.shuffled] == [
-        ("logistic", 1), ("logistic", 5), ("nearest-mean", 5)]
+        ("logistic", 1),
+        ("logistic", 5),
+        ("nearest-mean", 5),
+    ]
     assert {reading.method for reading in frozen if reading.shuffled} == {"acoustic-ssm1, frames shuffled at test"}
 
 

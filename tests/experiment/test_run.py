@@ -41,9 +41,15 @@ def without_seconds(record):
     return record
 
 
-@pytest.mark.parametrize("method, changes, files", [
-    ("acoustic-ssm1", {}, {"encoder.pt"}), ("acoustic-ssm1", {"finetune_head": "logistic"}, {"encoder.pt"}),
-    ("acoustic-ssm1", {"finetuning": False}, {"encoder.pt"}), ("mel-stats", {}, set())])
+@pytest.mark.parametrize(
+    "method, changes, files",
+    [
+        ("acoustic-ssm1", {}, {"encoder.pt"}),
+        ("acoustic-ssm1", {"finetune_head": "logistic"}, {"encoder.pt"}),
+        ("acoustic-ssm1", {"finetuning": False}, {"encoder.pt"}),
+        ("mel-stats", {}, set()),
+    ],
+)
 def test_a_run_leaves_its_record_and_a_classifier_that_is_its_first_draw(config, tmp_path, method, changes, files):
     config = dataclasses.replace(config, **changes)
     record = carried_out(method, config, tmp_path)
@@ -71,8 +77,13 @@ def test_a_stopped_run_goes_on_and_fine_tunes_no_draw_twice(config, tmp_path, mo
         with pytest.raises(KeyboardInterrupt):
             carried_out("acoustic-ssm1", config, tmp_path / "cut")
     steps = []
-    monkeypatch.setattr(finetuning, "train", lambda step_loss, *args, train=finetuning.train, **options: train(
-        lambda step: steps.append(step) or step_loss(step), *args, **options))
+    monkeypatch.setattr(
+        finetuning,
+        "train",
+        lambda step_loss, *args, train=finetuning.train, **options: train(
+            lambda step: steps.append(step) or step_loss(step), *args, **options
+        ),
+    )
     again = carried_out("acoustic-ssm1", config, tmp_path / "cut")
     assert steps == [] and without_seconds(again) == without_seconds(whole)
     one, other = (torch.load(tmp_path / name / "classifier.pt", weights_only=True) for name in ("whole", "cut"))
@@ -84,9 +95,10 @@ def test_of_two_classes_and_of_many_the_kept_regression_answers_as_the_readout_d
     config = dataclasses.replace(config, finetuning=False, n_episodes=1)
     for n_way in (2, 3):
         labels = np.where(np.arange(12) // 4 < n_way, np.arange(12) // 4, -1)
-        data = GroupData(bank, labels, [None] * 12, [f"clip{n}" for n in range(12)], list("abc")[:n_way],
-                         np.array([], dtype=int))
-        split, = splits(data, config, 0)
+        data = GroupData(
+            bank, labels, [None] * 12, [f"clip{n}" for n in range(12)], list("abc")[:n_way], np.array([], dtype=int)
+        )
+        (split,) = splits(data, config, 0)
         classifier = kept.classifier_of("mel-stats", None, data, split, config, 0)
         learner = MelStatistics(bank, config)
         evaluate(learner, labels, data.sources, data.names, config, 0, split=split, progress=False)

@@ -49,8 +49,10 @@ def test_negatives_by_source_ask_for_sources_and_make_another_encoder():
     assert [numbers[i] == numbers[0] for i in range(30)] == [source == data.sources[0] for source in data.sources]
     with pytest.raises(ValueError, match="negatives=other-sources needs the source"):
         shelf._objective("acoustic-ssm1", dataclasses.replace(data, sources=[None] * 30), config)
-    keys = {_fingerprint("acoustic-ssm1", dataclasses.replace(data, sources=sources), np.arange(30), config, 0, "cpu",
-                         None) for sources in (data.sources, ["one"] * 30, [None] * 30)}
+    keys = {
+        _fingerprint("acoustic-ssm1", dataclasses.replace(data, sources=sources), np.arange(30), config, 0, "cpu", None)
+        for sources in (data.sources, ["one"] * 30, [None] * 30)
+    }
     assert len(keys) == 3
 
 
@@ -71,8 +73,9 @@ def test_the_fingerprint_of_a_pretraining_follows_the_samples_and_not_where_they
     data = load_group(FROGS, "order", config, 0, progress=False)
 
     def of(clips):
-        return _fingerprint("acoustic-ssm1", dataclasses.replace(data, clips=clips), np.arange(30), config, 0, "cpu",
-                            None)
+        return _fingerprint(
+            "acoustic-ssm1", dataclasses.replace(data, clips=clips), np.arange(30), config, 0, "cpu", None
+        )
 
     waveforms = [data.clips.waveform(clip) for clip in range(30)]
     assert of(Clips(waveforms)) == of(data.clips)
@@ -109,8 +112,9 @@ def test_an_encoder_is_trained_once_and_found_again_only_for_the_same_task(tiny,
     data = load_group(FROGS, "order", config, 0, progress=False)
 
     def get(method="acoustic-ssm1", seed=0, **changes):
-        encoder, pretraining = pretrained_encoder(method, data, dataclasses.replace(config, **changes), seed,
-                                                  progress=False, folder=tmp_path)
+        encoder, pretraining = pretrained_encoder(
+            method, data, dataclasses.replace(config, **changes), seed, progress=False, folder=tmp_path
+        )
         return encoder, pretraining, len(list(tmp_path.glob("*.pt")))
 
     first, trained, n_files = get()
@@ -129,8 +133,9 @@ def test_an_encoder_s_address_knows_data_settings_seed_version_and_precision_and
     data = load_group(FROGS, "order", config, 0, progress=False)
 
     def address(seed=0, device="cpu", method="acoustic-ssm1", pool=range(30), **changes):
-        return shelf._fingerprint(method, data, np.array(pool), dataclasses.replace(config, **changes), seed, device,
-                                  None)
+        return shelf._fingerprint(
+            method, data, np.array(pool), dataclasses.replace(config, **changes), seed, device, None
+        )
 
     first = address()
     assert re.fullmatch("[0-9a-f]{32}", first)
@@ -139,8 +144,13 @@ def test_an_encoder_s_address_knows_data_settings_seed_version_and_precision_and
     monkeypatch.setattr(shelf, "pick_device", torch.device)
     assert {address(device=device) for device in ("cpu", "cuda", "cuda:1", "mps")} == {first}
     assert address(n_episodes=9, finetune_lr=0.1, test_crops=1, head_width=9) == first  # of what follows
-    others = [address(seed=1), address(method="adapted-cnn"), address(pool=range(29)), address(pretrain_lr=0.1),
-              address(precision="bfloat16")]
+    others = [
+        address(seed=1),
+        address(method="adapted-cnn"),
+        address(pool=range(29)),
+        address(pretrain_lr=0.1),
+        address(precision="bfloat16"),
+    ]
     monkeypatch.setattr(shelf, "_VERSION", shelf._VERSION + 1)
     assert len({first, *others, address()}) == 7
 
@@ -149,12 +159,14 @@ def test_auto_is_the_precision_that_it_comes_down_to(monkeypatch):
     data = load_group(FROGS, "order", preset("quick"), 0, progress=False)
     resolved = {"cpu": "float32", "cuda": "bfloat16"}
     monkeypatch.setattr(shelf, "pick_device", torch.device)
-    monkeypatch.setattr(shelf, "computing_precision", lambda asked, device: resolved.get(device.type)
-                        if asked == "auto" else asked)
+    monkeypatch.setattr(
+        shelf, "computing_precision", lambda asked, device: resolved.get(device.type) if asked == "auto" else asked
+    )
 
     def address(precision, device):
-        return shelf._fingerprint("supervised", data, np.arange(30), preset("quick", precision=precision), 0, device,
-                                  None)
+        return shelf._fingerprint(
+            "supervised", data, np.arange(30), preset("quick", precision=precision), 0, device, None
+        )
 
     assert address("auto", "cpu") == address("float32", "cpu") != address("auto", "cuda")
     assert address("auto", "cuda") == address("bfloat16", "cpu")
@@ -163,7 +175,7 @@ def test_auto_is_the_precision_that_it_comes_down_to(monkeypatch):
 def test_what_a_killed_training_left_half_written_is_swept_and_nothing_of_others(tiny, tmp_path):
     data = load_group(FROGS, "order", tiny, 0, progress=False)
     pretrained_encoder("adapted-cnn", data, tiny, 0, progress=False, folder=tmp_path)
-    kept, = tmp_path.glob("*.pt")
+    (kept,) = tmp_path.glob("*.pt")
     kept.unlink()
     ours, others = (tmp_path / f".{name}.host.1.0123abcd.part.ckpt" for name in (kept.stem, "0" * 32))
     ours.write_text("half")
@@ -180,8 +192,13 @@ def test_a_damaged_encoder_is_named_and_trained_again(tiny, tmp_path, capsys, da
     (file,) = tmp_path.glob("*.pt")
     content = file.read_bytes()
     middle = len(content) // 2
-    file.write_bytes({"empty": b"", "cut": content[:-100],
-                      "flipped": content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1:]}[damage])
+    file.write_bytes(
+        {
+            "empty": b"",
+            "cut": content[:-100],
+            "flipped": content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :],
+        }[damage]
+    )
     capsys.readouterr()
     again, trained_again = get()
     said = capsys.readouterr().out

@@ -23,8 +23,12 @@ def accuracies(first, second, draws=5):
     found = []
     for seed in range(draws):
         both, (labelled, asked) = views(seed, first, second), support(seed)
-        found.append([(learner.fit(labelled, LABELS[labelled], 0).predict(asked).argmax(1) == LABELS[asked]).mean()
-                      for learner in (*map(LogisticReadout, both), Combination(*both))])
+        found.append(
+            [
+                (learner.fit(labelled, LABELS[labelled], 0).predict(asked).argmax(1) == LABELS[asked]).mean()
+                for learner in (*map(LogisticReadout, both), Combination(*both))
+            ]
+        )
     return np.mean(found, axis=0)
 
 

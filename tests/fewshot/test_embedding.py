@@ -38,8 +38,9 @@ def test_shuffled_frames_are_the_same_frames_in_an_order_per_crop():
     assert (order == order[:, :1, :1]).all() and not torch.equal(order[0], order[1])
 
 
-@pytest.mark.parametrize("method, deaf_to_order", [("adapted-cnn", True), ("kernel-zeroed", True),
-                                                   ("supervised", False)])
+@pytest.mark.parametrize(
+    "method, deaf_to_order", [("adapted-cnn", True), ("kernel-zeroed", True), ("supervised", False)]
+)
 def test_shuffling_frames_changes_what_remembers_them_and_nothing_else(bank, tiny, method, deaf_to_order):
     encoder = build_encoder(method, bank, range(12), tiny, 0)
     in_time, mixed = (embed(encoder, bank, np.arange(12), tiny, shuffle_seed=seed) for seed in (None, 0))
@@ -53,8 +54,12 @@ def test_kept_features_are_those_of_a_fresh_front_end(bank, tiny, most_mib, kept
     encoder.front_end.register_forward_hook(lambda module, inputs, output: cut.append(len(inputs[0])))
     for asked in ([3, 1, 8], [8, 8, 0], range(12)):
         for seed in (None, 7):
-            torch.testing.assert_close(embed(encoder, bank, asked, tiny, seed, features),
-                                       embed(other, bank, asked, tiny, seed), rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(
+                embed(encoder, bank, asked, tiny, seed, features),
+                embed(other, bank, asked, tiny, seed),
+                rtol=1e-5,
+                atol=1e-5,
+            )
     assert len(features.kept) == kept and features.size <= most_mib * 2**20
     assert sum(cut) == 2 * 12 if kept else sum(cut) > 2 * 12  # two crops per clip
 

@@ -52,6 +52,7 @@ def test_accuracy_on_unshared_sources_leaves_siblings_out(tiny):
             shown = {SOURCES[i] for i in self.shown[-1]}
             right = np.array([SOURCES[i] in shown for i in indices])
             return np.eye(3)[np.where(right, LABELS[indices], (LABELS[indices] + 1) % 3)]
+
     for result in evaluate(KnowsSiblings(LABELS), LABELS, SOURCES, NAMES, tiny, 0, progress=False):
         unshared = result["n_query_unshared_sources"]
         assert result["accuracy"] == pytest.approx((6 - unshared) / 6)
@@ -65,6 +66,7 @@ def test_a_stopped_evaluation_keeps_its_finished_draws(tiny, tmp_path, monkeypat
         fit(self, *args, **kwargs)
         if len(self.shown) == 2:
             raise KeyboardInterrupt
+
     run = lambda learner: evaluate(learner, LABELS, SOURCES, NAMES, tiny, 0, checkpoint=tmp_path, progress=False)
     monkeypatch.setattr(Oracle, "fit", stops_at_the_second)
     with pytest.raises(KeyboardInterrupt):
@@ -77,9 +79,11 @@ def test_a_stopped_evaluation_keeps_its_finished_draws(tiny, tmp_path, monkeypat
 
 def test_only_the_first_draw_keeps_its_training(tiny, tmp_path):
     """The classifier of a run is made from it; the others would fill the disk."""
+
     class Writes(Oracle):
         def fit(self, indices, labels, seed, checkpoint=None):
             checkpoint.write_bytes(b"a training")
+
     results = evaluate(Writes(LABELS), LABELS, SOURCES, NAMES, tiny, 0, checkpoint=tmp_path, progress=False)
     assert len(results) == 2
     assert [path.stem for path in tmp_path.glob("*.ckpt")] == [f"draw{results[0]['seed']}"]
@@ -94,8 +98,15 @@ def test_a_damaged_draw_and_one_of_other_code_are_named_and_drawn_again(tiny, tm
     if damage == "other code":
         monkeypatch.setattr(evaluation, "code_digest", lambda: "another")
     else:
-        file.write_text({"empty": "", "cut": content[:-100], "{}": "{}", "older": json.dumps(whole[0]),
-                         "flipped": content.replace('"accuracy": 1.0', '"accuracy": 0.5')}[damage])
+        file.write_text(
+            {
+                "empty": "",
+                "cut": content[:-100],
+                "{}": "{}",
+                "older": json.dumps(whole[0]),
+                "flipped": content.replace('"accuracy": 1.0', '"accuracy": 0.5'),
+            }[damage]
+        )
     learner = Oracle(LABELS)
     again = run(learner)
     assert len(learner.shown) == (2 if damage == "other code" else 1)
@@ -107,16 +118,30 @@ def test_a_damaged_draw_and_one_of_other_code_are_named_and_drawn_again(tiny, tm
 
 
 def kept_draws(folder, tiny, learner=None, names=NAMES, sources=SOURCES, shuffled=False, split=None, **changes):
-    return evaluate(learner or Oracle(LABELS), LABELS, sources, names, dataclasses.replace(tiny, **changes), 0,
-                    checkpoint=folder, progress=False, shuffled=shuffled, split=split)
+    return evaluate(
+        learner or Oracle(LABELS),
+        LABELS,
+        sources,
+        names,
+        dataclasses.replace(tiny, **changes),
+        0,
+        checkpoint=folder,
+        progress=False,
+        shuffled=shuffled,
+        split=split,
+    )
 
 
-@pytest.mark.parametrize("changes, words", [
-    ({"finetune_lr": 0.1, "n_mels": 20}, "another n_mels, finetune_lr;"),
-    ({"names": [f"other{name}" for name in NAMES]}, "another names of the clips;"),
-    ({"sources": NAMES}, "another recordings;"),
-    ({"split": Split(pool=np.arange(4), support=np.arange(12))}, "another pool;"),
-    ({"shuffled": True}, "another shuffled frames;")])
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"finetune_lr": 0.1, "n_mels": 20}, "another n_mels, finetune_lr;"),
+        ({"names": [f"other{name}" for name in NAMES]}, "another names of the clips;"),
+        ({"sources": NAMES}, "another recordings;"),
+        ({"split": Split(pool=np.arange(4), support=np.arange(12))}, "another pool;"),
+        ({"shuffled": True}, "another shuffled frames;"),
+    ],
+)
 def test_finished_draws_of_other_settings_or_clips_are_refused_by_name(tiny, tmp_path, changes, words):
     kept_draws(tmp_path, tiny)
     before = (tmp_path / "draw0.json").read_text()
@@ -170,8 +195,17 @@ def test_evaluation_on_a_split_asks_its_queries_and_labels_its_support(tiny):
 
     asked = []
     split = Split(pool=np.arange(12), support=np.array([2, 3, 6, 7, 10, 11]), query=np.array([0, 4, 8]))
-    draws = evaluate(Knows(), LABELS, SOURCES, NAMES, dataclasses.replace(tiny, n_shot=1), 0, split=split,
-                     shuffled=True, progress=False)
+    draws = evaluate(
+        Knows(),
+        LABELS,
+        SOURCES,
+        NAMES,
+        dataclasses.replace(tiny, n_shot=1),
+        0,
+        split=split,
+        shuffled=True,
+        progress=False,
+    )
     assert asked == [[0, 4, 8]] * 4 and {draw["n_query"] for draw in draws} == {3}
     assert all(draw["accuracy"] == 1 and draw["shuffled"]["accuracy"] == 0 for draw in draws)
 

@@ -34,9 +34,14 @@ def test_head_has_the_published_size():
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
 def test_finetuning_learns_tones_and_leaves_the_encoder_alone(bank, tiny, optimiser):
-    config = dataclasses.replace(tiny, finetune_optimiser=optimiser, finetune_epochs=30,
-                                 finetune_lr=0.1 if optimiser == "sgd" else 0.01, finetune_encoder_lr=None,
-                                 max_stretch=1.05)
+    config = dataclasses.replace(
+        tiny,
+        finetune_optimiser=optimiser,
+        finetune_epochs=30,
+        finetune_lr=0.1 if optimiser == "sgd" else 0.01,
+        finetune_encoder_lr=None,
+        max_stretch=1.05,
+    )
     encoder = build_encoder("supervised", bank, range(12), config, 0)
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
     classifier = finetune(encoder, bank, np.arange(12), LABELS, config, 0, progress=False)
@@ -46,20 +51,28 @@ def test_finetuning_learns_tones_and_leaves_the_encoder_alone(bank, tiny, optimi
 
 @pytest.mark.parametrize("n_way", [2, 3])
 def test_a_logistic_head_starts_as_the_frozen_readout_and_learns_from_there(bank, tiny, n_way):
-    config = dataclasses.replace(tiny, finetune_head="logistic", logistic_C=0.3, finetune_optimiser="adamw",
-                                 finetune_encoder_lr=None, test_crops=1)
+    config = dataclasses.replace(
+        tiny,
+        finetune_head="logistic",
+        logistic_C=0.3,
+        finetune_optimiser="adamw",
+        finetune_encoder_lr=None,
+        test_crops=1,
+    )
     encoder, support, asked = build(config), np.arange(0, 4 * n_way, 2), np.arange(1, 12, 2)
 
     def answers(**changes):
-        tuned = finetune(encoder, bank, support, LABELS[support], dataclasses.replace(config, **changes), 0,
-                         progress=False)
+        tuned = finetune(
+            encoder, bank, support, LABELS[support], dataclasses.replace(config, **changes), 0, progress=False
+        )
         return predict(tuned, bank, asked, config).numpy()
 
     frozen = LogisticReadout(embed(encoder, bank, np.arange(12), config), 0.3).fit(support, LABELS[support], 0)
     start = answers(finetune_epochs=0)
     assert start.shape == (6, n_way)
-    tuned = finetune(encoder, bank, support, LABELS[support], dataclasses.replace(config, finetune_lr=0.01), 0,
-                     progress=False)  # batch norm keeps the statistics that the regression was made with
+    tuned = finetune(
+        encoder, bank, support, LABELS[support], dataclasses.replace(config, finetune_lr=0.01), 0, progress=False
+    )  # batch norm keeps the statistics that the regression was made with
     kept = {name: value for name, value in encoder.state_dict().items() if name.endswith(("running_mean", "_var"))}
     assert kept and all(torch.equal(tuned.encoder.state_dict()[name], value) for name, value in kept.items())
     np.testing.assert_allclose(start, frozen.predict(asked), atol=1e-4)
@@ -70,6 +83,7 @@ def test_same_seed_same_predictions(bank, tiny):
     def probabilities(seed):
         classifier = finetune(build(tiny), bank, np.arange(0, 12, 2), LABELS[::2], tiny, seed, progress=False)
         return predict(classifier, bank, np.arange(12), tiny)
+
     assert torch.equal(probabilities(0), probabilities(0))
     assert not torch.equal(probabilities(0), probabilities(1))
     torch.testing.assert_close(probabilities(0).sum(1), torch.ones(12))
@@ -77,8 +91,18 @@ def test_same_seed_same_predictions(bank, tiny):
 
 def test_a_stopped_finetuning_resumes_to_the_same_weights(bank, tiny, tmp_path, monkeypatch):
     def run(checkpoint=None):
-        return finetune(build(tiny), bank, np.arange(0, 12, 2), LABELS[::2], tiny, 0, checkpoint=checkpoint,
-                        progress=False, save_every_s=0)
+        return finetune(
+            build(tiny),
+            bank,
+            np.arange(0, 12, 2),
+            LABELS[::2],
+            tiny,
+            0,
+            checkpoint=checkpoint,
+            progress=False,
+            save_every_s=0,
+        )
+
     unbroken = run()
     forward, calls = Classifier.forward, []
 
@@ -87,6 +111,7 @@ def test_a_stopped_finetuning_resumes_to_the_same_weights(bank, tiny, tmp_path, 
         if len(calls) == 4:
             raise KeyboardInterrupt
         return forward(self, spectrograms)
+
     monkeypatch.setattr(Classifier, "forward", stop_in_the_fourth_step)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "finetuning.ckpt")
@@ -97,8 +122,9 @@ def test_a_stopped_finetuning_resumes_to_the_same_weights(bank, tiny, tmp_path, 
 
 def test_a_checkpoint_of_a_fine_tuning_belongs_to_its_encoder_and_its_clips(bank, tiny, tmp_path):
     file, indices = tmp_path / "finetuning.ckpt", np.arange(0, 12, 2)
-    run = lambda encoder, clips: finetune(encoder, clips, indices, LABELS[::2], tiny, 0, checkpoint=file,
-                                          progress=False)
+    run = lambda encoder, clips: finetune(
+        encoder, clips, indices, LABELS[::2], tiny, 0, checkpoint=file, progress=False
+    )
     run(build(tiny), bank)
     with torch.no_grad():
         other = build(tiny)
@@ -139,22 +165,37 @@ def test_every_method_builds_and_runs(bank, tiny):
 @pytest.mark.parametrize("changes", [{"finetune_ssm_lr": 0.0}, {"finetune_encoder_lr": 0.0, "finetune_ssm_lr": 0.1}])
 def test_step_sizes_and_poles_learn_at_the_lower_of_two_rates(bank, tiny, changes):
     encoder = build(tiny)
-    learned = finetune(encoder, bank, np.arange(0, 12, 2), LABELS[::2], dataclasses.replace(tiny, **changes), 0,
-                       progress=False).encoder
+    learned = finetune(
+        encoder, bank, np.arange(0, 12, 2), LABELS[::2], dataclasses.replace(tiny, **changes), 0, progress=False
+    ).encoder
     for one, other in zip(encoder.special_parameters(), learned.special_parameters(), strict=True):
         assert torch.equal(one, other)
     moved = not torch.equal(encoder.cnn.stem[0].weight, learned.cnn.stem[0].weight)
     assert moved == ("finetune_encoder_lr" not in changes)
 
 
-@pytest.mark.parametrize("changed, words", [
-    ({"config": {"finetune_lr": 0.1, "head_width": 16}}, "another finetune_lr, head_width; delete it"),
-    ({"seed": 1}, "another seed; delete it"), ({"labels": [1, 1, 2, 2, 0, 0]}, "another labels; delete it"),
-    ({"indices": range(1, 12, 2)}, "another clips, support; delete it")])
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"config": {"finetune_lr": 0.1, "head_width": 16}}, "another finetune_lr, head_width; delete it"),
+        ({"seed": 1}, "another seed; delete it"),
+        ({"labels": [1, 1, 2, 2, 0, 0]}, "another labels; delete it"),
+        ({"indices": range(1, 12, 2)}, "another clips, support; delete it"),
+    ],
+)
 def test_a_checkpoint_of_a_fine_tuning_belongs_to_its_settings_and_its_support(bank, tiny, tmp_path, changed, words):
     def run(indices=range(0, 12, 2), labels=tuple(LABELS[::2]), seed=0, config=None):
-        return finetune(build(tiny), bank, np.array(indices), labels, dataclasses.replace(tiny, **config or {}), seed,
-                        checkpoint=tmp_path / "finetuning.ckpt", progress=False)
+        return finetune(
+            build(tiny),
+            bank,
+            np.array(indices),
+            labels,
+            dataclasses.replace(tiny, **config or {}),
+            seed,
+            checkpoint=tmp_path / "finetuning.ckpt",
+            progress=False,
+        )
+
     run()
     with pytest.raises(ValueError, match=words):
         run(**changed)

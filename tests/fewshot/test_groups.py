@@ -42,15 +42,21 @@ class Recordings(SimpleNamespace):
 
 def is_bank_of(data, wanted, classes):
     """Whether every part of a bank is of those clips of the data set, in that order."""
-    labels = [classes.index(CLASSES[LABELS[n]]) if LABELS[n] >= 0 and CLASSES[LABELS[n]] in classes else -1
-              for n in wanted]
-    return (data.names == [f"clip {n}" for n in wanted] and data.labels.tolist() == labels
-            and data.sources == [f"night {n // 10}" for n in wanted] and data.classes == classes
-            and [round(float(data.clips.waveform(n)[0] * 32)) for n in range(len(wanted))] == list(wanted))
+    labels = [
+        classes.index(CLASSES[LABELS[n]]) if LABELS[n] >= 0 and CLASSES[LABELS[n]] in classes else -1 for n in wanted
+    ]
+    return (
+        data.names == [f"clip {n}" for n in wanted]
+        and data.labels.tolist() == labels
+        and data.sources == [f"night {n // 10}" for n in wanted]
+        and data.classes == classes
+        and [round(float(data.clips.waveform(n)[0] * 32)) for n in range(len(wanted))] == list(wanted)
+    )
 
 
-@pytest.mark.parametrize("group, members", [("two", [0, 1, 5, 6, 10, 11, 15, 16]),
-                                            ("three", [2, 3, 4, 7, 8, 9, 12, 13, 14, 17, 18, 19])])
+@pytest.mark.parametrize(
+    "group, members", [("two", [0, 1, 5, 6, 10, 11, 15, 16]), ("three", [2, 3, 4, 7, 8, 9, 12, 13, 14, 17, 18, 19])]
+)
 @pytest.mark.parametrize("pool", ["group", "unlabelled", "all", "everything"])
 def test_the_clips_of_a_group_stand_first_and_what_else_may_be_heard_behind(group, members, pool):
     data = load_group(Recordings(), group, replace(CONFIG, pool=pool), 0, progress=False)
@@ -67,8 +73,14 @@ def test_of_all_other_classes_those_that_other_groups_label_are_withheld(support
     labelled = set()
     for name in ("two", "three"):
         clips = Recordings().clips_of(name)
-        draw = sample_episode(LABELS[clips], len(GROUPS[name]), 1, episode_seeds(3, 1)[0],
-                              [f"night {n // 10}" for n in clips], support_sources=support_sources)
+        draw = sample_episode(
+            LABELS[clips],
+            len(GROUPS[name]),
+            1,
+            episode_seeds(3, 1)[0],
+            [f"night {n // 10}" for n in clips],
+            support_sources=support_sources,
+        )
         labelled |= {f"clip {clips[n]}" for n in draw.support}
     assert {data.names[n] for n in data.withheld} == labelled and len(labelled) == 5
 

@@ -44,8 +44,14 @@ def test_no_query_of_a_split_is_heard_or_labelled(n_classes, recordings, clips_e
     recordings = max(recordings, 5)  # one for each fifth
     labels = np.concatenate([np.repeat(np.arange(n_classes), recordings * clips_each), [-1, -1]])
     sources = [f"{place // clips_each}" for place in range(len(labels) - 2)] + ["0", None]
-    data = GroupData(Clips([np.zeros(2)] * len(labels)), labels, sources, [str(n) for n in range(len(labels))],
-                     [str(n) for n in range(n_classes)], np.array([], dtype=int))
+    data = GroupData(
+        Clips([np.zeros(2)] * len(labels)),
+        labels,
+        sources,
+        [str(n) for n in range(len(labels))],
+        [str(n) for n in range(n_classes)],
+        np.array([], dtype=int),
+    )
     found = splits(data, dataclasses.replace(preset("quick", n_shot=1), protocol=f"inductive-{kind}"), seed)
     assert sorted(np.concatenate([split.query for split in found])) == np.flatnonzero(labels >= 0).tolist()
     for split in found:

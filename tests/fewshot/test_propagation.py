@@ -18,8 +18,10 @@ def test_labels_follow_a_chain_of_neighbours_where_means_fail():
     points, labels = arcs()
     support = np.array([0, 60])
     query = np.setdiff1d(np.arange(120), support)
-    plain, spread = ((made.fit(support, labels[support], 0).predict(query).argmax(1) == labels[query]).mean()
-                     for made in (NearestMean(points), LabelPropagation(points, neighbours=4, alpha=0.99)))
+    plain, spread = (
+        (made.fit(support, labels[support], 0).predict(query).argmax(1) == labels[query]).mean()
+        for made in (NearestMean(points), LabelPropagation(points, neighbours=4, alpha=0.99))
+    )
     assert spread > 0.95 and plain < 0.85
 
 

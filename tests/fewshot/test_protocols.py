@@ -18,8 +18,15 @@ def group(n_classes=3, per_class=20, recordings=8, unlabelled=4, folds=None):
     sources = [f"{label}-{number % recordings}" for label in range(n_classes) for number in range(per_class)]
     labels = np.concatenate([labels, np.full(unlabelled, -1)])
     sources += [f"other {number}" for number in range(unlabelled)]
-    return GroupData(Clips([np.zeros(4)] * len(labels)), labels, sources, [f"clip{n}" for n in range(len(labels))],
-                     [f"class {n}" for n in range(n_classes)], np.array([], dtype=int), folds)
+    return GroupData(
+        Clips([np.zeros(4)] * len(labels)),
+        labels,
+        sources,
+        [f"clip{n}" for n in range(len(labels))],
+        [f"class {n}" for n in range(n_classes)],
+        np.array([], dtype=int),
+        folds,
+    )
 
 
 def inductive(kind, **changes):
@@ -28,7 +35,7 @@ def inductive(kind, **changes):
 
 def test_transductive_pool_holds_the_queries():
     data = group()
-    split, = splits(data, CONFIG, 0)
+    (split,) = splits(data, CONFIG, 0)
     episode = split.episode(data.labels, 3, 2, seed=5)
     assert split.query is None and len(split.pool) == len(data.labels)
     assert len(episode.support) == 6 and len(episode.query) == 54
@@ -51,8 +58,13 @@ def test_inductive_queries_are_neither_heard_nor_labelled_and_each_clip_is_asked
 
 def test_by_recording_nothing_of_a_queried_recording_is_heard_but_by_clip_it_is():
     data = group()
-    shared = {kind: [bool({data.sources[i] for i in split.query} & {data.sources[i] for i in split.pool})
-                     for split in splits(data, inductive(kind), 0)] for kind in ("clip", "recording")}
+    shared = {
+        kind: [
+            bool({data.sources[i] for i in split.query} & {data.sources[i] for i in split.pool})
+            for split in splits(data, inductive(kind), 0)
+        ]
+        for kind in ("clip", "recording")
+    }
     assert shared == {"clip": [True] * 5, "recording": [False] * 5}
 
 
@@ -65,21 +77,38 @@ def test_folds_of_the_data_set_are_used_and_a_recording_in_two_folds_is_kept_out
     assert len(found[0].pool) == 47 and len(found[2].pool) == 48
 
 
-@pytest.mark.parametrize("changes", [
-    {"protocol": "inductive-clip"}, {"protocol": "inductive-recording"}, {"pool_size": 30},
-    {"protocol": "inductive-clip", "pool_size": 30}, {"pool": "unlabelled", "n_episodes": 1}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"protocol": "inductive-clip"},
+        {"protocol": "inductive-recording"},
+        {"pool_size": 30},
+        {"protocol": "inductive-clip", "pool_size": 30},
+        {"pool": "unlabelled", "n_episodes": 1},
+    ],
+)
 def test_same_seed_same_split_and_another_seed_another(changes):
     data, config = group(), dataclasses.replace(CONFIG, **changes)
-    parts = [[(split.pool.tolist(), None if split.query is None else split.query.tolist())
-              for split in splits(data, config, seed)] for seed in (0, 0, 1)]
+    parts = [
+        [
+            (split.pool.tolist(), None if split.query is None else split.query.tolist())
+            for split in splits(data, config, seed)
+        ]
+        for seed in (0, 0, 1)
+    ]
     assert parts[0] == parts[1] != parts[2]
 
 
 def test_a_pool_is_thinned_to_one_size_for_comparison():
     data = group()
-    sizes = {len(split.pool) for kind in ("clip", "recording")
-             for split in [*splits(data, inductive(kind, pool_size=30), 0),
-                           *splits(data, dataclasses.replace(CONFIG, pool_size=30), 0)]}
+    sizes = {
+        len(split.pool)
+        for kind in ("clip", "recording")
+        for split in [
+            *splits(data, inductive(kind, pool_size=30), 0),
+            *splits(data, dataclasses.replace(CONFIG, pool_size=30), 0),
+        ]
+    }
     assert sizes == {30}
 
 
@@ -110,8 +139,11 @@ def test_too_few_recordings_for_the_support_are_named():
 def test_support_of_one_source_asks_no_clip_of_it_whatever_the_protocol(protocol):
     data = group(unlabelled=0)
     sources = [f"singer {number % 5}" for number in range(60)]
-    for split in splits(dataclasses.replace(data, sources=sources),
-                        dataclasses.replace(CONFIG, protocol=protocol, support_sources="one"), 0):
+    for split in splits(
+        dataclasses.replace(data, sources=sources),
+        dataclasses.replace(CONFIG, protocol=protocol, support_sources="one"),
+        0,
+    ):
         episode = split.episode(data.labels, 3, 2, 1, sources, "one")
         labelled = {sources[index] for index in episode.support}
         assert len(labelled) == 1 and not labelled & {sources[index] for index in episode.query}
@@ -119,8 +151,10 @@ def test_support_of_one_source_asks_no_clip_of_it_whatever_the_protocol(protocol
 
 
 def test_everything_is_one_pool_for_all_groups_and_leaves_several_draws():
-    pools = [splits(group(), dataclasses.replace(CONFIG, pool=pool, n_episodes=3), 0)[0].pool
-             for pool in ("group", "everything")]
+    pools = [
+        splits(group(), dataclasses.replace(CONFIG, pool=pool, n_episodes=3), 0)[0].pool
+        for pool in ("group", "everything")
+    ]
     assert pools[0].tolist() == pools[1].tolist() == list(range(64))
     with pytest.raises(ValueError, match="withholds"):
         splits(group(), dataclasses.replace(CONFIG, pool="all", n_episodes=3), 0)

@@ -74,8 +74,13 @@ def test_nearest_mean_equals_a_loop():
     deviation = [np.sqrt(np.mean((column - column.mean()) ** 2)) for column in points.T]
     answers, expected = [], []
     for clip in query:
-        distance = [sum(((points[clip, j] - np.mean([points[i, j] for i in support if LABELS[i] == label]))
-                         / deviation[j]) ** 2 for j in range(points.shape[1])) for label in range(3)]
+        distance = [
+            sum(
+                ((points[clip, j] - np.mean([points[i, j] for i in support if LABELS[i] == label])) / deviation[j]) ** 2
+                for j in range(points.shape[1])
+            )
+            for label in range(3)
+        ]
         answers.append(int(np.argmin(distance)))
         closeness = [np.exp(-one / (2 * points.shape[1])) for one in distance]
         expected.append([one / sum(closeness) for one in closeness])
@@ -115,8 +120,9 @@ def test_answers_are_those_of_the_optimum(n_way, d, C):
 
 def test_a_stronger_penalty_makes_answers_less_sure():
     support, query = every_fourth()
-    sure, careful = (LogisticReadout(blobs(), C).fit(support, LABELS[support], 0).predict(query).max(1).mean()
-                     for C in (1.0, 0.001))
+    sure, careful = (
+        LogisticReadout(blobs(), C).fit(support, LABELS[support], 0).predict(query).max(1).mean() for C in (1.0, 0.001)
+    )
     assert careful < sure - 0.2
 
 
@@ -125,8 +131,10 @@ def test_what_was_not_heard_does_not_scale_the_others():
     points, heard = blobs(spread=1.0), np.arange(0, len(LABELS), 2)
     loud = points.copy()
     loud[1::4] *= 100  # clips that are asked only
-    one, other = (NearestMean(values, heard).fit(support, LABELS[support], 0).predict(query[query % 4 != 1])
-                  for values in (points, loud))
+    one, other = (
+        NearestMean(values, heard).fit(support, LABELS[support], 0).predict(query[query % 4 != 1])
+        for values in (points, loud)
+    )
     assert np.array_equal(one, other)
     assert not np.array_equal(one, NearestMean(loud).fit(support, LABELS[support], 0).predict(query[query % 4 != 1]))
 
@@ -134,7 +142,7 @@ def test_what_was_not_heard_does_not_scale_the_others():
 @pytest.mark.parametrize("n_way", [2, 3])
 @pytest.mark.parametrize("C", [0.01, 1.0])
 def test_a_layer_takes_on_the_answers_of_the_regression(n_way, C):
-    points, labels = 5 * blobs(spread=1.0, d=4)[:20 * n_way] - 30, LABELS[:20 * n_way]
+    points, labels = 5 * blobs(spread=1.0, d=4)[: 20 * n_way] - 30, LABELS[: 20 * n_way]
     points[:, 3] *= 100
     asked = points + 1.0
     head = LinearHead(4, n_way).fit(torch.tensor(points), torch.tensor(labels), C)

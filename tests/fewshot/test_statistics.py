@@ -76,9 +76,18 @@ def test_intervals_over_draws_hold_the_mean_as_often_as_they_say():
     assert held / 400 == pytest.approx(0.95, abs=0.03)
 
 
-@pytest.mark.parametrize("counts, deviations", [
-    ((2, 50), (1, 1)), ((4, 200), (1, 1)), ((3, 5, 40), (1, 1, 1)), ((4, 40), (3, 1)), ((4, 40), (1, 3)),
-    ((20, 1), (1, 1)), ((20, 10, 1), (1, 1, 1))])
+@pytest.mark.parametrize(
+    "counts, deviations",
+    [
+        ((2, 50), (1, 1)),
+        ((4, 200), (1, 1)),
+        ((3, 5, 40), (1, 1, 1)),
+        ((4, 40), (3, 1)),
+        ((4, 40), (1, 3)),
+        ((20, 1), (1, 1)),
+        ((20, 10, 1), (1, 1, 1)),
+    ],
+)
 def test_intervals_hold_the_mean_also_where_seeds_have_unlike_numbers_of_draws(counts, deviations):
     random, held = np.random.default_rng(0), 0
     seeds = np.repeat(np.arange(len(counts)), counts)

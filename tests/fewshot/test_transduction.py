@@ -73,8 +73,10 @@ def test_a_labelled_clip_counts_once_with_its_label():
     points, labels = heaps(spread=2.0), LABELS.copy()
     support = np.arange(0, 120, 10)
     labels[support[::4]] = (LABELS[support[::4]] + 1) % 3  # a listener would say otherwise; labels have the last word
-    alone, again = (SeededClusters(points, support, rounds=rounds).fit(support, labels[support], 0).predict(QUERY)
-                    for rounds in (0, 15))
+    alone, again = (
+        SeededClusters(points, support, rounds=rounds).fit(support, labels[support], 0).predict(QUERY)
+        for rounds in (0, 15)
+    )
     assert np.allclose(alone, again, atol=1e-12)  # nothing was heard but the labelled clips
 
 
@@ -96,13 +98,17 @@ def test_transport_gives_every_class_the_total_that_is_wanted(balance):
 
 
 def test_equal_classes_are_told_better_when_their_sizes_may_be_used():
-    plain, half, full = (np.mean([accuracy(SeededClusters(heaps(spread=2.4, seed=seed), balance=balance))
-                                  for seed in range(12)]) for balance in (0.0, 0.5, 1.0))
+    plain, half, full = (
+        np.mean([accuracy(SeededClusters(heaps(spread=2.4, seed=seed), balance=balance)) for seed in range(12)])
+        for balance in (0.0, 0.5, 1.0)
+    )
     assert full > plain + 0.01 and half > plain
 
 
 def test_without_clips_to_hear_there_is_nothing_to_balance():
     points, support = heaps(spread=2.0), np.arange(0, 120, 10)
-    plain, moved = (SeededClusters(points, support, balance=balance).fit(support, LABELS[support], 0).predict(QUERY)
-                    for balance in (0.0, 1.0))
+    plain, moved = (
+        SeededClusters(points, support, balance=balance).fit(support, LABELS[support], 0).predict(QUERY)
+        for balance in (0.0, 1.0)
+    )
     assert np.array_equal(plain, moved)

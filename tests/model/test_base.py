@@ -26,8 +26,9 @@ def test_every_method_s_encoder_is_one_and_repeats_nothing_of_it(name):
 @pytest.mark.parametrize("pooling", ["mean", "mean-std", "products"])
 @pytest.mark.parametrize("name", [*OURS, "together"])
 def test_it_has_what_the_contract_says(name, pooling, config):
-    config = preset("quick", **{key: value for key, value in config.as_dict().items() if key != "name"} |
-                    {"pooling": pooling})
+    config = preset(
+        "quick", **{key: value for key, value in config.as_dict().items() if key != "name"} | {"pooling": pooling}
+    )
     make = METHODS["supervised" if name == "together" else name].encoder
     encoder = (Ensemble([make(config), make(config)]) if name == "together" else make(config)).eval()
     for attribute in CONTRACT:

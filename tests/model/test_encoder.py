@@ -57,8 +57,11 @@ def test_channels_innermost_change_neither_features_nor_gradients(widths, frames
     """Odd numbers of frames and few channels: where processors' libraries have gone wrong."""
     torch.manual_seed(0)
     network = FrequencyResNet(widths=widths, blocks=(1,) * len(widths))
-    assert all(module.weight.is_contiguous(memory_format=torch.channels_last) for module in network.modules()
-               if isinstance(module, torch.nn.Conv2d))
+    assert all(
+        module.weight.is_contiguous(memory_format=torch.channels_last)
+        for module in network.modules()
+        if isinstance(module, torch.nn.Conv2d)
+    )
     spectrograms = torch.randn(6, 3, 32, frames)
     exact = copy.deepcopy(network).double().to(memory_format=torch.contiguous_format)
     wanted = gradients(exact, spectrograms.double())
@@ -92,8 +95,11 @@ def test_embedding_shape_and_gradients_everywhere(tiny, prenorm):
     embedding = encoder.embed(torch.randn(3, tiny.n_samples, generator=torch.Generator().manual_seed(0)))
     assert embedding.shape == (3, 8)
     embedding.square().sum().backward()
-    silent = [name for name, parameter in encoder.named_parameters()
-              if parameter.grad is None or not torch.isfinite(parameter.grad).all()]
+    silent = [
+        name
+        for name, parameter in encoder.named_parameters()
+        if parameter.grad is None or not torch.isfinite(parameter.grad).all()
+    ]
     assert silent == []
 
 
@@ -102,7 +108,10 @@ def test_special_parameters_train_slowly_and_without_decay(tiny):
     general, special = parameter_groups(encoder, 0.01, 1e-3, 0.001, encoder.special_parameters())
     names = {id(parameter): name for name, parameter in encoder.named_parameters()}
     assert {names[id(parameter)].split(".")[-1] for parameter in special["params"]} == {
-        "log_dt", "log_A_real", "A_imag"}
+        "log_dt",
+        "log_A_real",
+        "A_imag",
+    }
     assert (special["lr"], special["weight_decay"], general["lr"], general["weight_decay"]) == (0.001, 0.0, 0.01, 1e-3)
     assert sum(p.numel() for group in (general, special) for p in group["params"]) == count_parameters(encoder)
 

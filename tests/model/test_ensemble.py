@@ -23,9 +23,27 @@ FROGS = SyntheticFrogs(n_individuals=2, clips_per_individual=2, duration_s=1.5)
 
 @pytest.fixture
 def config():
-    return preset("best", widths="4,8", blocks="1,1", n_layers=1, d_state=4, n_mels=16, n_samples=8192, n_fft=512,
-                  hop_length=256, d_projection=8, pretrain_epochs=2, pretrain_batch=8, n_views=2, n_members=2, n_shot=2,
-                  test_views=3, finetune_epochs=1, finetune_crops=2, precision="float32")
+    return preset(
+        "best",
+        widths="4,8",
+        blocks="1,1",
+        n_layers=1,
+        d_state=4,
+        n_mels=16,
+        n_samples=8192,
+        n_fft=512,
+        hop_length=256,
+        d_projection=8,
+        pretrain_epochs=2,
+        pretrain_batch=8,
+        n_views=2,
+        n_members=2,
+        n_shot=2,
+        test_views=3,
+        finetune_epochs=1,
+        finetune_crops=2,
+        precision="float32",
+    )
 
 
 @pytest.fixture
@@ -48,8 +66,14 @@ def test_an_ensemble_s_features_are_those_of_its_members_side_by_side(config, da
 
 def test_members_are_pretrained_alone_and_shared_by_the_runs_that_need_them(config, data, tmp_path):
     def trained(n_members, seed):
-        return pretrained_encoder("acoustic-ssm1", data, dataclasses.replace(config, n_members=n_members), seed,
-                                  progress=False, folder=tmp_path)
+        return pretrained_encoder(
+            "acoustic-ssm1",
+            data,
+            dataclasses.replace(config, n_members=n_members),
+            seed,
+            progress=False,
+            folder=tmp_path,
+        )
 
     ensemble, both = trained(2, 0)
     kept = sorted(tmp_path.glob("*.pt"))
@@ -85,7 +109,7 @@ def test_the_first_view_is_the_clip_and_the_others_are_changed_by_what_their_lis
     for (pitch, tempo), level in zip(CHANGES, levels):
         loudest, plain = (x[0, :, x.shape[2] // 2].argmax() for x in (level, levels[0]))
         assert loudest - plain == round(pitch * 4.0)
-        assert level.shape[2] == round(levels[0].shape[2] / 1.2 ** tempo)
+        assert level.shape[2] == round(levels[0].shape[2] / 1.2**tempo)
         begins = int((level[1].amax(0) > -20).float().argmax())
         assert abs(begins - level.shape[2] / 2) <= 2.5  # the same half of the clip
 

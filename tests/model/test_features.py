@@ -30,10 +30,14 @@ def test_whole_excerpts_match_the_authors_front_end_where_they_are_there(shared_
     assert (mean_differences(SpectrogramStack()(authors["waveform"]), authors["features"]) <= 1e-4).all()
 
 
-@pytest.mark.parametrize("name, settings, most", [
-    ("published", {}, 1e-4),
-    # Under a Hann window neighbouring bins have opposite signs: their sum is small, and its rounding counts more.
-    ("small", {"n_fft": 512, "hop_length": 200, "n_mels": 20, "stft_window": "hann"}, 1e-3)])
+@pytest.mark.parametrize(
+    "name, settings, most",
+    [
+        ("published", {}, 1e-4),
+        # Under a Hann window neighbouring bins have opposite signs: their sum is small, and its rounding counts more.
+        ("small", {"n_fft": 512, "hop_length": 200, "n_mels": 20, "stft_window": "hann"}, 1e-3),
+    ],
+)
 def test_front_end_is_what_the_formulas_say(vectors, name, settings, most):
     formulas = vectors("front_end_formulas")
     assert (mean_differences(SpectrogramStack(**settings)(formulas["waveform"]), formulas[name][None]) <= most).all()
@@ -42,15 +46,32 @@ def test_front_end_is_what_the_formulas_say(vectors, name, settings, most):
 def plain_stack(waveform, stack):
     """The three formulas as they stand, in double precision: three transforms, all filters on all bins."""
     mel = stack.filters.T.double().to(torch.cdouble)
-    hann, plain = (torch.stft(waveform.double(), stack.n_fft, stack.hop_length, window=window.double(), center=True,
-                              pad_mode="reflect", return_complex=True) for window in (stack.hann, stack.window))
+    hann, plain = (
+        torch.stft(
+            waveform.double(),
+            stack.n_fft,
+            stack.hop_length,
+            window=window.double(),
+            center=True,
+            pad_mode="reflect",
+            return_complex=True,
+        )
+        for window in (stack.hann, stack.window)
+    )
     power, mixed = (mel @ hann.abs().square().to(torch.cdouble)).real, mel @ plain
     return torch.stack([10 * torch.log10(power + EPSILON), 10 * torch.log10(mixed.abs() + EPSILON), mixed.angle()], 1)
 
 
-@pytest.mark.parametrize("settings, batch", [
-    ({}, 1), ({}, 9), ({"n_mels": 20}, 2), ({"n_fft": 512, "hop_length": 200, "n_mels": 64}, 2),
-    ({"stft_window": "hann"}, 2)])
+@pytest.mark.parametrize(
+    "settings, batch",
+    [
+        ({}, 1),
+        ({}, 9),
+        ({"n_mels": 20}, 2),
+        ({"n_fft": 512, "hop_length": 200, "n_mels": 64}, 2),
+        ({"stft_window": "hann"}, 2),
+    ],
+)
 def test_shared_transforms_and_filter_blocks_agree_with_the_formulas(settings, batch):
     stack = SpectrogramStack(**settings)
     waveform = 0.1 * torch.randn(batch, 8_000, generator=torch.Generator().manual_seed(0))
@@ -129,11 +150,15 @@ def test_gradients_reach_the_waveform():
     assert torch.isfinite(waveform.grad).all() and waveform.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda: SpectrogramStack()(torch.zeros(1, 512)), "512 samples are too few"),
-    (lambda: SpectrogramStack()(torch.zeros(1, 2, 30_225)), "expected \\(batch, samples\\)"),
-    (lambda: SpectrogramStack(n_fft=256, n_mels=128), "mel filters are empty"),
-    (lambda: SpectrogramStack(stft_window="hamming"), "'rectangular' or 'hann'")])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: SpectrogramStack()(torch.zeros(1, 512)), "512 samples are too few"),
+        (lambda: SpectrogramStack()(torch.zeros(1, 2, 30_225)), "expected \\(batch, samples\\)"),
+        (lambda: SpectrogramStack(n_fft=256, n_mels=128), "mel filters are empty"),
+        (lambda: SpectrogramStack(stft_window="hamming"), "'rectangular' or 'hann'"),
+    ],
+)
 def test_wrong_input_is_named(make, words):
     with pytest.raises(ValueError, match=words):
         make()

@@ -48,8 +48,13 @@ def test_the_layer_equals_its_equations_and_its_recurrence():
         steps.append(step)
     assert torch.allclose(torch.stack(steps, dim=2), y, atol=1e-10)
     x, gate = made.split(u[0].T).chunk(2, dim=1)  # the last frame of the first sequence, written out
-    x = torch.stack([sum(made.short.weight[:, 0, 3 - lag] * (x[t - lag] if t >= lag else 0) for lag in range(4))
-                     + made.short.bias for t in range(23)])
+    x = torch.stack(
+        [
+            sum(made.short.weight[:, 0, 3 - lag] * (x[t - lag] if t >= lag else 0) for lag in range(4))
+            + made.short.bias
+            for t in range(23)
+        ]
+    )
     x = x * x.sigmoid()
     h = torch.zeros(6, 4, dtype=torch.float64)
     for x_t in x:

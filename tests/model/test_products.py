@@ -57,16 +57,16 @@ def test_an_encoder_and_an_ensemble_are_as_wide_as_they_say():
     members = [AcousticSSM(TINY).eval() for _ in range(2)]
     waveform = torch.randn(3, 9000)
     one, both = members[0].embed(waveform), Ensemble(members).embed(waveform)
-    assert one.shape == (3, embedding_width(members[0])) == (3, N_PRODUCTS ** 2)
-    assert both.shape == (3, embedding_width(Ensemble(members))) == (3, 2 * N_PRODUCTS ** 2) == (3, 2 * 256)
-    torch.testing.assert_close(both[:, :N_PRODUCTS ** 2], one)
+    assert one.shape == (3, embedding_width(members[0])) == (3, N_PRODUCTS**2)
+    assert both.shape == (3, embedding_width(Ensemble(members))) == (3, 2 * N_PRODUCTS**2) == (3, 2 * 256)
+    torch.testing.assert_close(both[:, : N_PRODUCTS**2], one)
     assert len(members[0].special_parameters()) == 3 + 3 and AdaptedCNN(TINY).special_parameters() == []
 
 
 def test_a_stream_gives_the_products_of_its_crops():
     encoder = AcousticSSM(TINY).eval()
     found = list(crop_embeddings(encoder, [torch.randn(20_000)], window=20, step=10))
-    assert found and all(vector.shape == (N_PRODUCTS ** 2,) for vector in found)
+    assert found and all(vector.shape == (N_PRODUCTS**2,) for vector in found)
 
 
 def test_it_learns(products):

@@ -53,8 +53,15 @@ def test_whole_vectors_match_where_they_are_there(shared_data, vectors, name):
 
 def test_state_dict_has_the_reference_s_keys_and_shapes():
     shapes = {key: tuple(value.shape) for key, value in S4D(8, 16).state_dict().items()}
-    assert shapes == {"D": (8,), "kernel.log_dt": (8,), "kernel.C": (8, 8, 2), "kernel.log_A_real": (8, 8),
-                      "kernel.A_imag": (8, 8), "output_linear.0.weight": (16, 8, 1), "output_linear.0.bias": (16,)}
+    assert shapes == {
+        "D": (8,),
+        "kernel.log_dt": (8,),
+        "kernel.C": (8, 8, 2),
+        "kernel.log_A_real": (8, 8),
+        "kernel.A_imag": (8, 8),
+        "output_linear.0.weight": (16, 8, 1),
+        "output_linear.0.bias": (16,),
+    }
 
 
 def test_parameter_counts_at_paper_size():
@@ -117,8 +124,9 @@ def test_factored_kernel_is_as_accurate_as_the_vandermonde_product_in_single_pre
     with torch.no_grad():
         factored, written_out = kernel(length), kernel.vandermonde(length)
         exact = kernel.double().vandermonde(length)
-    errors = [float((taps - exact).square().mean().sqrt() / exact.square().mean().sqrt())
-              for taps in (factored, written_out)]
+    errors = [
+        float((taps - exact).square().mean().sqrt() / exact.square().mean().sqrt()) for taps in (factored, written_out)
+    ]
     assert errors[0] < 1.1 * errors[1] and errors[0] < 1e-5
 
 
@@ -137,13 +145,16 @@ def test_convolutions_equal_the_sum_with_gradients(convolution, length):
     direction = torch.randn_like(direct)
     ours = convolution(u, kernel)
     torch.testing.assert_close(ours, direct, atol=1e-12, rtol=0)
-    for one, other in zip(torch.autograd.grad(ours, (u, kernel), direction),
-                          torch.autograd.grad(direct, (u, kernel), direction)):
+    for one, other in zip(
+        torch.autograd.grad(ours, (u, kernel), direction), torch.autograd.grad(direct, (u, kernel), direction)
+    ):
         torch.testing.assert_close(one, other, atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize("batch, length, chosen", [(64, 60, "toeplitz_convolution"), (4, 60, "fft_convolution"),
-                                                   (500, 300, "fft_convolution")])
+@pytest.mark.parametrize(
+    "batch, length, chosen",
+    [(64, 60, "toeplitz_convolution"), (4, 60, "fft_convolution"), (500, 300, "fft_convolution")],
+)
 def test_the_matrix_is_for_many_short_sequences(monkeypatch, batch, length, chosen):
     monkeypatch.setattr(f"acssm_lib.model.convolution.{chosen}", lambda u, kernel: "chosen")
     assert causal_convolution(torch.zeros(batch, 1, length), torch.zeros(1, length)) == "chosen"
@@ -152,8 +163,9 @@ def test_the_matrix_is_for_many_short_sequences(monkeypatch, batch, length, chos
 def test_skip_is_a_kernel_of_one_value():
     torch.manual_seed(0)
     u, kernel, D = torch.randn(2, 3, 9), torch.randn(3, 9), torch.randn(3)
-    torch.testing.assert_close(causal_convolution(u, with_skip(kernel, D)),
-                               causal_convolution(u, kernel) + D[:, None] * u, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        causal_convolution(u, with_skip(kernel, D)), causal_convolution(u, kernel) + D[:, None] * u, atol=1e-5, rtol=0
+    )
 
 
 def test_layer_equals_its_formula_written_out():
@@ -199,8 +211,9 @@ def test_dropout_zeroes_whole_channels():
     assert set(silent.tolist()) == {0.0, 1.0}
 
 
-@pytest.mark.parametrize("make, words", [(lambda: S4D(4, 5), "d_state=5 is odd"),
-                                         (lambda: S4D(4, 4)(torch.zeros(1, 5, 9)), "d_model=4")])
+@pytest.mark.parametrize(
+    "make, words", [(lambda: S4D(4, 5), "d_state=5 is odd"), (lambda: S4D(4, 4)(torch.zeros(1, 5, 9)), "d_model=4")]
+)
 def test_wrong_input_is_named(make, words):
     with pytest.raises(ValueError, match=words):
         make()

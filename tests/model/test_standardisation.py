@@ -21,8 +21,9 @@ def hissing(level, n_clips=6, samples=8_000):
     return 0.3 * noise(n_clips, samples) * 10 ** (level * torch.sin(torch.arange(samples) / 900) / 20)
 
 
-@pytest.mark.parametrize("kind, mean_of_bands, deviation_of_bands", [
-    ("band", True, True), ("scale", True, False), ("overall", False, False)])
+@pytest.mark.parametrize(
+    "kind, mean_of_bands, deviation_of_bands", [("band", True, True), ("scale", True, False), ("overall", False, False)]
+)
 def test_what_each_kind_makes_zero_and_one(kind, mean_of_bands, deviation_of_bands):
     waveform = hissing(12.0)
     spectrograms = FRONT_END(waveform)

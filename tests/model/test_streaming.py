@@ -89,7 +89,7 @@ def test_crop_embeddings_are_those_of_the_crops():
     encoder, waveform = AcousticSSM(small(**SMALL)).eval(), noise(30_000)
     with torch.no_grad():
         features = encoder.by_frame(encoder.front_end(waveform))
-        crops = [encoder.sequence(features[..., start:start + 20]).mean(2)[0] for start in (0, 10, 20, 30)]
+        crops = [encoder.sequence(features[..., start : start + 20]).mean(2)[0] for start in (0, 10, 20, 30)]
     embeddings = list(crop_embeddings(encoder, waveform.split(900), window=20, step=10))
     torch.testing.assert_close(torch.stack(embeddings[:4]), torch.stack(crops), atol=1e-4, rtol=0)
 

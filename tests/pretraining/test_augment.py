@@ -34,7 +34,7 @@ def tones(n, hertz=1000.0):
 
 def burst(at, hertz=1000.0, width=0.02):
     """A tone under a bell curve around ``at`` seconds."""
-    return (0.3 * torch.exp(-((SECONDS - at) / width) ** 2) * torch.sin(2 * torch.pi * hertz * SECONDS))[None]
+    return (0.3 * torch.exp(-(((SECONDS - at) / width) ** 2)) * torch.sin(2 * torch.pi * hertz * SECONDS))[None]
 
 
 def peak_hz(waveform):
@@ -127,7 +127,7 @@ def test_a_shortened_clip_ends_in_silence():
     length = N - (stretched.abs() > 0.1).int().flip(1).argmax(dim=1)
     assert 0.5 * N - 512 < length.min() < 0.6 * N
     shortest = length.argmin()
-    assert (stretched[shortest, length[shortest] + 1024:] == 0).all()
+    assert (stretched[shortest, length[shortest] + 1024 :] == 0).all()
 
 
 def test_fades_rise_from_zero_and_fall_to_zero_in_three_shapes():
@@ -136,7 +136,7 @@ def test_fades_rise_from_zero_and_fall_to_zero_in_three_shapes():
     shapes, rises, falls = set(), [], []
     for envelope in envelopes:
         top = (envelope == 1).nonzero()[:, 0]
-        assert (envelope[:top[0]].diff() >= 0).all() and (envelope[top[-1]:].diff() <= 0).all()
+        assert (envelope[: top[0]].diff() >= 0).all() and (envelope[top[-1] :].diff() <= 0).all()
         rises, falls = rises + [int(top[0])], falls + [N - int(top[-1])]
         shapes.add(round(float(envelope[top[0] // 2]), 1) if top[0] > 100 else 0.5)
     assert shapes == {0.5, 0.7, 0.4}  # half-way up: linear; logarithmic, 1 + log10(0.55); exponential, 0.5 / sqrt(2)
@@ -152,7 +152,7 @@ def test_a_mask_is_one_silent_span_anywhere_and_of_any_length_up_to_the_largest(
     assert 0.12 * N < length.max() <= 0.125 * N and length.min() < 0.005 * N
     assert abs(float(length.float().mean()) / N - 0.0625) < 0.008
     silent = (masked == 0).sum(dim=0)
-    assert silent[:N // 4].sum() > 0 and silent[-N // 20:].sum() > 0
+    assert silent[: N // 4].sum() > 0 and silent[-N // 20 :].sum() > 0
     assert (time_mask(torch.ones(300, 3), seeded(), 0.4) == 0).sum(dim=0).min() > 30  # at both ends too
 
 
@@ -185,7 +185,7 @@ def test_noise_has_the_wanted_level_below_each_clip_s_own(function):
 def test_spectra_of_the_noise_slope_as_they_should(function, least, most):
     noise = function(tones(80), seeded(), (0.0, 0.0)) - tones(80)
     power = torch.fft.rfft(noise * torch.hann_window(N)).abs().square()
-    bands = [power[:, low:2 * low].mean(dim=1).log2() for low in (100, 200, 400, 800, 1600, 3200)]
+    bands = [power[:, low : 2 * low].mean(dim=1).log2() for low in (100, 200, 400, 800, 1600, 3200)]
     slope = (bands[-1] - bands[0]) / 5  # doublings of power per octave: minus the decay
     assert least - 0.25 < slope.min() < least + 0.35 and most - 0.35 < slope.max() < most + 0.25
 
@@ -215,14 +215,16 @@ def test_a_plan_is_followed_in_its_order():
 
 
 def test_the_settings_of_a_run_are_the_ranges():
-    config = dataclasses.replace(CONFIG, pitch_semitones=0.0, fade_max=0.1, mask_max=0.0, shift_max=0.0,
-                                 noise_snr_db=(60.0, 60.0))
+    config = dataclasses.replace(
+        CONFIG, pitch_semitones=0.0, fade_max=0.1, mask_max=0.0, shift_max=0.0, noise_snr_db=(60.0, 60.0)
+    )
     names = ("time_shift", "fade", "white_noise", "pitch_shift", "time_mask", "time_stretch", "mixed_noise")
     shift, faded, white, pitch, mask, stretch, mixed = (
-        change(tones(20), seeded()) for change in augmentations(names, config))
+        change(tones(20), seeded()) for change in augmentations(names, config)
+    )
     assert torch.equal(shift, tones(20)) and torch.equal(pitch, tones(20))
     assert (mask != tones(20)).sum(dim=1).max() <= 1
-    assert torch.equal(faded[:, N // 10:-N // 10], tones(20)[:, N // 10:-N // 10]) and (faded != tones(20)).any()
+    assert torch.equal(faded[:, N // 10 : -N // 10], tones(20)[:, N // 10 : -N // 10]) and (faded != tones(20)).any()
     assert all(0 < (noisy - tones(20)).abs().max() < 0.01 for noisy in (white, mixed))
     assert torch.equal(stretch, time_stretch(tones(20), seeded()))
 
@@ -237,6 +239,5 @@ def test_two_views_share_the_plan_and_differ_in_the_parameters():
 
 def test_a_bin_that_cancels_against_the_floor_of_the_phases_gives_no_nan():
     waveform = torch.zeros(2, 4096)
-    waveform[:, 1024] = -2.0 ** -40  # in the middle of a frame: every second bin is minus the floor
-    assert all(AUGMENTATIONS[name](waveform, seeded()).isfinite().all()
-               for name in ("pitch_shift", "time_stretch"))
+    waveform[:, 1024] = -(2.0**-40)  # in the middle of a frame: every second bin is minus the floor
+    assert all(AUGMENTATIONS[name](waveform, seeded()).isfinite().all() for name in ("pitch_shift", "time_stretch"))

@@ -50,8 +50,9 @@ def test_swapping_the_views_matters_unless_symmetric():
     a, p, similarity = torch.randn(6, 4), torch.randn(6, 4), BilinearSimilarity(4)
     assert not torch.isclose(contrastive_loss(a, p, similarity), contrastive_loss(p, a, similarity), atol=1e-3)
     swapped = lambda x, y: similarity(y, x).T  # the same numbers, seen from the other side
-    torch.testing.assert_close(contrastive_loss(a, p, similarity, symmetric=True),
-                               contrastive_loss(p, a, swapped, symmetric=True))
+    torch.testing.assert_close(
+        contrastive_loss(a, p, similarity, symmetric=True), contrastive_loss(p, a, swapped, symmetric=True)
+    )
 
 
 def test_first_loss_with_unit_variance_w_is_far_above_ln_b_and_with_cola_s_close_to_it():
@@ -72,7 +73,7 @@ def test_head_and_similarity_sizes():
 def test_pretraining_lowers_the_loss(tiny):
     """Twelve tones a third apart: every recording can be told from every other by its frequency."""
     seconds = torch.arange(8000) / 20_000
-    bank = Clips([0.3 * torch.sin(2 * torch.pi * 300 * 1.32 ** i * seconds) for i in range(12)])
+    bank = Clips([0.3 * torch.sin(2 * torch.pi * 300 * 1.32**i * seconds) for i in range(12)])
     config = replace(tiny, pretrain_epochs=30, pretrain_batch=8, pretrain_lr=5e-3, temperature=2.0)
     losses = pretrain(build(config), bank, range(12), config, seed=0, progress=False).losses
     assert len(losses) == 60
@@ -97,6 +98,7 @@ def test_same_seed_same_weights(bank, tiny):
         encoder = build(tiny)
         pretrain(encoder, bank, range(12), tiny, seed=seed, progress=False)
         return torch.cat([value.flatten().float() for value in encoder.state_dict().values()])
+
     assert torch.equal(weights(0), weights(0))
     assert not torch.equal(weights(0), weights(1))
 
@@ -144,8 +146,12 @@ KILLED = """
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes; this system cannot fork")
 def test_a_run_killed_at_any_step_continues_to_the_same_result(tmp_path):
     # 9 steps: killed in the 2nd, then in the 4th of what was left, then finished.
-    subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED)], cwd=tmp_path, check=True,
-                   env=os.environ | {"OMP_NUM_THREADS": "1"})
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(KILLED)],
+        cwd=tmp_path,
+        check=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
     unbroken, broken = (torch.load(tmp_path / f"{name}.done", weights_only=True) for name in ("unbroken", "broken"))
     assert broken["losses"] == unbroken["losses"] and len(broken["losses"]) == 9
     for key, value in unbroken["weights"].items():
@@ -158,8 +164,15 @@ def test_a_checkpoint_of_other_settings_is_refused(bank, tiny, tmp_path):
     with pytest.raises(ValueError, match="belongs to a training with another seed; delete it"):
         pretrain(build(tiny), bank, range(12), tiny, seed=1, checkpoint=file, progress=False)
     with pytest.raises(ValueError, match="another pretrain_lr, temperature; delete it"):
-        pretrain(build(tiny), bank, range(12), replace(tiny, pretrain_lr=1e-5, temperature=1.0), seed=0,
-                 checkpoint=file, progress=False)
+        pretrain(
+            build(tiny),
+            bank,
+            range(12),
+            replace(tiny, pretrain_lr=1e-5, temperature=1.0),
+            seed=0,
+            checkpoint=file,
+            progress=False,
+        )
     recorded_again = Clips([bank.waveform(clip) * 0.5 for clip in range(12)])
     with pytest.raises(ValueError, match="another clips; delete it"):
         pretrain(build(tiny), recorded_again, range(12), tiny, seed=0, checkpoint=file, progress=False)
@@ -173,8 +186,9 @@ def test_a_checkpoint_serves_runs_that_differ_in_what_comes_after_pre_training(b
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "other code"])
-def test_a_damaged_checkpoint_and_one_of_other_code_are_named_and_not_used(bank, tiny, tmp_path, capsys, monkeypatch,
-                                                                           damage):
+def test_a_damaged_checkpoint_and_one_of_other_code_are_named_and_not_used(
+    bank, tiny, tmp_path, capsys, monkeypatch, damage
+):
     file = tmp_path / "pretraining.ckpt"
     whole = pretrain(build(tiny), bank, range(12), tiny, seed=0, checkpoint=file, progress=False)
     content = file.read_bytes()
@@ -182,8 +196,13 @@ def test_a_damaged_checkpoint_and_one_of_other_code_are_named_and_not_used(bank,
     if damage == "other code":
         monkeypatch.setattr(training, "code_digest", lambda: "another")
     else:
-        file.write_bytes({"empty": b"", "cut": content[:-100], "flipped": content[:middle] + bytes(
-            [content[middle] ^ 1]) + content[middle + 1:]}[damage])
+        file.write_bytes(
+            {
+                "empty": b"",
+                "cut": content[:-100],
+                "flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+            }[damage]
+        )
     again = pretrain(build(tiny), bank, range(12), tiny, seed=0, checkpoint=file, progress=False)
     assert again.losses == whole.losses
     said = capsys.readouterr().out

@@ -23,14 +23,27 @@ def seed(number=0):
 
 @pytest.fixture
 def config():
-    return preset("best", widths="4,8", blocks="1,1", n_layers=1, d_state=4, n_mels=16, n_samples=8192, n_fft=512,
-                  hop_length=256, d_projection=8, pretrain_epochs=3, pretrain_batch=4, n_views=3)
+    return preset(
+        "best",
+        widths="4,8",
+        blocks="1,1",
+        n_layers=1,
+        d_state=4,
+        n_mels=16,
+        n_samples=8192,
+        n_fft=512,
+        hop_length=256,
+        d_projection=8,
+        pretrain_epochs=3,
+        pretrain_batch=4,
+        n_views=3,
+    )
 
 
 @pytest.fixture
 def clips():
     seconds = torch.arange(30_000) / 20_000
-    return Clips([0.3 * torch.sin(2 * math.pi * 300 * (1 + n) * seconds[:20_000 + 1000 * n]) for n in range(8)])
+    return Clips([0.3 * torch.sin(2 * math.pi * 300 * (1 + n) * seconds[: 20_000 + 1000 * n]) for n in range(8)])
 
 
 def encoder_of(config):
@@ -94,8 +107,12 @@ def test_loss_is_simclr_s_with_two_views_and_a_loop_with_three():
     simclr = torch.nn.functional.cross_entropy(logits, torch.arange(10).roll(5))
     torch.testing.assert_close(multi_view_nt_xent(torch.cat([3 * a, b]), 2, 0.07), simclr, rtol=0, atol=1e-12)
     z = torch.nn.functional.normalize(torch.cat([a, b, c]), dim=1)
-    total = [math.log(sum(math.exp(float(z[i] @ z[k]) / 0.5) for k in range(15) if k != i)) - float(z[i] @ z[j]) / 0.5
-             for i in range(15) for j in range(15) if i != j and i % 5 == j % 5]
+    total = [
+        math.log(sum(math.exp(float(z[i] @ z[k]) / 0.5) for k in range(15) if k != i)) - float(z[i] @ z[j]) / 0.5
+        for i in range(15)
+        for j in range(15)
+        if i != j and i % 5 == j % 5
+    ]
     assert float(multi_view_nt_xent(torch.cat([a, b, c]), 3, 0.5)) == pytest.approx(sum(total) / len(total), rel=1e-5)
     assert float(multi_view_nt_xent(torch.ones(12, 4), 4, 0.1)) == pytest.approx(math.log(11), abs=1e-5)
     assert float(multi_view_nt_xent(torch.ones(4, 4), 2, 0.1)) == pytest.approx(math.log(3), abs=1e-5)  # two recordings
@@ -107,11 +124,14 @@ def test_too_few_views_or_recordings_are_refused(rows, n_views):
         multi_view_nt_xent(torch.randn(rows, 4), n_views, 0.1)
 
 
-@pytest.mark.parametrize("negatives, wrong", [
-    ("all", {0: [1, 2, 3], 1: [0, 2, 3], 2: [0, 1, 3], 3: [0, 1, 2]}),
-    ("other-sources", {0: [2, 3], 1: [2, 3], 2: [0, 1, 3], 3: [0, 1, 2]}),  # clips 0 and 1 are of one source
-    ("same-source", {0: [1], 1: [0], 2: [], 3: []}),  # clips 2 and 3 are of unknown ones
-])
+@pytest.mark.parametrize(
+    "negatives, wrong",
+    [
+        ("all", {0: [1, 2, 3], 1: [0, 2, 3], 2: [0, 1, 3], 3: [0, 1, 2]}),
+        ("other-sources", {0: [2, 3], 1: [2, 3], 2: [0, 1, 3], 3: [0, 1, 2]}),  # clips 0 and 1 are of one source
+        ("same-source", {0: [1], 1: [0], 2: [], 3: []}),  # clips 2 and 3 are of unknown ones
+    ],
+)
 def test_which_clips_a_view_is_told_from(negatives, wrong):
     views, temperature, sources = torch.randn(12, 5, generator=seed(), dtype=torch.float64), 0.3, [7, 7, -1, -1]
     unit = views / views.norm(dim=1, keepdim=True)
@@ -157,8 +177,9 @@ def test_a_front_end_with_phases_is_refused(config):
 
 @pytest.mark.parametrize("objective", [SegmentViews, SpectrogramViews])
 def test_pre_training_lowers_the_loss_and_repeats(objective, config, clips):
-    config = preset("best", **{key: value for key, value in config.as_dict().items() if key != "name"} |
-                    {"pretrain_epochs": 30})
+    config = preset(
+        "best", **{key: value for key, value in config.as_dict().items() if key != "name"} | {"pretrain_epochs": 30}
+    )
     runs = []
     for _ in range(2):
         encoder = encoder_of(config)
@@ -181,10 +202,18 @@ def test_an_embedding_is_as_long_as_it_says(config):
     assert encoder.embed(torch.randn(2, 9000)).shape == (2, embedding_width(encoder)) == (2, 16)
 
 
-@pytest.mark.parametrize("method, overrides", [
-    ("acoustic-ssm1", {}), ("acoustic-ssm1", {"views": "segments"}),
-    ("acoustic-ssm1", {"views": "pair", "features": "stack", "test_views": 1}),
-    ("mt-slvr", {"views": "pair", "features": "stack", "test_views": 1, "widths": "8,8,16,16", "blocks": "1,1,1,1"})])
+@pytest.mark.parametrize(
+    "method, overrides",
+    [
+        ("acoustic-ssm1", {}),
+        ("acoustic-ssm1", {"views": "segments"}),
+        ("acoustic-ssm1", {"views": "pair", "features": "stack", "test_views": 1}),
+        (
+            "mt-slvr",
+            {"views": "pair", "features": "stack", "test_views": 1, "widths": "8,8,16,16", "blocks": "1,1,1,1"},
+        ),
+    ],
+)
 def test_the_loss_of_a_guess_is_that_of_an_objective_that_tells_nothing_apart(config, clips, method, overrides):
     config = preset("best", **{key: value for key, value in config.as_dict().items() if key != "name"} | overrides)
     encoder = build_encoder(method, clips, range(8), dataclasses.replace(config, n_members=1), 0)
@@ -237,8 +266,15 @@ def test_one_long_recording_among_many_takes_its_own_room_and_no_more(config, mo
     assert memory.kept < 2 * objective.heard.nbytes and memory.largest < 2**18  # a piece, its spectrum
 
 
-NEUTRAL = {"max_stretch": 1.0, "mel_shift": 0.0, "mix_max": 0.0, "gain_db": 0.0, "equaliser_db": 0.0,
-           "masked_span": 0.0, "floor_db": None}
+NEUTRAL = {
+    "max_stretch": 1.0,
+    "mel_shift": 0.0,
+    "mix_max": 0.0,
+    "gain_db": 0.0,
+    "equaliser_db": 0.0,
+    "masked_span": 0.0,
+    "floor_db": None,
+}
 
 
 def changed(config, **changes):
@@ -250,8 +286,18 @@ def views_of(config, clips, chosen=(0, 1, 2), encoder=None):
     return SpectrogramViews(encoder, config).views(encoder, clips, torch.tensor(chosen), seed())
 
 
-@pytest.mark.parametrize("changes", [{}, {"max_stretch": 1.3}, {"mel_shift": 4.0}, {"mix_max": 0.5}, {"gain_db": 10.0},
-                                     {"equaliser_db": 6.0}, {"masked_span": 0.5}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"max_stretch": 1.3},
+        {"mel_shift": 4.0},
+        {"mix_max": 0.5},
+        {"gain_db": 10.0},
+        {"equaliser_db": 6.0},
+        {"masked_span": 0.5},
+    ],
+)
 def test_a_view_is_the_spectrogram_but_for_each_change_that_is_asked_for(config, changes):
     clips = Clips([0.1 * torch.randn(config.n_samples, generator=seed(clip)) for clip in range(3)])  # as long as a crop
     plain = encoder_of(changed(config)).front_end(torch.stack([clips.waveform(clip) for clip in range(3)]))

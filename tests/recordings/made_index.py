@@ -16,15 +16,28 @@ def made_index(seed=0, windows=900, nights=6):
     made = made_survey(seed, windows=windows, nights=nights, d=16)
     counts = np.bincount(made.site_nights, minlength=nights)
     start_s = np.concatenate([1.5 * np.arange(count) for count in counts])
-    files = [SimpleNamespace(
-        name=f"{'ab'[k % 2]}/2024051{k // 2}_213000.WAV", site="ab"[k % 2], night=f"2024-05-1{k // 2}",
-        recorded_at=f"2024-05-1{k // 2}T21:30:00+10:00" if k else "", clock="name" if k else "none",
-        duration_s=1.5 * count + 1.5) for k, count in enumerate(counts)]
+    files = [
+        SimpleNamespace(
+            name=f"{'ab'[k % 2]}/2024051{k // 2}_213000.WAV",
+            site="ab"[k % 2],
+            night=f"2024-05-1{k // 2}",
+            recorded_at=f"2024-05-1{k // 2}T21:30:00+10:00" if k else "",
+            clock="name" if k else "none",
+            duration_s=1.5 * count + 1.5,
+        )
+        for k, count in enumerate(counts)
+    ]
     noise = torch.randn(6_000, generator=torch.Generator().manual_seed(0)) / 10
     index = SimpleNamespace(
-        files=files, file_of=made.site_nights.astype(np.int32), start_s=start_s, window_s=3.0,
+        files=files,
+        file_of=made.site_nights.astype(np.int32),
+        start_s=start_s,
+        window_s=3.0,
         skipped=[("x.wav", "cut")],
-        embeddings=made.embeddings, site_nights=made.site_nights.astype(np.int32), waveform=lambda i: noise)
+        embeddings=made.embeddings,
+        site_nights=made.site_nights.astype(np.int32),
+        waveform=lambda i: noise,
+    )
     return index, made.truth
 
 

@@ -19,15 +19,17 @@ def state():
         wanted[five] = np.where(survey.truth[five], YES, NO)
     moments = h.moments(survey.embeddings)
     told = (wanted != OPEN).any(1)
-    heads = h.fit(survey.embeddings[told], wanted[told], ["a", "b", "c"], *moments,
-                  survey.embeddings[h.unheard(wanted)])
+    heads = h.fit(
+        survey.embeddings[told], wanted[told], ["a", "b", "c"], *moments, survey.embeddings[h.unheard(wanted)]
+    )
     return survey, wanted, heads.scores(survey.embeddings), moments
 
 
 def ask(state, kind, n=20, wanted=None, **options):
     survey, known, scores, moments = state
-    return order(kind, n, survey.embeddings, known if wanted is None else wanted, scores, survey.site_nights,
-                 *moments, **options)
+    return order(
+        kind, n, survey.embeddings, known if wanted is None else wanted, scores, survey.site_nights, *moments, **options
+    )
 
 
 @pytest.mark.parametrize("kind", ORDERS)
@@ -57,7 +59,7 @@ def test_margin_brings_what_the_head_is_least_sure_of_each_class_in_turn(state):
     distance = np.abs(scores - 0.5)
     for k in range(3):
         chosen = ask(state, "margin", column=k)
-        open_ = (state[1][:, k] == OPEN)
+        open_ = state[1][:, k] == OPEN
         assert distance[chosen, k].max() <= np.sort(distance[open_, k])[19] + 1e-6
     mixed = ask(state, "margin", n=3)
     assert sorted(distance[mixed].argmin(1).tolist()) == [0, 1, 2]
@@ -66,7 +68,7 @@ def test_margin_brings_what_the_head_is_least_sure_of_each_class_in_turn(state):
 def test_spread_visits_every_site_and_night_and_many_kinds_of_sound(state):
     survey = state[0]
     chosen = ask(state, "spread", n=24)
-    assert set(survey.site_nights[chosen]) == set(range(1, 6))   # night 0 has had all questions so far
+    assert set(survey.site_nights[chosen]) == set(range(1, 6))  # night 0 has had all questions so far
     assert not np.array_equal(chosen, ask(state, "spread", n=24, seed=1))
 
 

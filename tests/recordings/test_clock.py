@@ -12,15 +12,28 @@ FOUR = datetime(2024, 5, 14, 4, 0, 0)
 TEN = timezone(timedelta(hours=10))
 
 
-@pytest.mark.parametrize("name, at", [
-    ("20240514_040000.WAV", FOUR), ("A/20240514_040000T.WAV", FOUR), ("20240514_040000_001.wav", FOUR),
-    ("SM4-7_20240514_040000.wav", FOUR), ("SITE_0+1_20240514_040000.wav", FOUR),
-    ("20240514T040000+1000_creek.flac", FOUR.replace(tzinfo=TEN)),
-    ("20240514T040000+10:00.wav", FOUR.replace(tzinfo=TEN)),
-    ("REC-0012.wav", None), ("20241399_040000.wav", None), ("20240514_256199.wav", None), ("20240514.wav", None),
-    ("20240514T040000.wav", None), ("recording 2024-05-14 04.00.00.wav", None), ("1234567890123.wav", None),
-    ("120240514_040000.wav", None), ("20240514_0400001.wav", None), ("", None),
-])
+@pytest.mark.parametrize(
+    "name, at",
+    [
+        ("20240514_040000.WAV", FOUR),
+        ("A/20240514_040000T.WAV", FOUR),
+        ("20240514_040000_001.wav", FOUR),
+        ("SM4-7_20240514_040000.wav", FOUR),
+        ("SITE_0+1_20240514_040000.wav", FOUR),
+        ("20240514T040000+1000_creek.flac", FOUR.replace(tzinfo=TEN)),
+        ("20240514T040000+10:00.wav", FOUR.replace(tzinfo=TEN)),
+        ("REC-0012.wav", None),
+        ("20241399_040000.wav", None),
+        ("20240514_256199.wav", None),
+        ("20240514.wav", None),
+        ("20240514T040000.wav", None),
+        ("recording 2024-05-14 04.00.00.wav", None),
+        ("1234567890123.wav", None),
+        ("120240514_040000.wav", None),
+        ("20240514_0400001.wav", None),
+        ("", None),
+    ],
+)
 def test_a_name_says_when_or_nothing(name, at):
     assert from_name(name) == at
 
@@ -37,8 +50,10 @@ def moth(path, comment):
     return path
 
 
-@pytest.mark.parametrize("zone, offset", [("UTC", timedelta()), ("UTC+10", timedelta(hours=10)),
-                                          ("UTC-3:30", -timedelta(hours=3, minutes=30))])
+@pytest.mark.parametrize(
+    "zone, offset",
+    [("UTC", timedelta()), ("UTC+10", timedelta(hours=10)), ("UTC-3:30", -timedelta(hours=3, minutes=30))],
+)
 def test_the_comment_of_audiomoth(tmp_path, zone, offset):
     path = moth(tmp_path / "a.wav", f"Recorded at 04:00:00 14/05/2024 ({zone}) by AudioMoth 24F at medium gain")
     assert from_header(path) == FOUR.replace(tzinfo=timezone(offset))

@@ -44,14 +44,13 @@ def survey(indexed, tmp_path):
     return made
 
 
-@pytest.mark.parametrize("span, start_s", [(None, 5.25), ((5.5, 6.5), 4.5), ((0, 0.5), 0), ((9.5, 10), 7),
-                                           ((0, 6), 3)])
+@pytest.mark.parametrize("span, start_s", [(None, 5.25), ((5.5, 6.5), 4.5), ((0, 0.5), 0), ((9.5, 10), 7), ((0, 6), 3)])
 def test_the_loudest_window_of_a_clip_or_the_one_about_the_call(tmp_path, indexed, span, start_s):
     path = tone(tmp_path / "clip.wav", 10, [(5.25, 8.25)])
     heard, whole = window_of(path, indexed[0].settings, span), soundfile.read(path)[0]
     assert len(heard) == 3 * RATE
     places = np.arange(0, 7 * RATE + 1, RATE // 8)
-    apart = [np.abs(whole[place:place + 3 * RATE] - heard.numpy()).max() for place in places]
+    apart = [np.abs(whole[place : place + 3 * RATE] - heard.numpy()).max() for place in places]
     assert abs(places[int(np.argmin(apart))] / RATE - start_s) <= 0.25 and min(apart) < 2 / 32768
 
 
@@ -63,7 +62,7 @@ def test_a_clip_shorter_than_a_window_is_followed_by_silence(tmp_path, indexed):
 def test_a_clip_finds_the_calls_and_trains_their_head(survey, indexed, tmp_path):
     index = indexed[1]
     said = marks.add_example(survey, f"high={tone(tmp_path / 'clip.wav', 8, [(2, 5)])}")
-    marks.add_example(survey, f"high={tmp_path / 'clip.wav'}")            # again: it is one
+    marks.add_example(survey, f"high={tmp_path / 'clip.wav'}")  # again: it is one
     assert "high-" not in said and len(list((survey.folder / "examples/high").iterdir())) == 1
     given = examples_of(survey, index)
     assert given.wanted.tolist() == [[YES, OPEN]] and given.embeddings.shape == (1, index.embeddings.shape[1])
@@ -74,7 +73,7 @@ def test_a_clip_finds_the_calls_and_trains_their_head(survey, indexed, tmp_path)
         state.answer(["high"])
         first.append(state.window)
     starts = index.start_s[first]
-    assert ((starts + 3 > 6) & (starts < 9)).all()                          # the tone at 6 to 9 s, in every night
+    assert ((starts + 3 > 6) & (starts < 9)).all()  # the tone at 6 to 9 s, in every night
     made = heads.train(survey, index)
     assert made.evidence["high"]["clips"] == 1 and made.evidence["low"]["clips"] == 0
     assert "1 clip from elsewhere" in heads.in_words(made)[0]
@@ -100,10 +99,13 @@ def test_a_table_beside_its_own_recording_gives_clips(survey, tmp_path):
 def test_what_cannot_be_an_example_is_named(survey, indexed, tmp_path):
     short, low = tone(tmp_path / "clip.wav", 5, []), tone(tmp_path / "low.wav", 5, [], rate=4_000)
     long = tone(tmp_path / "long.wav", 61, [])
-    for text, why in ((f"high={short}@4-6", "the clip is 5.00 s long"), (f"high={low}", "holds sound up to 2 kHz"),
-                      (f"high={long}", "say where in it the call is, as in long.wav@12.5-15"),
-                      ("high=nowhere.wav", "no such recording .* and no such clip elsewhere"),
-                      ("high=a/20240510_21300.wav", r"did you mean a/20240510_213000.wav\?")):
+    for text, why in (
+        (f"high={short}@4-6", "the clip is 5.00 s long"),
+        (f"high={low}", "holds sound up to 2 kHz"),
+        (f"high={long}", "say where in it the call is, as in long.wav@12.5-15"),
+        ("high=nowhere.wav", "no such recording .* and no such clip elsewhere"),
+        ("high=a/20240510_21300.wav", r"did you mean a/20240510_213000.wav\?"),
+    ):
         with pytest.raises(DataError, match=why):
             marks.add_example(survey, text)
     assert not (survey.folder / "examples").exists() and not survey.labels_csv.exists()

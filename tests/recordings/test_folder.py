@@ -23,11 +23,21 @@ def test_a_folder_with_recordings_is_a_survey(tmp_path):
     assert Survey.open(tmp_path).settings == SurveySettings() and (tmp_path / "survey.toml").exists()
 
 
-@pytest.mark.parametrize("line, words", [
-    ("windows_s = 3", "unknown setting windows_s .did you mean window_s"), ("window_s = 'x'", "expected a number"),
-    ("step_s = 9", "step_s=9"), ("high_hz = 30000", "half the sample rate"), ("time_zone = 'Mars'", "time_zone='Mars'"),
-    ("classes = [1]", "expected names in quotes"), ("window_s = ", "cannot be read"), ("sample_rate = 1.5", "whole"),
-    ("classes = ['a', 'a']", "every name once"), ("recordings = 'gone'", "is the disk mounted")])
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("windows_s = 3", "unknown setting windows_s .did you mean window_s"),
+        ("window_s = 'x'", "expected a number"),
+        ("step_s = 9", "step_s=9"),
+        ("high_hz = 30000", "half the sample rate"),
+        ("time_zone = 'Mars'", "time_zone='Mars'"),
+        ("classes = [1]", "expected names in quotes"),
+        ("window_s = ", "cannot be read"),
+        ("sample_rate = 1.5", "whole"),
+        ("classes = ['a', 'a']", "every name once"),
+        ("recordings = 'gone'", "is the disk mounted"),
+    ],
+)
 def test_what_cannot_be_is_said_with_the_file(tmp_path, line, words):
     (tmp_path / "recordings").mkdir()
     (tmp_path / "survey.toml").write_text(line)

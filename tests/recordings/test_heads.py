@@ -16,8 +16,9 @@ def survey():
 def asked(survey, n=400):
     """n windows, half with a call, answered truthfully; and the moments."""
     generator = np.random.default_rng(0)
-    yes, no = (generator.permutation(np.flatnonzero(some))[:n // 2] for some in (
-        survey.truth.any(1), ~survey.truth.any(1)))
+    yes, no = (
+        generator.permutation(np.flatnonzero(some))[: n // 2] for some in (survey.truth.any(1), ~survey.truth.any(1))
+    )
     windows = np.sort(np.concatenate([yes, no]))
     return windows, np.where(survey.truth[windows], YES, NO), h.moments(survey.embeddings)
 
@@ -47,8 +48,9 @@ def test_unsure_and_open_windows_take_no_part(survey):
     windows, wanted, moments = asked(survey)
     extra = np.concatenate([wanted, np.full((50, 3), UNSURE), np.full((50, 3), OPEN)])
     some = np.concatenate([survey.embeddings[windows], survey.embeddings[:100]])
-    one, two = (h.fit(*pair, ["a", "b", "c"], *moments) for pair in (
-        (survey.embeddings[windows], wanted), (some, extra)))
+    one, two = (
+        h.fit(*pair, ["a", "b", "c"], *moments) for pair in ((survey.embeddings[windows], wanted), (some, extra))
+    )
     assert np.array_equal(one.weight, two.weight) and np.array_equal(one.bias, two.bias)
 
 
@@ -89,8 +91,8 @@ def test_accuracy_is_that_of_nights_not_trained_on():
 
 def test_the_interval_of_a_share_knows_that_windows_of_a_night_are_alike():
     nights = np.repeat(np.arange(6), 50)
-    alike = h.proportion(nights < 4, nights)                       # whole nights right or wrong
-    mixed = h.proportion(np.arange(300) % 3 > 0, nights)           # the same share in every night
+    alike = h.proportion(nights < 4, nights)  # whole nights right or wrong
+    mixed = h.proportion(np.arange(300) % 3 > 0, nights)  # the same share in every night
     assert alike[0] == pytest.approx(mixed[0]) and alike[2] - alike[1] > 3 * (mixed[2] - mixed[1])
     share, low, high = h.proportion(np.ones(20, bool), np.arange(20) % 4)
     assert (share, high) == (1, 1) and low < 0.84

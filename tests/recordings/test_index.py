@@ -22,8 +22,9 @@ def recording(path, seed=0, sample_rate=8_000, duration_s=1.3):
 
 @pytest.fixture
 def card(tmp_path):
-    for seed, name in enumerate(("creek/20240514_200000.wav", "creek/20240515_050000.flac", "pond/a.wav",
-                                 "pond/20240514_210000.wav")):
+    for seed, name in enumerate(
+        ("creek/20240514_200000.wav", "creek/20240515_050000.flac", "pond/a.wav", "pond/20240514_210000.wav")
+    ):
         recording(tmp_path / "recordings" / name, seed)
     (tmp_path / "recordings/pond/cut.wav").write_bytes(recording(tmp_path / "x.wav").read_bytes()[:5_000])
     (tmp_path / "recordings/pond/empty.wav").write_bytes(b"")
@@ -37,8 +38,12 @@ def files_of(survey):
 def test_every_window_is_embedded_and_every_bad_file_named(card):
     said = []
     index = index_survey(card, "mel-stats", tell=said.append)
-    assert [file.name for file in index.files] == ["creek/20240514_200000.wav", "creek/20240515_050000.flac",
-                                                   "pond/20240514_210000.wav", "pond/a.wav"]
+    assert [file.name for file in index.files] == [
+        "creek/20240514_200000.wav",
+        "creek/20240515_050000.flac",
+        "pond/20240514_210000.wav",
+        "pond/a.wav",
+    ]
     assert index.embeddings.shape == (16, 192) and index.start_s[:5].tolist() == [0, 0.25, 0.5, 0.75, 0]
     assert [file.night for file in index.files] == ["2024-05-14"] * 3 + [""] and index.complete
     assert [len(set(index.site_nights[index.file_of == n])) for n in range(4)] == [1] * 4
@@ -55,13 +60,15 @@ def test_a_copy_and_a_renamed_recording_are_counted_once_and_named(card):
     shutil.copy(creek / "20240514_200000.wav", card.recordings / "pond/20240520_200000.wav")
     first = index_survey(card, "mel-stats", tell=said.append)
     assert len(first.files) == 4 and dict(first.skipped)["pond/20240520_200000.wav"] == (
-        "a copy of creek/20240514_200000.wav, which is indexed")
+        "a copy of creek/20240514_200000.wav, which is indexed"
+    )
     (creek / "20240515_050000.flac").rename(creek / "20240515_060000.flac")
     recording(creek / "20240516_050000.wav", seed=9)
     then = index_survey(card, "mel-stats", tell=said.append)
     assert [file.name for file in then.files] == [*(file.name for file in first.files), "creek/20240516_050000.wav"]
     assert dict(then.skipped)["creek/20240515_060000.flac"].startswith(
-        "it was indexed as creek/20240515_050000.flac, and counts under that name; give it its name back")
+        "it was indexed as creek/20240515_050000.flac, and counts under that name; give it its name back"
+    )
     assert any(line.startswith("warning  creek/20240515_050000.flac: indexed, and not there") for line in said)
     (creek / "20240515_060000.flac").rename(creek / "20240515_050000.flac")
     del said[:]
@@ -75,7 +82,11 @@ def test_a_time_zone_that_is_set_later_holds_for_what_is_indexed_already(card):
     after = index_survey(card, "mel-stats", tell=said.append)
     assert said == ["3 recordings of the index got another time: detections and tables are to be made again"]
     assert [file.recorded_at for file in after.files] == [
-        "2024-05-14T20:00:00+10:00", "2024-05-15T05:00:00+10:00", "2024-05-14T21:00:00+10:00", ""]
+        "2024-05-14T20:00:00+10:00",
+        "2024-05-15T05:00:00+10:00",
+        "2024-05-14T21:00:00+10:00",
+        "",
+    ]
     assert after.complete and np.array_equal(after.embeddings, rows)
     assert "2024-05-14T20:00:00+10:00" in (card.index_folder / "files.csv").read_text()
     del said[:]
@@ -89,7 +100,7 @@ def test_an_index_goes_on_from_any_byte(card):
     for share in (0.02, 0.3, 0.5, 0.8, 0.999):
         for name, content in zip(("journal.jsonl", "embeddings.f32"), whole):
             (card.index_folder / name).write_bytes(content)
-        lines = whole[0][:int(share * len(whole[0]))]
+        lines = whole[0][: int(share * len(whole[0]))]
         (card.index_folder / "journal.jsonl").write_bytes(lines)  # its last line may be cut in two
         index_survey(card, tell=lambda line: None)
         assert files_of(card) == whole
@@ -163,8 +174,19 @@ def test_a_second_process_is_turned_away(card):
 
 
 def test_the_encoder_is_trained_on_the_card_itself_and_kept(card):
-    tiny = {"n_fft": 256, "hop_length": 128, "n_mels": 8, "widths": "4,8", "blocks": "1,1", "d_state": 4,
-            "n_layers": 1, "d_projection": 8, "pretrain_epochs": 1, "n_samples": 3_000, "n_members": 1}
+    tiny = {
+        "n_fft": 256,
+        "hop_length": 128,
+        "n_mels": 8,
+        "widths": "4,8",
+        "blocks": "1,1",
+        "d_state": 4,
+        "n_layers": 1,
+        "d_projection": 8,
+        "pretrain_epochs": 1,
+        "n_samples": 3_000,
+        "n_members": 1,
+    }
     said = []
     index = index_survey(card, overrides=tiny, n_pool=12, tell=said.append)
     assert any("pre-trained on 8 windows of this card" in line for line in said)

@@ -22,8 +22,7 @@ def labels(tmp_path):
 def test_an_answer_is_in_the_file_at_once_with_all_its_columns(labels):
     labels.add(WINDOW, {"frog": "yes", "owl": "no"}, "Ada", "margin", {"frog": 0.5123456789}, (300, 4000.0))
     lines = labels.path.read_text().splitlines()
-    assert lines[0] == ",".join(COLUMNS) == (
-        "file,start_s,end_s,low_hz,high_hz,class,answer,by,at,asked_because,score")
+    assert lines[0] == ",".join(COLUMNS) == ("file,start_s,end_s,low_hz,high_hz,class,answer,by,at,asked_because,score")
     assert lines[1].startswith("A/20240514_040000.WAV,1.500,4.500,300,4000,frog,yes,Ada,")
     assert lines[1].endswith(",margin,0.512346") and lines[2].endswith(",margin,")
     assert stored(labels) == [(WINDOW, "frog", "yes"), (WINDOW, "owl", "no")]
@@ -37,8 +36,14 @@ def test_several_classes_none_of_these_and_unsure(labels):
     assert len(labels) == 3
     places = Places([WINDOW[0]], np.zeros(6), 1.5 * np.arange(6), 3.0)
     found = targets(Labels(labels.path).rows(), ["owl", "frog", "toad"], places)
-    assert found.tolist() == [[OPEN] * 3, [YES, YES, OPEN], [NO, NO, OPEN], [UNSURE, UNSURE, OPEN], [OPEN] * 3,
-                              [OPEN] * 3]
+    assert found.tolist() == [
+        [OPEN] * 3,
+        [YES, YES, OPEN],
+        [NO, NO, OPEN],
+        [UNSURE, UNSURE, OPEN],
+        [OPEN] * 3,
+        [OPEN] * 3,
+    ]
 
 
 def test_undo_is_one_more_line_and_takes_back_the_listeners_own_last_answer(labels):
@@ -86,7 +91,7 @@ def test_a_power_cut_in_the_last_line_costs_that_line_alone(labels, cut):
     labels.add(WINDOW, {"frog": "yes"}, "Ada", "random")
     whole = labels.path.read_bytes()
     labels.add((WINDOW[0], 3.0, 6.0), {'an "odd", name': "yes"}, "Ada", "random", {'an "odd", name': 1e-7})
-    labels.path.write_bytes(labels.path.read_bytes()[:len(whole) + cut])
+    labels.path.write_bytes(labels.path.read_bytes()[: len(whole) + cut])
     again = Labels(labels.path)
     again.add((WINDOW[0], 4.5, 7.5), {"frog": "no"}, "Ada", "random")
     rows = [row for row in stored(again) if row[1] == "frog"]
@@ -102,10 +107,14 @@ def test_names_of_any_kind_come_back(labels):
         labels.add(("two\nlines.wav", 0, 3), {"frog": "yes"}, "Ada", "random")
 
 
-@pytest.mark.parametrize("line, why", [
-    ("a.wav,1,4,,,frog,maybe,Ada,now,random,", "line 2: answer 'maybe', expected yes"),
-    ("a.wav,one,4,,,frog,yes,Ada,now,random,", "line 2: could not convert string to float: 'one'"),
-    ("a.wav,4,1,,,frog,yes,Ada,now,random,", "line 2: the mark goes from 4 to 1 s")])
+@pytest.mark.parametrize(
+    "line, why",
+    [
+        ("a.wav,1,4,,,frog,maybe,Ada,now,random,", "line 2: answer 'maybe', expected yes"),
+        ("a.wav,one,4,,,frog,yes,Ada,now,random,", "line 2: could not convert string to float: 'one'"),
+        ("a.wav,4,1,,,frog,yes,Ada,now,random,", "line 2: the mark goes from 4 to 1 s"),
+    ],
+)
 def test_what_somebody_wrote_wrongly_is_named(labels, line, why):
     labels.path.write_text(",".join(COLUMNS) + "\n" + line + "\n")
     with pytest.raises(DataError, match=why):
@@ -124,7 +133,7 @@ def test_a_file_saved_by_a_spreadsheet_with_semicolons_is_refused_and_with_a_byt
 
 def test_a_mark_by_hand_speaks_of_the_windows_it_fills(tmp_path):
     labels = Labels(tmp_path / "labels.csv")
-    labels.add(("a.wav", 4.0, 4.6), {"frog": "yes"}, "Ada", "example")   # in windows from 1.5 and 3 s
+    labels.add(("a.wav", 4.0, 4.6), {"frog": "yes"}, "Ada", "example")  # in windows from 1.5 and 3 s
     labels.add(("b.wav", 0.0, 6.0), {"frog": "no"}, "Ada", "example")
     labels.add(("gone.wav", 0.0, 6.0), {"frog": "yes"}, "Ada", "example")
     file_of, start_s = np.repeat([0, 1], 5), np.tile(1.5 * np.arange(5), 2)

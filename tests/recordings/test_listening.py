@@ -44,7 +44,7 @@ def test_an_answer_to_an_older_question_is_not_taken(survey):
     state = ListeningState(survey, INDEX, by="Ada")
     asked = state.asked
     state.answer(["frog"], asked=asked)
-    state.answer(["frog"], asked=asked)          # the same key once more
+    state.answer(["frog"], asked=asked)  # the same key once more
     assert len(Labels(survey.labels_csv)) == 1
 
 
@@ -80,8 +80,9 @@ def test_margin_answers_teach_the_heads(survey):
         for window in np.flatnonzero(TRUTH[:, k])[:5]:
             file = INDEX.files[INDEX.file_of[window]].name
             start = INDEX.start_s[window]
-            labels.add((file, start, start + 3), dict(zip(CLASSES, np.where(TRUTH[window], "yes", "no"))), "Ada",
-                       "example")
+            labels.add(
+                (file, start, start + 3), dict(zip(CLASSES, np.where(TRUTH[window], "yes", "no"))), "Ada", "example"
+            )
     state = ListeningState(survey, INDEX, by="Ada", order="margin")
     before = np.mean([state.scores[TRUTH[:, k], k].mean() - state.scores[~TRUTH[:, k], k].mean() for k in range(3)])
     windows = listen(state, 25)
@@ -98,7 +99,7 @@ def test_orders_can_be_changed_and_similar_waits_for_an_example(survey):
     state.order = "random"
     window = state.window
     state.order = "random"
-    assert state.window == window                 # seeded: asking again is no new draw
+    assert state.window == window  # seeded: asking again is no new draw
     with pytest.raises(ValueError, match="there are similar"):
         state.order = "best"
 

@@ -85,30 +85,30 @@ def test_labels_by_keyboard_outlive_the_kernel(page, survey, tmp_path):
     with server(tmp_path, "voila", "listening.ipynb", "--Voila.ip=127.0.0.1") as base:
         asked = opened(page, base)
         box = page.locator(".ls-page").bounding_box()
-        assert box["y"] + box["height"] <= 768 and box["x"] + box["width"] <= 1366      # no scrolling
+        assert box["y"] + box["height"] <= 768 and box["x"] + box["width"] <= 1366  # no scrolling
         assert page.evaluate("document.documentElement.scrollWidth") <= 1366
         keep(page, "listening_page")
-        asked = press(page, "1", asked)                     # frog
+        asked = press(page, "1", asked)  # frog
         assert [answer for _, _, answer in rows(survey)] == ["yes", "no", "no"]
-        asked = press(page, "0", asked)                     # none of these
-        asked = press(page, "u", asked)                     # unsure
-        page.keyboard.press("Shift+Digit2")                 # two classes in one window
+        asked = press(page, "0", asked)  # none of these
+        asked = press(page, "u", asked)  # unsure
+        page.keyboard.press("Shift+Digit2")  # two classes in one window
         page.wait_for_function("document.querySelectorAll('.ls-button[aria-pressed=true]').length == 1")
         asked = press(page, "3", asked)
         assert [answer for _, _, answer in rows(survey)[-3:]] == ["no", "yes", "yes"]
         page.wait_for_function("document.querySelector('.ls-sound').duration > 2.9")
-        page.wait_for_function("document.querySelector('.ls-sound').currentTime > 0")    # plays by itself after a key
+        page.wait_for_function("document.querySelector('.ls-sound').currentTime > 0")  # plays by itself after a key
         page.keyboard.press(" ")
         page.wait_for_function("document.querySelector('.ls-sound').paused")
         asked = press(page, "2", asked)
-        asked = press(page, "z", asked)                     # taken back
+        asked = press(page, "z", asked)  # taken back
         written = rows(survey)
         assert len(written) == 12 and "listen again" in page.locator(".ls-message").inner_text()
         keep(page, "listening_page_answered")
         assert kill_kernels(os.getpid()) == 1
-        page.keyboard.press("1")                            # nobody is there to hear it
-        page.wait_for_selector(".ls-waiting")                # sent, and the page knows that no answer came
+        page.keyboard.press("1")  # nobody is there to hear it
+        page.wait_for_selector(".ls-waiting")  # sent, and the page knows that no answer came
         assert rows(survey) == written
-        opened(page, base)                                  # come back: a new kernel
+        opened(page, base)  # come back: a new kernel
         assert "4 answers: frog 1 yes, owl 1 yes, toad 1 yes" in page.locator(".ls-progress").inner_text()
         assert rows(survey) == written

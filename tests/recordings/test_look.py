@@ -48,7 +48,8 @@ def test_a_copy_is_named(tmp_path):
     said = as_text(look(tmp_path, SurveySettings(sample_rate=8_000), tell=lambda line: None))
     assert [line for line in said.splitlines() if "the same bytes" in line] == [
         "warning  b/copy.wav: holds the same bytes as a/20240514_200000.wav; index takes one of them, the hours above "
-        "count both"]
+        "count both"
+    ]
 
 
 def test_the_truth_names_files_that_are_there(demo):

@@ -9,9 +9,11 @@ from acssm_lib.files import DataError
 from acssm_lib.recordings import marks
 from acssm_lib.recordings.labels import Labels
 
-RAVEN = ("Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tSpecies\n"
-         "1\tWaveform 1\t1\t2.5\t4\t300\t900\tfrog\n1\tSpectrogram 1\t1\t2.5\t4\t300\t900\tfrog\n"
-         "2\tSpectrogram 1\t1\t7\t8\t300\t900\tcar\n")
+RAVEN = (
+    "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tSpecies\n"
+    "1\tWaveform 1\t1\t2.5\t4\t300\t900\tfrog\n1\tSpectrogram 1\t1\t2.5\t4\t300\t900\tfrog\n"
+    "2\tSpectrogram 1\t1\t7\t8\t300\t900\tcar\n"
+)
 AUDACITY = "2.500000\t4.000000\tfrog\n\\\t300.0\t900.0\n7.0\t8.0\towl\n"
 
 
@@ -24,8 +26,10 @@ def survey(tmp_path):
 
 
 def rows(survey):
-    return [(row.file, row.start_s, row.end_s, row.low_hz, row.label, row.answer, row.asked_because)
-            for row in Labels(survey.labels_csv).rows()]
+    return [
+        (row.file, row.start_s, row.end_s, row.low_hz, row.label, row.answer, row.asked_because)
+        for row in Labels(survey.labels_csv).rows()
+    ]
 
 
 def test_an_example_in_words(survey):
@@ -33,19 +37,29 @@ def test_an_example_in_words(survey):
     assert rows(survey) == [("a/20240514_213000.WAV", 2.5, 4.0, None, "frog", "yes", "example")]
 
 
-@pytest.mark.parametrize("text, why", [
-    ("frog a.wav", "expected CLASS=FILE@START-END"), ("bat=a/20240514_213000.WAV@1-2", "'bat' is no class"),
-    ("frog=b.wav@1-2", "no such recording"), ("frog=a/20240514_213000.WAV@9-12", "the recording ends at 10.0 s"),
-    ("frog=a/20240514_213000.WAV@4-2", "ends before it begins")])
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        ("frog a.wav", "expected CLASS=FILE@START-END"),
+        ("bat=a/20240514_213000.WAV@1-2", "'bat' is no class"),
+        ("frog=b.wav@1-2", "no such recording"),
+        ("frog=a/20240514_213000.WAV@9-12", "the recording ends at 10.0 s"),
+        ("frog=a/20240514_213000.WAV@4-2", "ends before it begins"),
+    ],
+)
 def test_a_wrong_example_is_named_and_nothing_is_written(survey, text, why):
     with pytest.raises(DataError, match=why):
         marks.add_example(survey, text)
     assert not survey.labels_csv.exists()
 
 
-@pytest.mark.parametrize("name, text, found", [
-    ("20240514_213000.Table.1.selections.txt", RAVEN, [("frog", 2.5)]),
-    ("20240514_213000.txt", AUDACITY, [("frog", 2.5), ("owl", 7.0)])])
+@pytest.mark.parametrize(
+    "name, text, found",
+    [
+        ("20240514_213000.Table.1.selections.txt", RAVEN, [("frog", 2.5)]),
+        ("20240514_213000.txt", AUDACITY, [("frog", 2.5), ("owl", 7.0)]),
+    ],
+)
 def test_tables_of_raven_and_audacity(survey, tmp_path, name, text, found):
     (tmp_path / name).write_text(text)
     taken, others = marks.add_table(survey, tmp_path / name, "Ada")
@@ -66,10 +80,13 @@ def test_a_raven_table_of_several_recordings_says_where_each_mark_is(survey, tmp
     soundfile.write(survey.recordings / "a/20240515_213000.WAV", np.zeros(2_000 * 10), 2_000)
     head = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\tSpecies\n"
     (tmp_path / "week.Table.1.selections.txt").write_text(
-        head + "1\t2.5\t4\t20240514_213000.WAV\t2.5\tfrog\n2\t13\t14.5\t20240515_213000.WAV\t3\towl\n")
+        head + "1\t2.5\t4\t20240514_213000.WAV\t2.5\tfrog\n2\t13\t14.5\t20240515_213000.WAV\t3\towl\n"
+    )
     assert marks.add_table(survey, tmp_path / "week.Table.1.selections.txt")[0] == 2
     assert [(row[0], row[1], row[2], row[4]) for row in rows(survey)] == [
-        ("a/20240514_213000.WAV", 2.5, 4.0, "frog"), ("a/20240515_213000.WAV", 3.0, 4.5, "owl")]
+        ("a/20240514_213000.WAV", 2.5, 4.0, "frog"),
+        ("a/20240515_213000.WAV", 3.0, 4.5, "owl"),
+    ]
     (tmp_path / "other.txt").write_text(head + "1\t1\t2\t20240514_213000.WAV\t1\tfrog\n2\t3\t4\tlost.WAV\t0\tfrog\n")
     with pytest.raises(DataError, match="0 recordings are called lost.WAV"):
         marks.add_table(survey, tmp_path / "other.txt")
@@ -77,11 +94,13 @@ def test_a_raven_table_of_several_recordings_says_where_each_mark_is(survey, tmp
 
 
 def test_a_table_under_another_name_belongs_to_the_recording_that_it_names(survey, tmp_path):
-    (tmp_path / "mine.txt").write_text("Begin Time (s)\tEnd Time (s)\tBegin File\tSpecies\n"
-                                       "2.5\t4\t20240514_213000.WAV\tfrog\n")
+    (tmp_path / "mine.txt").write_text(
+        "Begin Time (s)\tEnd Time (s)\tBegin File\tSpecies\n2.5\t4\t20240514_213000.WAV\tfrog\n"
+    )
     assert marks.add_table(survey, tmp_path / "mine.txt")[0] == 1
-    (tmp_path / "20240514_213000.txt").write_text("Begin Time (s)\tEnd Time (s)\tBegin File\tSpecies\n"
-                                                  "6\t7\tbefore it was renamed.wav\tfrog\n")
+    (tmp_path / "20240514_213000.txt").write_text(
+        "Begin Time (s)\tEnd Time (s)\tBegin File\tSpecies\n6\t7\tbefore it was renamed.wav\tfrog\n"
+    )
     assert marks.add_table(survey, tmp_path / "20240514_213000.txt")[0] == 1
     assert [row[:2] for row in rows(survey)] == [("a/20240514_213000.WAV", 2.5), ("a/20240514_213000.WAV", 6.0)]
 

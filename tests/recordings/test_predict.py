@@ -36,11 +36,14 @@ def survey(tmp_path_factory):
     folder = tmp_path_factory.mktemp("survey")
     night(folder / "recordings/pond/20240514_235958.wav")
     night(folder / "recordings/pond/REC-1.wav", (), seed=1)
-    made = Survey.create(folder, window_s=0.5, step_s=0.25, sample_rate=RATE, classes=("tone", "rare"),
-                         time_zone="+10:00")
+    made = Survey.create(
+        folder, window_s=0.5, step_s=0.25, sample_rate=RATE, classes=("tone", "rare"), time_zone="+10:00"
+    )
     index = index_survey(made, "mel-stats", tell=lambda line: None)
-    tone = [any(start < call + 0.35 and start + 0.5 > call + 0.05 for call in CALLS_S) and file == 0
-            for start, file in zip(index.start_s, index.file_of)]
+    tone = [
+        any(start < call + 0.35 and start + 0.5 > call + 0.05 for call in CALLS_S) and file == 0
+        for start, file in zip(index.start_s, index.file_of)
+    ]
     values = np.array(index.embeddings)
     mean, scale = values.mean(0), values.std(0) + 1e-6
     weight = np.zeros((2, values.shape[1]), np.float32)
@@ -48,8 +51,15 @@ def survey(tmp_path_factory):
     logits = (values - mean) / scale @ weight[0]
     middle = (logits[tone].min() + logits[~np.array(tone)].max()) / 2
     assert logits[tone].min() > logits[~np.array(tone)].max()
-    heads = Heads(["tone", "rare"], weight, np.array([-middle, 0], np.float32), mean, scale,
-                  {"tone": 0.5, "rare": 0.5}, {"tone": {"band": [1_200, 9_000], "yes": np.float64(5)}, "rare": {}})
+    heads = Heads(
+        ["tone", "rare"],
+        weight,
+        np.array([-middle, 0], np.float32),
+        mean,
+        scale,
+        {"tone": 0.5, "rare": 0.5},
+        {"tone": {"band": [1_200, 9_000], "yes": np.float64(5)}, "rare": {}},
+    )
     share.write_recogniser(made.recogniser, heads, made)
     return made
 
@@ -104,8 +114,10 @@ def test_results_of_two_folders_never_mix(survey, tmp_path, monkeypatch, capsys)
     assert main([*command, "one/card"]) == 0
     before = (tmp_path / "detections-card/detections.csv").read_bytes()
     assert main([*command, "two/card"]) == 1
-    assert ("detections-card: holds results of 20240601_200000.wav, not in two/card; choose another --out"
-            in capsys.readouterr().err)
+    assert (
+        "detections-card: holds results of 20240601_200000.wav, not in two/card; choose another --out"
+        in capsys.readouterr().err
+    )
     assert (tmp_path / "detections-card/detections.csv").read_bytes() == before
     assert main([*command, "two/card", "--out", "second"]) == 0
 
@@ -115,6 +127,7 @@ def test_tables_of_a_former_threshold_do_not_stay(survey):
     made = share.read_recogniser(survey.recogniser)
     made.heads.thresholds["tone"] = 1.1
     from acssm_lib.recordings.index import Index
+
     index = Index.open(survey)
     assert detect(index, made.heads, survey.settings) == []
     write_tables(survey.tables_folder, index, [], ("audacity", "kaleidoscope"))
@@ -128,9 +141,12 @@ def test_others_read_what_is_written(survey):
     stem = "pond/20240514_235958"
     boxes = {
         "raven": crowsetta.formats.bbox.Raven.from_file(
-            survey.tables_folder / f"raven/{stem}.Table.1.selections.txt").to_bbox(),
+            survey.tables_folder / f"raven/{stem}.Table.1.selections.txt"
+        ).to_bbox(),
         "audacity": crowsetta.formats.bbox.AudBBox.from_file(
-            survey.tables_folder / f"audacity/{stem}.labels.txt").to_bbox()}
+            survey.tables_folder / f"audacity/{stem}.labels.txt"
+        ).to_bbox(),
+    }
     for name, read in boxes.items():
         assert len(read) == len(found) == 2
         for box, one in zip(read, found):
@@ -138,7 +154,8 @@ def test_others_read_what_is_written(survey):
             assert (box.low_freq, box.high_freq) == (one.low_hz, one.high_hz) and box.label.startswith("tone")
     plain = crowsetta.formats.seq.SimpleSeq.from_file(
         survey.tables_folder / f"csv/{stem}.csv",
-        columns_map={"start_s": "onset_s", "end_s": "offset_s", "class": "label"})
+        columns_map={"start_s": "onset_s", "end_s": "offset_s", "class": "label"},
+    )
     assert plain.onsets_s.tolist() == [one.start_s for one in found] and set(plain.labels) == {"tone"}
 
 

@@ -32,14 +32,14 @@ def test_the_draw_is_blind_seeded_and_takes_from_every_stratum_what_nobody_has_a
     windows, reasons = r.draw(scores, known, 60, seed=3)
     assert len(set(windows.tolist())) == 60 and not known[windows].any()
     assert np.array_equal(windows, r.draw(scores, known, 60, seed=3)[0])
-    assert abs(np.corrcoef(np.arange(60), scores[windows])[0, 1]) < 0.4   # the order tells nothing of the score
+    assert abs(np.corrcoef(np.arange(60), scores[windows])[0, 1]) < 0.4  # the order tells nothing of the score
     strata = r.stratum_of(scores, r.edges_from(reasons))
     assert len(set(strata[windows])) == 5 and set(r.edges_from(reasons)) == set(r.edges_of(scores))
     for window, reason in zip(windows, reasons):
         low, high = (float(word) for word in reason.split()[1].split("-"))
         assert low <= scores[window] <= high
         assert int(reason.split()[2]) == ((strata == strata[window]) & ~known).sum()
-    assert set(windows) <= set(r.draw(scores, known, 120, seed=3)[0])     # a longer review holds the shorter
+    assert set(windows) <= set(r.draw(scores, known, 120, seed=3)[0])  # a longer review holds the shorter
     assert len(r.draw(scores[:30], known[:30], 60)[0]) == (~known[:30]).sum()
 
 
@@ -56,7 +56,7 @@ def test_with_every_window_reviewed_the_numbers_are_exact(survey):
 def test_a_precision_of_60_in_60_may_be_94_percent(heard):
     """What has been heard is a sample of what the threshold will meet: Clopper and Pearson, 0.025 ** (1 / 60)."""
     scores, known = np.r_[np.linspace(0.01, 0.4, 540), np.linspace(0.6, 0.9, 60)], np.full(600, OPEN)
-    known[540 + {"reviewed": 60, "labelled": 0, "both": 30}[heard]:] = YES
+    known[540 + {"reviewed": 60, "labelled": 0, "both": 30}[heard] :] = YES
     windows = np.flatnonzero((scores > 0.5) & (known == OPEN))
     edges = [0.0, 0.5]
     review = r.Review(scores, r.stratum_of(scores, edges), edges, known, windows, np.full(len(windows), YES))
@@ -104,8 +104,22 @@ def test_unsure_answers_widen_the_interval_to_both_sides(survey):
 
 def rows_of(scores, truth):
     windows, reasons = r.draw(scores, np.zeros(len(scores), bool), 60)
-    return [Answer("a.wav", float(window), window + 3.0, None, None, "frog", "yes" if truth[window] else "no", "Ada",
-                   "now", reason, float(f"{scores[window]:.6g}")) for window, reason in zip(windows, reasons)]
+    return [
+        Answer(
+            "a.wav",
+            float(window),
+            window + 3.0,
+            None,
+            None,
+            "frog",
+            "yes" if truth[window] else "no",
+            "Ada",
+            "now",
+            reason,
+            float(f"{scores[window]:.6g}"),
+        )
+        for window, reason in zip(windows, reasons)
+    ]
 
 
 def test_a_review_comes_back_from_the_labels_alone_and_not_for_other_heads(survey):
@@ -116,7 +130,7 @@ def test_a_review_comes_back_from_the_labels_alone_and_not_for_other_heads(surve
     assert again.windows_with_call() == pytest.approx(first.windows_with_call())
     assert np.allclose(again.curve(), first.curve())
     with pytest.raises(DataError, match="trained again since the review"):
-        r.of_answers(rows, "frog", scores ** 2, known, places)
+        r.of_answers(rows, "frog", scores**2, known, places)
     with pytest.raises(DataError, match="owl: no review yet"):
         r.of_answers(rows, "owl", scores, known, places)
 

@@ -17,22 +17,31 @@ INDEX, TRUTH = made_index(windows=600)
 
 def detections():
     """Two of the frog at site a, one of them without a clock (the first recording has none)."""
-    return [{"class": "frog", "site": "a", "night": "2024-05-10", "absolute_start": ""},
-            {"class": "frog", "site": "a", "night": "2024-05-11", "absolute_start": "2024-05-11T23:10:00+10:00"}]
+    return [
+        {"class": "frog", "site": "a", "night": "2024-05-10", "absolute_start": ""},
+        {"class": "frog", "site": "a", "night": "2024-05-11", "absolute_start": "2024-05-11T23:10:00+10:00"},
+    ]
 
 
 def a_review():
     scores = np.where(TRUTH[:, 0], 0.8, 0.1) + np.random.default_rng(0).random(len(TRUTH)) / 10
     windows, reasons = draw(scores, np.zeros(len(scores), bool), 120)
     edges = edges_from(reasons)
-    return Review(scores, stratum_of(scores, edges), edges, np.full(len(scores), OPEN), windows,
-                  np.where(TRUTH[windows, 0], YES, NO))
+    return Review(
+        scores,
+        stratum_of(scores, edges),
+        edges,
+        np.full(len(scores), OPEN),
+        windows,
+        np.where(TRUTH[windows, 0], YES, NO),
+    )
 
 
 def test_cells_add_up_and_a_class_that_was_not_heard_has_its_row():
     cells = species.table(INDEX, detections(), {"frog": a_review(), "owl": "no review"}, CLASSES, ["site"])
     assert [(cell.name, cell.site, cell.night) for cell in cells] == [
-        (name, site, "all") for name in CLASSES for site in "ab"]
+        (name, site, "all") for name in CLASSES for site in "ab"
+    ]
     hours = sum(file.duration_s for file in INDEX.files) / 3600
     assert sum(cell.hours for cell in cells) == pytest.approx(3 * hours)
     assert [cell.detections for cell in cells] == [2, 0, 0, 0, 0, 0]
@@ -64,7 +73,7 @@ def test_activity_counts_per_hour_listened_and_leaves_out_what_has_no_clock():
     known = [file for file in INDEX.files if file.recorded_at]
     assert blind == len(INDEX.files) - len(known)
     assert listened.sum() == pytest.approx(sum(file.duration_s for file in known) / 3600)
-    assert np.isnan(rates[0, 12]) and rates[1, 21] == 0       # nothing recorded at noon; no owl from nine
+    assert np.isnan(rates[0, 12]) and rates[1, 21] == 0  # nothing recorded at noon; no owl from nine
     assert species.activity_figure(rates, list(CLASSES)).axes[0].get_title(loc="left") == "frog"
 
 

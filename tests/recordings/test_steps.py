@@ -39,7 +39,8 @@ def said(capsys, status, *words):
 def test_what_index_takes_for_a_setting_is_said(card, capsys):
     index = ["survey", "index", "new", "--recordings", "my card", "--encoder", "mel-stats", "--set"]
     assert "unknown setting 'windows_s' (did you mean 'window_s'?); a survey has window_s, step_s" in said(
-        capsys, 1, *index, "windows_s=5")
+        capsys, 1, *index, "windows_s=5"
+    )
     assert "unknown setting 'n_mel' (did you mean 'n_mels'?)" in said(capsys, 1, *index, "n_mel=5")
     assert "acssm survey label SURVEY --classes" in said(capsys, 1, *index, "classes=frog")
     assert "sample_rate=inf: expected a whole number" in said(capsys, 1, *index, "sample_rate=inf")
@@ -49,9 +50,11 @@ def test_what_index_takes_for_a_setting_is_said(card, capsys):
 
 def test_numbers_that_cannot_be_are_refused_in_words(card, capsys):
     assert "--seed: expected a whole number of at least 0, got '-1'" in said(
-        capsys, 2, "survey", "demo", "--to", "new", "--seed=-1")
+        capsys, 2, "survey", "demo", "--to", "new", "--seed=-1"
+    )
     assert "1 window for the pre-training: views of one are contrasted with those of others" in said(
-        capsys, 1, "survey", "index", "new", "--recordings", "my card", "--windows", "1")
+        capsys, 1, "survey", "index", "new", "--recordings", "my card", "--windows", "1"
+    )
 
 
 def test_what_an_index_was_not_begun_with_is_refused_and_what_it_was_may_be_said_again(card, capsys):
@@ -59,8 +62,7 @@ def test_what_an_index_was_not_begun_with_is_refused_and_what_it_was_may_be_said
     said(capsys, 0, *index, "--recordings", "my card", "--set", "sample_rate=8000")
     said(capsys, 0, *index), said(capsys, 0, *index[:3])
     for option, before in (("--seed", "seed 3"), ("--windows", "windows 40")):
-        assert f"this index was begun with {before}, and now 7 is asked for" in said(
-            capsys, 1, *index[:3], option, "7")
+        assert f"this index was begun with {before}, and now 7 is asked for" in said(capsys, 1, *index[:3], option, "7")
 
 
 def test_no_name_at_all_is_refused(card, capsys):
@@ -69,19 +71,46 @@ def test_no_name_at_all_is_refused(card, capsys):
 
 
 def test_a_device_that_is_not_there_is_refused_by_every_step_that_computes(card, capsys):
-    for words in (["survey", "index", "new", "--recordings", "my card", "--encoder", "mel-stats"],
-                  ["survey", "predict", "new"], ["predict", "--model", "frogs.acssm", "my card"]):
+    for words in (
+        ["survey", "index", "new", "--recordings", "my card", "--encoder", "mel-stats"],
+        ["survey", "predict", "new"],
+        ["predict", "--model", "frogs.acssm", "my card"],
+    ):
         assert "device 'cuda:99' is not available here" in said(capsys, 2, *words, "--device", "cuda:99")
     assert not (card / "new").exists()
 
 
 def test_answers_about_a_class_with_another_name_now_are_not_lost_in_silence(card, capsys, monkeypatch):
     monkeypatch.setattr(serve, "open_page", lambda survey, *args, **options: None)
-    said(capsys, 0, "survey", "index", "new", "--recordings", "my card", "--encoder", "mel-stats", "--set",
-         "sample_rate=8000")
+    said(
+        capsys,
+        0,
+        "survey",
+        "index",
+        "new",
+        "--recordings",
+        "my card",
+        "--encoder",
+        "mel-stats",
+        "--set",
+        "sample_rate=8000",
+    )
     label = ["survey", "label", "new"]
-    said(capsys, 0, *label, "--classes", "frog,owl", *[word for start in range(3) for word in (
-        "--example", f"{'owl' if start else 'frog'}=creek/20240514_213000.WAV@{5 * start}-{5 * start + 2}")])
+    said(
+        capsys,
+        0,
+        *label,
+        "--classes",
+        "frog,owl",
+        *[
+            word
+            for start in range(3)
+            for word in (
+                "--example",
+                f"{'owl' if start else 'frog'}=creek/20240514_213000.WAV@{5 * start}-{5 * start + 2}",
+            )
+        ],
+    )
     place = card / "new/survey.toml"
     place.write_text(place.read_text().replace('"owl"', '"barn owl"'))
     warning = "warning  new/labels.csv: 2 answers about 'owl', which is no class of new/survey.toml, left out"
@@ -94,37 +123,68 @@ def test_answers_about_a_class_with_another_name_now_are_not_lost_in_silence(car
 
 def test_each_step_names_the_next_one_as_it_can_be_typed(card, capsys, monkeypatch):
     assert said(capsys, 0, "survey", "look", "my card").endswith(
-        'next: acssm survey index NEW --recordings "my card"\n')
+        'next: acssm survey index NEW --recordings "my card"\n'
+    )
     assert "warning  no picture: nowhere/look.png: No such file" in said(
-        capsys, 0, "survey", "look", "my card", "--picture", "nowhere/look.png")
+        capsys, 0, "survey", "look", "my card", "--picture", "nowhere/look.png"
+    )
     assert 'these recordings: acssm survey index NEW --recordings "my card"' in said(
-        capsys, 1, "survey", "index", "my card")
-    text = said(capsys, 0, "survey", "index", "a survey", "--recordings", "my card", "--encoder", "mel-stats",
-                "--set", "sample_rate=8000", "window_s=2", "step_s=1", "time_zone=+10:00")
+        capsys, 1, "survey", "index", "my card"
+    )
+    text = said(
+        capsys,
+        0,
+        "survey",
+        "index",
+        "a survey",
+        "--recordings",
+        "my card",
+        "--encoder",
+        "mel-stats",
+        "--set",
+        "sample_rate=8000",
+        "window_s=2",
+        "step_s=1",
+        "time_zone=+10:00",
+    )
     assert "windows of 2 s every 1 s, 0 to 4 kHz, at 8 kHz, time zone +10:00" in text
     assert text.endswith('next: acssm survey label "a survey" --classes "frog a,frog b"\n')
     assert '--classes "frog a,frog b" names them' in said(capsys, 1, "survey", "label", "a survey")
     monkeypatch.setattr(serve, "open_page", lambda survey, *args, **options: None)
-    text = said(capsys, 0, "survey", "label", "a survey", "--classes", "frog", "--example",
-                "frog=creek/20240514_213000.WAV@1-2")
+    text = said(
+        capsys, 0, "survey", "label", "a survey", "--classes", "frog", "--example", "frog=creek/20240514_213000.WAV@1-2"
+    )
     assert "example  frog: creek/20240514_213000.WAV, 1 to 2 s" in text
     assert text.endswith('1 answer in a survey/labels.csv\nnext: acssm survey train "a survey"\n')
-    assert "acssm survey predict \"a survey\"" in said(capsys, 0, "survey", "train", "a survey")
+    assert 'acssm survey predict "a survey"' in said(capsys, 0, "survey", "train", "a survey")
     said(capsys, 0, "survey", "predict", "a survey")
     assert 'acssm survey review "a survey" --class frog --n 60' in said(capsys, 0, "survey", "table", "a survey")
     assert "a folder; expected a file, as in my card/frogs.acssm" in said(
-        capsys, 2, "survey", "share", "a survey", "--to", "my card")
+        capsys, 2, "survey", "share", "a survey", "--to", "my card"
+    )
 
 
 def test_settings_of_an_index_stay_and_others_can_be_changed(card, capsys):
-    said(capsys, 0, "survey", "index", "new", "--recordings", "my card", "--encoder", "mel-stats", "--set",
-         "sample_rate=8000")
+    said(
+        capsys,
+        0,
+        "survey",
+        "index",
+        "new",
+        "--recordings",
+        "my card",
+        "--encoder",
+        "mel-stats",
+        "--set",
+        "sample_rate=8000",
+    )
     assert "the index was made for windows of 3 s" in said(capsys, 1, "survey", "index", "new", "--set", "window_s=2")
     assert "window_s=two: expected a number" in said(capsys, 1, "survey", "index", "new", "--set", "window_s=two")
     said(capsys, 0, "survey", "index", "new", "--set", "sample_rate=8000", "time_zone=UTC")
     assert Survey.open("new").settings.time_zone == "UTC"
     assert "note.txt: a file; expected a new folder" in (
-        (card / "note.txt").write_text("") or said(capsys, 1, "survey", "index", "note.txt", "--recordings", "my card"))
+        (card / "note.txt").write_text("") or said(capsys, 1, "survey", "index", "note.txt", "--recordings", "my card")
+    )
 
 
 def test_classes_may_come_and_go_until_they_are_answered(card, capsys, monkeypatch):
@@ -162,7 +222,7 @@ def test_a_page_whose_card_was_taken_out_asks_for_it_and_for_no_answer(card):
     (card / "my card").rename(card / "elsewhere")
     page.show()
     assert not page.picture and "put it back" in page.question["message"] and "answer u" not in page.question["message"]
-    (card / "my card").mkdir()                        # the disk is there, one recording is not
+    (card / "my card").mkdir()  # the disk is there, one recording is not
     page.show()
     assert "20240514_213000.WAV" in page.question["message"] and "answer u to go on" in page.question["message"]
 

@@ -25,6 +25,6 @@ def test_the_walk_ends_beside_the_truth_and_the_commands_go_on_from_there(tmp_pa
         assert main(["survey", command, str(tmp_path / "survey"), *more]) == 0
     said = capsys.readouterr().out
     assert "windows reviewed" in said and "report.html" in said
-    assert (tmp_path / "survey/labels.csv").read_bytes() == answers       # nothing was left to ask
+    assert (tmp_path / "survey/labels.csv").read_bytes() == answers  # nothing was left to ask
     kept = walk.read_recogniser(tmp_path / "survey/recogniser.acssm").heads
     assert any("reviewed windows" in kept.evidence[name].get("threshold", "") for name in kept.classes)

@@ -23,9 +23,18 @@ def noise(path, sample_rate, duration_s=2.03, channels=1, **kind):
     return path
 
 
-@pytest.mark.parametrize("name, sample_rate, channels", [
-    ("a.wav", 8_000, 1), ("b.wav", 22_050, 1), ("c.flac", 48_000, 2), ("d.wav", 96_000, 2), ("e.wav", 4_000, 1),
-    ("f.wav", 47_998, 1), ("g.ogg", 16_000, 1)])
+@pytest.mark.parametrize(
+    "name, sample_rate, channels",
+    [
+        ("a.wav", 8_000, 1),
+        ("b.wav", 22_050, 1),
+        ("c.flac", 48_000, 2),
+        ("d.wav", 96_000, 2),
+        ("e.wav", 4_000, 1),
+        ("f.wav", 47_998, 1),
+        ("g.ogg", 16_000, 1),
+    ],
+)
 def test_streamed_windows_are_those_of_the_whole_recording(tmp_path, monkeypatch, name, sample_rate, channels):
     monkeypatch.setattr(audio, "_AT_ONCE", 5_000)
     monkeypatch.setattr(audio, "_PIECE", 3_000)
@@ -38,7 +47,7 @@ def test_streamed_windows_are_those_of_the_whole_recording(tmp_path, monkeypatch
     again = Source.from_dict(json.loads(json.dumps(source.as_dict())))
     assert again == source
     for start, window in zip(source.starts, streamed):
-        assert (window - whole[start:start + 4_000]).abs().max() <= 1.01 / 32768
+        assert (window - whole[start : start + 4_000]).abs().max() <= 1.01 / 32768
         assert (window - again.read(path, int(start))).abs().max() <= 1.01 / 32768
     if channels == 2:
         assert "opposed" in source.heard.notes[0] and streamed.abs().max() > 0.1

@@ -17,19 +17,47 @@ CLASSES = ["rain", "dog", "clock", "rooster", "saw"]
 
 def record(group="G1", method="supervised", seed=0, accuracies=(0.5, 0.6, 0.7), **changes):
     """A valid metrics record; each episode has its own support, the same for every method."""
-    episodes = [{"seed": draw, "accuracy": accuracy, "n_query": 175, "accuracy_unshared_sources": accuracy - 0.05,
-                 "n_query_unshared_sources": 160, "support": [f"clip{draw}-{k}" for k in range(25)]}
-                for draw, accuracy in enumerate(accuracies)]
+    episodes = [
+        {
+            "seed": draw,
+            "accuracy": accuracy,
+            "n_query": 175,
+            "accuracy_unshared_sources": accuracy - 0.05,
+            "n_query_unshared_sources": 160,
+            "support": [f"clip{draw}-{k}" for k in range(25)],
+        }
+        for draw, accuracy in enumerate(accuracies)
+    ]
     return {
-        "schema": 1, "dataset": "synthetic-frogs", "group": group, "classes": CLASSES, "method": method,
-        "preset": "quick", "seed": seed, "n_way": 5, "n_shot": 5, "episodes": episodes,
-        "accuracy_mean": float(np.mean(accuracies)), "accuracy_ci95": [0.1, 0.9],
+        "schema": 1,
+        "dataset": "synthetic-frogs",
+        "group": group,
+        "classes": CLASSES,
+        "method": method,
+        "preset": "quick",
+        "seed": seed,
+        "n_way": 5,
+        "n_shot": 5,
+        "episodes": episodes,
+        "accuracy_mean": float(np.mean(accuracies)),
+        "accuracy_ci95": [0.1, 0.9],
         "accuracy_unshared_sources_mean": float(np.mean(accuracies)) - 0.05,
-        "pretraining": {"clips": 200, "steps": 100, "seconds": 12.0, "final_loss": 1.5,
-                        "saw_query_clips": method == "acoustic-ssm1"},
-        "finetuning": {"seconds": 3.0}, "parameters": 1234, "versions": {"acssm_lib": "0.1.0", "torch": "2.11.0"},
-        "synthetic": True, "confusion": (10 * np.eye(5, dtype=int)).tolist(), "settings": PRESETS["quick"].as_dict(),
-        "labelled_clips": {"training": 25, "selection": 0}, **changes}
+        "pretraining": {
+            "clips": 200,
+            "steps": 100,
+            "seconds": 12.0,
+            "final_loss": 1.5,
+            "saw_query_clips": method == "acoustic-ssm1",
+        },
+        "finetuning": {"seconds": 3.0},
+        "parameters": 1234,
+        "versions": {"acssm_lib": "0.1.0", "torch": "2.11.0"},
+        "synthetic": True,
+        "confusion": (10 * np.eye(5, dtype=int)).tolist(),
+        "settings": PRESETS["quick"].as_dict(),
+        "labelled_clips": {"training": 25, "selection": 0},
+        **changes,
+    }
 
 
 def write_grid(folder, runs):
@@ -58,8 +86,10 @@ def test_queries_without_unshared_sources_are_left_out_of_that_mean():
 
 
 def test_paired_difference_with_known_answer():
-    runs = [record(method="acoustic-ssm1", accuracies=(0.6, 0.8, 0.7)),
-            record(method="supervised", accuracies=(0.5, 0.6, 0.6))]
+    runs = [
+        record(method="acoustic-ssm1", accuracies=(0.6, 0.8, 0.7)),
+        record(method="supervised", accuracies=(0.5, 0.6, 0.6)),
+    ]
     frame = tables.paired_differences(runs)
     assert len(frame) == 1
     row = frame.iloc[0]
@@ -86,23 +116,33 @@ def test_every_readout_has_its_own_row(synthetic_records):
     table = tables.comparison_table(synthetic_records(("G1",), ("mel-stats", "acoustic-ssm1"), seeds=(0, 1)))
     rows = table[table["method"].str.startswith("acoustic")].set_index(["method", "readout", "n_shot"])
     assert set(rows.index) == {
-        ("acoustic-ssm1", "finetuned", 5), ("acoustic-ssm1", "logistic", 1), ("acoustic-ssm1", "logistic", 5),
-        ("acoustic-ssm1", "nearest-mean", 5), (SHUFFLED, "logistic", 5), (SHUFFLED, "finetuned", 5)}
+        ("acoustic-ssm1", "finetuned", 5),
+        ("acoustic-ssm1", "logistic", 1),
+        ("acoustic-ssm1", "logistic", 5),
+        ("acoustic-ssm1", "nearest-mean", 5),
+        (SHUFFLED, "logistic", 5),
+        (SHUFFLED, "finetuned", 5),
+    }
     assert rows["n_draws"].tolist() == [6 if readout == "finetuned" else 80 for _, readout, _ in rows.index]
     assert set(table["protocol"]) == {"transductive"}
 
 
 def test_mel_statistics_stand_in_every_table_on_the_draws_of_the_others(synthetic_records):
     runs = synthetic_records(("G1",), ("mel-stats", "acoustic-ssm1"))
-    draws = {readout: set(tables.comparison_table(runs, readout)["n_draws"])
-             for readout in ("finetuned", "logistic", "nearest-mean")}
+    draws = {
+        readout: set(tables.comparison_table(runs, readout)["n_draws"])
+        for readout in ("finetuned", "logistic", "nearest-mean")
+    }
     assert draws == {"finetuned": {3}, "logistic": {40}, "nearest-mean": {40}}
     assert set(tables.comparison_table(runs, "logistic")["method"]) == {"mel-stats", "acoustic-ssm1", SHUFFLED}
 
 
 def test_average_is_over_groups_of_the_mean_over_seeds():
-    runs = [record("G1", seed=0, accuracies=(0.5,)), record("G1", seed=1, accuracies=(0.7,)),
-            record("G2", seed=0, accuracies=(0.9,))]
+    runs = [
+        record("G1", seed=0, accuracies=(0.5,)),
+        record("G1", seed=1, accuracies=(0.7,)),
+        record("G2", seed=0, accuracies=(0.9,)),
+    ]
     row = tables.average_table(runs).iloc[0]
     assert (row.accuracy, row.n_groups, row.n_cells) == (pytest.approx(0.75), 2, 3)
     assert row.accuracy_half == pytest.approx(4.302653 * np.std([0.5, 0.7, 0.9], ddof=1) / math.sqrt(3), abs=1e-6)
@@ -112,8 +152,11 @@ def test_average_is_over_groups_of_the_mean_over_seeds():
 
 def test_difference_over_groups_and_seeds_with_known_answer():
     gaps = {("G1", 0): 0.1, ("G1", 1): 0.2, ("G2", 0): 0.1, ("G2", 1): 0.4, ("G3", 0): 0.3, ("G3", 1): 0.4}
-    runs = [record(group, method, seed, (0.4 + gap * (method == "acoustic-ssm1"),) * 2)
-            for (group, seed), gap in gaps.items() for method in ("supervised", "acoustic-ssm1")]
+    runs = [
+        record(group, method, seed, (0.4 + gap * (method == "acoustic-ssm1"),) * 2)
+        for (group, seed), gap in gaps.items()
+        for method in ("supervised", "acoustic-ssm1")
+    ]
     row = tables.average_differences(runs, [("acoustic-ssm1", "supervised")]).iloc[0]
     assert (row.difference, row.n_cells, row.n_groups) == (pytest.approx(0.25), 6, 3)
     assert row.half == pytest.approx(2.570582 * np.std(list(gaps.values()), ddof=1) / math.sqrt(6), abs=1e-6)
@@ -138,35 +181,56 @@ def test_readouts_are_paired_by_their_digest(synthetic_records):
 
 
 def test_blocks_do_not_mix_protocols_presets_or_shots(synthetic_records):
-    runs = [run for changes in ({}, {"protocol": "inductive-clip"}, {"preset": "quick"}, {"n_shot": 10})
-            for run in synthetic_records(("G1",), n_frozen=3, **changes)]
+    runs = [
+        run
+        for changes in ({}, {"protocol": "inductive-clip"}, {"preset": "quick"}, {"n_shot": 10})
+        for run in synthetic_records(("G1",), n_frozen=3, **changes)
+    ]
     assert [block.name for block in blocks.blocks(runs)] == [
-        "esc50_paper_transductive", "esc50_paper_transductive_10-shot", "esc50_paper_inductive-clip",
-        "esc50_quick_transductive"]
+        "esc50_paper_transductive",
+        "esc50_paper_transductive_10-shot",
+        "esc50_paper_inductive-clip",
+        "esc50_quick_transductive",
+    ]
 
 
 def test_report_on_a_grid_with_a_hole(tmp_path):
-    grid = [("G2", "supervised", (0.5, 0.6, 0.55)), ("G2", "acoustic-ssm1", (0.7, 0.8, 0.75)),
-            ("G2", "mel-stats", (0.7, 0.9, 0.8)), ("G10", "acoustic-ssm1", (0.6, 0.7, 0.8)),
-            ("G10", "supervised", (0.7, 0.6, 0.6))]
+    grid = [
+        ("G2", "supervised", (0.5, 0.6, 0.55)),
+        ("G2", "acoustic-ssm1", (0.7, 0.8, 0.75)),
+        ("G2", "mel-stats", (0.7, 0.9, 0.8)),
+        ("G10", "acoustic-ssm1", (0.6, 0.7, 0.8)),
+        ("G10", "supervised", (0.7, 0.6, 0.6)),
+    ]
     write_grid(tmp_path / "runs", [record(*cell[:2], accuracies=cell[2]) for cell in grid])
     (tmp_path / "runs/synthetic-frogs/G10/mel-stats/seed0").mkdir(parents=True)
     files = build.write_report(tmp_path / "runs", tmp_path / "out")
     assert [file.name for file in files] == [
-        "report.md", "report.csv", "averages.csv", "differences.csv",
-        *(f"synthetic-frogs_quick_transductive_{name}.png"
-          for name in ("accuracy", "differences", "cost", "confusion"))]
+        "report.md",
+        "report.csv",
+        "averages.csv",
+        "differences.csv",
+        *(
+            f"synthetic-frogs_quick_transductive_{name}.png"
+            for name in ("accuracy", "differences", "cost", "confusion")
+        ),
+    ]
     assert sorted(files) == sorted((tmp_path / "out").iterdir())
     text = files[0].read_text(encoding="utf-8")
     assert "SYNTHETIC recordings: says nothing about real frogs" in text
     assert "G10 has no finished run of mel-stats." in text
     assert "synthetic-frogs/G10/mel-stats/seed0: unfinished" in text
     assert "never compared with the paper's" in text and "Those are real calls and not public" in text
-    rows = [[cell.strip() for cell in line.split("|")[1:5]] for line in text.splitlines()
-            if line.startswith(("| chance", "| mel-stats (", "| supervised ("))]
-    assert rows[:3] == [["chance", "20.0", "20.0", "20.0"],
-                        ["mel-stats (logistic regression)", "80.0 ± 24.8", "–", "– (1 of 2)"],
-                        ["supervised (random encoder, fine-tuned)", "55.0 ± 12.4", "63.3 ± 14.3", "59.2"]]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:5]]
+        for line in text.splitlines()
+        if line.startswith(("| chance", "| mel-stats (", "| supervised ("))
+    ]
+    assert rows[:3] == [
+        ["chance", "20.0", "20.0", "20.0"],
+        ["mel-stats (logistic regression)", "80.0 ± 24.8", "–", "– (1 of 2)"],
+        ["supervised (random encoder, fine-tuned)", "55.0 ± 12.4", "63.3 ± 14.3", "59.2"],
+    ]
     assert "| acoustic-ssm1 − supervised | **+20.0 ± 0.0** | +6.7 ± 37.9 | +13.3 | 2 |" in text
     assert "encoders, G2: pre-training helps (acoustic-ssm1) (+20.0 [+20.0, +20.0]); G10: not shown that pre-tr" in text
     assert str(tmp_path) not in text
@@ -177,9 +241,16 @@ def test_report_on_a_grid_with_a_hole(tmp_path):
 def test_report_of_many_methods_protocols_and_readouts(synthetic_records):
     means = {"mel-stats": 0.70, "supervised": 0.55, "acoustic-ssm1": 0.70, "acoustic-ssm2": 0.65}
     methods = ("mel-stats", "supervised", "adapted-cnn", "acoustic-ssm1", "acoustic-ssm2")
-    text = words.page(blocks.blocks([
-        run for protocol in ("transductive", "inductive-recording")
-        for run in synthetic_records(("E1", "E2"), methods, (0, 1, 2), means, preset="quick", protocol=protocol)]), [])
+    text = words.page(
+        blocks.blocks(
+            [
+                run
+                for protocol in ("transductive", "inductive-recording")
+                for run in synthetic_records(("E1", "E2"), methods, (0, 1, 2), means, preset="quick", protocol=protocol)
+            ]
+        ),
+        [],
+    )
     assert text.count("| random encoder, frozen |") == 8  # two readouts, two kinds of queries, two protocols
     assert "| acoustic-ssm1, frames shuffled at test |" in text and "## Protocols side by side" in text
     assert "Inductive by recording: the clips that are asked, and all others cut from their recordings" in text
@@ -191,19 +262,27 @@ def test_figures_of_a_batch_with_frozen_readouts(tmp_path, synthetic_records):
     block = blocks.blocks(synthetic_records(("G1", "G2"), ("mel-stats", "acoustic-ssm1"), (0, 1)))[0]
     files = figures.draw(block, tmp_path)
     assert [file.name.removeprefix("esc50_paper_transductive_") for file in files] == [
-        "accuracy.png", "differences.png", "shots.png", "cost.png", "confusion.png"]
+        "accuracy.png",
+        "differences.png",
+        "shots.png",
+        "cost.png",
+        "confusion.png",
+    ]
     methods = ("mel-stats", *(f"other{number}" for number in range(6)))
     many = synthetic_records(("G1", "G2"), methods, n_frozen=1, shots=())
-    assert [name for name, _ in figures._confusions(blocks.blocks(many)[0], "")] == [
-        "G1_confusion", "G2_confusion"]
+    assert [name for name, _ in figures._confusions(blocks.blocks(many)[0], "")] == ["G1_confusion", "G2_confusion"]
 
 
 def test_titles_of_a_single_group_lie_within_their_figure(synthetic_records):
     """The demo's figure is a narrow one, and says in its title what ran."""
     one = synthetic_records(("G1",), ("mel-stats", "acoustic-ssm1"), (0, 1))
     block, where = blocks.blocks(one)[0], "synthetic-phrases, preset quick, transductive, 5 shots, synthetic recordings"
-    drawn = [figures._accuracy(block, where), figures._shots(block, where), figures._cost(block, where),
-             *figures._confusions(block, where)]
+    drawn = [
+        figures._accuracy(block, where),
+        figures._shots(block, where),
+        figures._cost(block, where),
+        *figures._confusions(block, where),
+    ]
     for name, fig in filter(None, drawn):
         fig.canvas.draw()
         titles = [fig._suptitle, *(title for ax in fig.axes for title in (ax.title, ax._left_title))]
@@ -211,8 +290,10 @@ def test_titles_of_a_single_group_lie_within_their_figure(synthetic_records):
             assert title.get_window_extent().x1 <= fig.bbox.x1, (name, title.get_text())
 
 
-@pytest.mark.parametrize("cut", [
-    lambda runs: runs[:1], lambda runs: runs[1:2], lambda runs: [runs[0], runs[3]], lambda runs: runs[:2] + runs[5:6]])
+@pytest.mark.parametrize(
+    "cut",
+    [lambda runs: runs[:1], lambda runs: runs[1:2], lambda runs: [runs[0], runs[3]], lambda runs: runs[:2] + runs[5:6]],
+)
 def test_whatever_is_there_makes_a_report(tmp_path, synthetic_records, cut):
     runs = cut(synthetic_records(("G1", "G2"), ("mel-stats", "supervised", "acoustic-ssm1"), n_episodes=1, n_frozen=1))
     for run in runs:
@@ -259,8 +340,14 @@ LONG = {"pretrain_epochs": 12, "pretrain_lr": 0.0123, "finetune_epochs": 17, "fi
 
 
 def test_runs_of_other_settings_have_a_table_of_their_own_that_names_them(tmp_path, monkeypatch):
-    changes = [{"n_members": 3}, {}, {"n_members": 3, "frozen_shots": [1, 5]}, LONG, LONG | {"temperature": 9.0},
-               LONG | {"temperature": 9.5}]
+    changes = [
+        {"n_members": 3},
+        {},
+        {"n_members": 3, "frozen_shots": [1, 5]},
+        LONG,
+        LONG | {"temperature": 9.0},
+        LONG | {"temperature": 9.5},
+    ]
     found = blocks.blocks(variants(tmp_path / "runs", changes))
     assert len(found) == 6 and len({block.name.lower() for block in found}) == 6
     assert {"", "n_members=3", "n_members=3, frozen_shots=1,5"} < {block.variant for block in found}

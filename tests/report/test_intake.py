@@ -12,9 +12,31 @@ from acssm_lib.cli.main import main
 from acssm_lib.report.build import write_report
 from acssm_lib.report.readings import read_runs
 
-NAMES = ["../../../evil", "/{outside}/evil", "..\\evil", "..", "", "nul", "x" * 190, "a\0\ud800b", "a|b\n# c", "`x`",
-         "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "$\\frac{$", "$x$",
-         "\x1b[31m\x1b]0;owned\x07", "\u202egnp", "gr\udce9n", "²", "9" * 190, "=1+1", "-rf", "蛙"]
+NAMES = [
+    "../../../evil",
+    "/{outside}/evil",
+    "..\\evil",
+    "..",
+    "",
+    "nul",
+    "x" * 190,
+    "a\0\ud800b",
+    "a|b\n# c",
+    "`x`",
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "[x](javascript:alert(1))",
+    "$\\frac{$",
+    "$x$",
+    "\x1b[31m\x1b]0;owned\x07",
+    "\u202egnp",
+    "gr\udce9n",
+    "²",
+    "9" * 190,
+    "=1+1",
+    "-rf",
+    "蛙",
+]
 
 
 def write(folder, content):
@@ -40,6 +62,7 @@ def changed(path, value):
             place = place[key]
         place[last] = value
         return run
+
     return pytest.param(change, id=f"{path}={str(value)[:20]!a}")
 
 
@@ -51,35 +74,92 @@ def text(name, replace):
 HUGE = 10**400
 
 
-@pytest.mark.parametrize("spoil", [
-    *(changed(path, value) for path in ("dataset", "group", "method", "preset")
-      for value in (["G1"], None, 7, "x" * 300)),
-    *(changed(path, value) for path in ("seed", "n_way", "n_shot", "parameters", "episodes.0.seed", "pretraining.clips",
-                                        "episodes.1.n_query", "readouts.0.seeds.0") for value in (HUGE, 1e999, "5")),
-    *(changed(path, value) for path in ("episodes", "readouts", "classes", "pretraining", "versions", "settings",
-                                        "episodes.0", "readouts.0", "labelled_clips", "confusion", "confusion.0",
-                                        "overrides", "readouts.0.accuracy") for value in (3, "many", None)),
-    changed("method", "x, frames shuffled at test"), changed("n_way", 0), changed("n_way", 6), changed("n_shot", 0),
-    changed("classes", ["a", ["b"], "c", "d", "e"]), changed("classes", []), changed("episodes.0.n_query", 0),
-    changed("confusion", [[1, 2], [3]]), changed("confusion", [[1] * 4] * 4), changed("confusion.2", [1, 2, 3, 4, "5"]),
-    changed("confusion.0.0", HUGE), changed("episodes.0.support", "clip"), changed("episodes.0.support", [["clip"]]),
-    changed("readouts.0.supports", "0x" + "f" * 14), changed("readouts.0.supports", "not hexadecimal!"),
-    changed("readouts.0.supports", "f" * 17), changed("readouts.0.accuracy.0", None), changed("synthetic", {"a": 1}),
-    changed("settings", {"<b>": 1}), changed("settings", {"n_layers": {"a": 1}}), changed("versions", {"": "1"}),
-    changed("overrides", {"widths": [[1], [2]]}), changed("protocol", ["transductive"]), changed("readout", {}),
-    changed("finetuning.seconds", -1), changed("pretraining.final_loss", 1e300), changed("accuracy_ci95", [0.1]),
-    changed("labelled_clips", {"training": {}, "selection": 0}), changed("pretraining.saw_query_clips", "no"),
-    text("NaN", lambda text: text.replace('"seconds": 900.0', '"seconds": NaN')),
-    text("-Infinity", lambda text: text.replace('"seconds": 900.0', '"seconds": -Infinity')),
-    text("twice", lambda text: text.replace("{", '{"dataset": "other", ', 1)),
-    text("twice-deep", lambda text: text.replace('"steps"', '"clips": 3, "steps"')),
-    text("deep", lambda text: text.replace("{", '{"deep": ' + "[" * 99_999 + "]" * 99_999 + ", ", 1)),
-    text("digits", lambda text: text.replace('"seed": 0', '"seed": ' + "9" * 5000, 1)),
-    text("latin-1", lambda text: text.replace("G1 class 0", "gr\udce9n").replace("\\udce9", "\udce9")),
-    text("cut", lambda text: text[:300]), text("empty", lambda text: ""), text("number", lambda text: "7"),
-    text("list", lambda text: f"[{text}]"), text("null", lambda text: "null"), text("page", lambda text: "<html>"),
-    text("escape", lambda text: text.replace('"dataset"', '"\\u001b[31m"')),
-])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        *(
+            changed(path, value)
+            for path in ("dataset", "group", "method", "preset")
+            for value in (["G1"], None, 7, "x" * 300)
+        ),
+        *(
+            changed(path, value)
+            for path in (
+                "seed",
+                "n_way",
+                "n_shot",
+                "parameters",
+                "episodes.0.seed",
+                "pretraining.clips",
+                "episodes.1.n_query",
+                "readouts.0.seeds.0",
+            )
+            for value in (HUGE, 1e999, "5")
+        ),
+        *(
+            changed(path, value)
+            for path in (
+                "episodes",
+                "readouts",
+                "classes",
+                "pretraining",
+                "versions",
+                "settings",
+                "episodes.0",
+                "readouts.0",
+                "labelled_clips",
+                "confusion",
+                "confusion.0",
+                "overrides",
+                "readouts.0.accuracy",
+            )
+            for value in (3, "many", None)
+        ),
+        changed("method", "x, frames shuffled at test"),
+        changed("n_way", 0),
+        changed("n_way", 6),
+        changed("n_shot", 0),
+        changed("classes", ["a", ["b"], "c", "d", "e"]),
+        changed("classes", []),
+        changed("episodes.0.n_query", 0),
+        changed("confusion", [[1, 2], [3]]),
+        changed("confusion", [[1] * 4] * 4),
+        changed("confusion.2", [1, 2, 3, 4, "5"]),
+        changed("confusion.0.0", HUGE),
+        changed("episodes.0.support", "clip"),
+        changed("episodes.0.support", [["clip"]]),
+        changed("readouts.0.supports", "0x" + "f" * 14),
+        changed("readouts.0.supports", "not hexadecimal!"),
+        changed("readouts.0.supports", "f" * 17),
+        changed("readouts.0.accuracy.0", None),
+        changed("synthetic", {"a": 1}),
+        changed("settings", {"<b>": 1}),
+        changed("settings", {"n_layers": {"a": 1}}),
+        changed("versions", {"": "1"}),
+        changed("overrides", {"widths": [[1], [2]]}),
+        changed("protocol", ["transductive"]),
+        changed("readout", {}),
+        changed("finetuning.seconds", -1),
+        changed("pretraining.final_loss", 1e300),
+        changed("accuracy_ci95", [0.1]),
+        changed("labelled_clips", {"training": {}, "selection": 0}),
+        changed("pretraining.saw_query_clips", "no"),
+        text("NaN", lambda text: text.replace('"seconds": 900.0', '"seconds": NaN')),
+        text("-Infinity", lambda text: text.replace('"seconds": 900.0', '"seconds": -Infinity')),
+        text("twice", lambda text: text.replace("{", '{"dataset": "other", ', 1)),
+        text("twice-deep", lambda text: text.replace('"steps"', '"clips": 3, "steps"')),
+        text("deep", lambda text: text.replace("{", '{"deep": ' + "[" * 99_999 + "]" * 99_999 + ", ", 1)),
+        text("digits", lambda text: text.replace('"seed": 0', '"seed": ' + "9" * 5000, 1)),
+        text("latin-1", lambda text: text.replace("G1 class 0", "gr\udce9n").replace("\\udce9", "\udce9")),
+        text("cut", lambda text: text[:300]),
+        text("empty", lambda text: ""),
+        text("number", lambda text: "7"),
+        text("list", lambda text: f"[{text}]"),
+        text("null", lambda text: "null"),
+        text("page", lambda text: "<html>"),
+        text("escape", lambda text: text.replace('"dataset"', '"\\u001b[31m"')),
+    ],
+)
 def test_a_record_that_is_none_is_left_out_with_a_sentence_and_the_others_stay(tmp_path, run, spoil):
     write(tmp_path / "good", run)
     content = spoil(json.loads(json.dumps(run)))
@@ -92,11 +172,16 @@ def test_a_record_that_is_none_is_left_out_with_a_sentence_and_the_others_stay(t
     assert problems[0].isprintable()
 
 
-@pytest.mark.parametrize("make, reason", [
-    (lambda path: os.mkfifo(path), "not a file"), (lambda path: path.mkdir(), "not a file"),
-    (lambda path: path.symlink_to("/dev/zero"), "not a file"),
-    (lambda path: path.write_text("") or os.truncate(path, 10**8), "100 MB, a run record has at most 32"),
-], ids=["pipe", "folder", "device", "100 MB"])
+@pytest.mark.parametrize(
+    "make, reason",
+    [
+        (lambda path: os.mkfifo(path), "not a file"),
+        (lambda path: path.mkdir(), "not a file"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a file"),
+        (lambda path: path.write_text("") or os.truncate(path, 10**8), "100 MB, a run record has at most 32"),
+    ],
+    ids=["pipe", "folder", "device", "100 MB"],
+)
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files on Windows")
 def test_what_is_no_file_of_sensible_size_is_not_opened(tmp_path, run, make, reason):
     write(tmp_path / "good", run)

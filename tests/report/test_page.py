@@ -49,8 +49,15 @@ def test_names_stay_text_and_nothing_is_asked_from_outside(tmp_path):
     from matplotlib.figure import Figure
 
     evil, picture = '<script>alert("x")</script>\x1b', png(Figure(figsize=(1, 1)))
-    path = write_page(tmp_path / "page.html", evil, [evil], [(evil, False)], [(evil, evil, evil)],
-                      [(evil, np.zeros(20_000), 20_000, picture)], [(evil, picture)])
+    path = write_page(
+        tmp_path / "page.html",
+        evil,
+        [evil],
+        [(evil, False)],
+        [(evil, evil, evil)],
+        [(evil, np.zeros(20_000), 20_000, picture)],
+        [(evil, picture)],
+    )
     page = path.read_text(encoding="utf-8")
     assert "<script" not in page and "\x1b" not in page and page.count("&lt;script&gt;") >= 8
     assert not re.search(r"""(src|href)=["'](?!data:)""", page) and page.count("data:audio/mpeg") == 1

@@ -19,12 +19,12 @@ def test_ten_cells_average_to_the_printed_average(name):
 def test_table_holds_every_printed_number():
     table = tables.table()
     assert table.shape == (9, 12)
-    assert table.loc["AcousticSSM1", "G10"] == .907 and table.loc["HuBERT", "frogs"] == .701
+    assert table.loc["AcousticSSM1", "G10"] == 0.907 and table.loc["HuBERT", "frogs"] == 0.701
     assert table["frogs"].isna().sum() == 2
 
 
 def test_fits_counts_whole_numbers_of_clips():
-    assert tables.fits([.333, .667, .5, .1], 3) == 2
+    assert tables.fits([0.333, 0.667, 0.5, 0.1], 3) == 2
     assert tables.fits([0.0, 1.0], 7) == 2
     assert tables.fits(np.round(np.arange(176) / 175, 3), 175) == 176
 
@@ -42,9 +42,14 @@ def test_speech_models_fit_175_clips(name):
     assert tables.fits(accuracies, 140) <= 5 and tables.fits(accuracies, 150) <= 2
 
 
-@pytest.mark.parametrize("name, found", [
-    ("AcousticSSM2", [2, 1, 3]), ("MT-SLVR", [2, 0, 2]), ("Adapted CNN", [1, 1, 1]),
-])
+@pytest.mark.parametrize(
+    "name, found",
+    [
+        ("AcousticSSM2", [2, 1, 3]),
+        ("MT-SLVR", [2, 0, 2]),
+        ("Adapted CNN", [1, 1, 1]),
+    ],
+)
 def test_other_rows_fit_no_size(name, found):
     assert [tables.fits(tables.ROWS[name].accuracies, n) for n in (140, 150, 175)] == found
 
@@ -68,22 +73,27 @@ def test_frogs_fit_140_clips():
     assert int(1000 * 123 / tables.FROG_TEST) == 878  # AcousticSSM1's .878 is 123 of 140, cut rather than rounded
 
 
-@pytest.mark.parametrize("accuracy, n, half", [(.78, 150, .066), (.90, 150, .048), (.73, 175, .066), (.50, 175, .074)])
+@pytest.mark.parametrize(
+    "accuracy, n, half", [(0.78, 150, 0.066), (0.90, 150, 0.048), (0.73, 175, 0.066), (0.50, 175, 0.074)]
+)
 def test_binomial_half_width(accuracy, n, half):
     low, high = tables.binomial_interval(accuracy, n)
     assert low < accuracy < high and (high - low) / 2 == pytest.approx(half, abs=0.0015)
 
 
-@pytest.mark.parametrize("a, b, mean, half, p, p_wilcoxon, won, apart", [  # points, points
-    ("AcousticSSM1", "MT-SLVR", 5.3, 6.3, .09, .11, 7, 2),
-    ("AcousticSSM2", "MT-SLVR", 1.7, 3.2, .25, .28, 6, 0),
-    ("AcousticSSM1", "AcousticSSM2", 3.6, 3.7, .06, .07, 7, 1),
-    ("AcousticSSM1", "Adapted CNN", 8.7, 3.4, .0005, .004, 9, 7),
-    ("AcousticSSM2", "Adapted CNN", 5.1, 3.2, .005, .010, 8, 2),
-    ("AcousticSSM1", "HuBERT", 10.9, 7.4, .008, .010, 9, 5),
-    ("AcousticSSM2", "HuBERT", 7.3, 6.8, .04, .01, 9, 3),
-    ("HuBERT", "TERA", 2.5, 3.8, .17, .12, 8, 0),
-])
+@pytest.mark.parametrize(
+    "a, b, mean, half, p, p_wilcoxon, won, apart",
+    [  # points, points
+        ("AcousticSSM1", "MT-SLVR", 5.3, 6.3, 0.09, 0.11, 7, 2),
+        ("AcousticSSM2", "MT-SLVR", 1.7, 3.2, 0.25, 0.28, 6, 0),
+        ("AcousticSSM1", "AcousticSSM2", 3.6, 3.7, 0.06, 0.07, 7, 1),
+        ("AcousticSSM1", "Adapted CNN", 8.7, 3.4, 0.0005, 0.004, 9, 7),
+        ("AcousticSSM2", "Adapted CNN", 5.1, 3.2, 0.005, 0.010, 8, 2),
+        ("AcousticSSM1", "HuBERT", 10.9, 7.4, 0.008, 0.010, 9, 5),
+        ("AcousticSSM2", "HuBERT", 7.3, 6.8, 0.04, 0.01, 9, 3),
+        ("HuBERT", "TERA", 2.5, 3.8, 0.17, 0.12, 8, 0),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:Exact p-value calculation:UserWarning")
 def test_differences_between_rows(a, b, mean, half, p, p_wilcoxon, won, apart):
     found = tables.paired_t(a, b)
@@ -99,9 +109,9 @@ def test_a_difference_changes_sign_with_its_order():
 
 def test_byol_is_at_chance():
     right, tested, p = tables.against_chance(tables.ROWS["BYOL"].accuracies, 175)
-    assert (right, tested) == (378, 1750) and p == pytest.approx(.09, abs=.005)
+    assert (right, tested) == (378, 1750) and p == pytest.approx(0.09, abs=0.005)
     assert tables.against_chance([tables.ROWS["BYOL"].frogs], 140)[0] == 21
-    assert tables.against_chance([tables.ROWS["BYOL"].frogs], 140)[2] == pytest.approx(.17, abs=.005)
+    assert tables.against_chance([tables.ROWS["BYOL"].frogs], 140)[2] == pytest.approx(0.17, abs=0.005)
 
 
 def test_every_row_has_its_method_and_its_note():
@@ -110,7 +120,7 @@ def test_every_row_has_its_method_and_its_note():
     assert {method for rows in tables.TABLES.values() for method in rows.values()} <= set(METHOD_NAMES)
 
 
-@pytest.mark.parametrize("name, half", [("AcousticSSM1", .021), ("HuBERT", .022), ("BYOL", .019)])
+@pytest.mark.parametrize("name, half", [("AcousticSSM1", 0.021), ("HuBERT", 0.022), ("BYOL", 0.019)])
 def test_interval_of_an_average_of_ten_runs(name, half):
     low, high = tables.average_interval(name)
     assert ((low + high) / 2, (high - low) / 2) == pytest.approx((tables.ROWS[name].average, half), abs=0.001)

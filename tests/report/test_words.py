@@ -56,7 +56,15 @@ def test_weak_findings_are_marked(synthetic_records):
     block = blocks.blocks(synthetic_records(("E1", "E2"), tuple(FAR_APART), (0, 1, 2), FAR_APART))[0]
     row = block.overall.iloc[0].copy()
     row[["difference", "low", "high", "half", "holm_p", "groups_half", "unshared", "unshared_half"]] = (
-        0.02, 0.001, 0.039, 0.019, 0.3, 0.2, 0.01, 0.02)
+        0.02,
+        0.001,
+        0.039,
+        0.019,
+        0.3,
+        0.2,
+        0.01,
+        0.02,
+    )
     text = words._verdict(row, block.differences)
     assert "but does not survive Holm's correction" in text and "not shown for other groups (± 20.0" in text
     assert "not shown for queries of unshared recordings" in text
@@ -72,8 +80,10 @@ def test_one_group_and_one_seed_is_judged_over_its_draws(synthetic_records):
 def test_what_was_not_measured_is_said(synthetic_records):
     text = written(synthetic_records(("G1", "G2"), ("supervised", "acoustic-ssm1")))
     assert "Not run: mel-stats, lag-covariance, adapted-cnn, matched-cnn, kernel-zeroed, mt-slvr, acoustic-ssm2" in text
-    assert ("Not run, as they need weights that are downloaded or come with an extra: byol-a, byol-a-adapted, mn04, "
-            "mn04-adapted, tera, mockingjay, wav2vec2, hubert, birdnet, wakeword, resemblyzer.") in text
+    assert (
+        "Not run, as they need weights that are downloaded or come with an extra: byol-a, byol-a-adapted, mn04, "
+        "mn04-adapted, tera, mockingjay, wav2vec2, hubert, birdnet, wakeword, resemblyzer."
+    ) in text
     assert "Protocol not run: inductive-clip, inductive-recording." in text
     assert "Labelled clips per episode: 25 for training, 0 for choosing anything." in text
     assert "Query clips were in the pre-training pool, without labels, for acoustic-ssm1." in text
@@ -83,19 +93,26 @@ def test_what_was_not_measured_is_said(synthetic_records):
 def test_ours_stand_beside_the_paper_only_where_the_groups_are_its_own(synthetic_records):
     groups = tuple(f"G{number}" for number in range(1, 11))
     level = {"acoustic-ssm1": 0.76, "hubert": 0.3}
-    lines = markdown.paper_comparison(blocks.blocks(
-        synthetic_records(groups, ("acoustic-ssm1", "hubert"), (0, 1), level))[0])
+    lines = markdown.paper_comparison(
+        blocks.blocks(synthetic_records(groups, ("acoustic-ssm1", "hubert"), (0, 1), level))[0]
+    )
     gaps = {line.split("|")[2].strip(): line for line in lines if "ours" in line and line.startswith("|")}
     assert "consistent" in gaps["ours − paper"] or "apart" in gaps["ours − paper"]
     assert any(line.startswith("| AcousticSSM1 | paper | 86.7 [80.3, 91.2] |") for line in lines)
     assert "ours, frozen, logistic regression" in gaps  # only an embedder was published frozen
     assert any("10 labelled clips per class, not 5" in line for line in lines)
     assert any(line == "- Not run here: AcousticSSM2, MT-SLVR, Adapted CNN." for line in lines)
-    for changes, reason in (({"groups": ("E1", "E2")}, "other groups"), ({"preset": "quick"}, "preset quick"),
-                            ({"protocol": "inductive-clip"}, "kept from the pre-training"),
-                            ({"dataset": "folder"}, "other groups")):
-        only = markdown.paper_comparison(blocks.blocks(
-            synthetic_records(**{"groups": ("G1",), "methods": ("acoustic-ssm1",), "n_frozen": 2} | changes))[0])
+    for changes, reason in (
+        ({"groups": ("E1", "E2")}, "other groups"),
+        ({"preset": "quick"}, "preset quick"),
+        ({"protocol": "inductive-clip"}, "kept from the pre-training"),
+        ({"dataset": "folder"}, "other groups"),
+    ):
+        only = markdown.paper_comparison(
+            blocks.blocks(
+                synthetic_records(**{"groups": ("G1",), "methods": ("acoustic-ssm1",), "n_frozen": 2} | changes)
+            )[0]
+        )
         assert len(only) == 1 and "not comparable" in only[0] and reason in only[0]
 
 
@@ -116,8 +133,9 @@ def test_protocols_side_by_side_warn_of_unequal_pools(synthetic_records):
     assert markdown.protocol_tables(blocks.blocks(runs[:2])) == []
 
 
-@pytest.mark.parametrize("readout, name", [("finetuned", "supervised (random encoder, fine-tuned)"),
-                                           ("logistic", "random encoder, frozen")])
+@pytest.mark.parametrize(
+    "readout, name", [("finetuned", "supervised (random encoder, fine-tuned)"), ("logistic", "random encoder, frozen")]
+)
 def test_the_random_encoder_is_named_for_what_it_is(readout, name):
     assert markdown.row_name("supervised", readout) == name
     assert markdown.row_name("supervised, frames shuffled at test", readout) == f"{name}, frames shuffled at test"

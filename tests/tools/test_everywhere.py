@@ -35,9 +35,12 @@ def test_a_page_gets_the_settings_that_it_has_and_one_that_stops_is_named(tmp_pa
 
 
 def test_where_and_why_a_page_stopped(tmp_path):
-    page = nbformat.v4.new_notebook(cells=[
-        nbformat.v4.new_code_cell("data = None", metadata={"tags": ["parameters"]}),
-        nbformat.v4.new_code_cell("assert data is None, 'short\\nof clips'")])
+    page = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell("data = None", metadata={"tags": ["parameters"]}),
+            nbformat.v4.new_code_cell("assert data is None, 'short\\nof clips'"),
+        ]
+    )
     page.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
     nbformat.write(page, tmp_path / "page.ipynb")
     why, _ = everywhere.ended(tmp_path / "page.ipynb", tmp_path / "done.ipynb", {"data": "here"})

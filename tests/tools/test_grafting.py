@@ -8,7 +8,7 @@ import pytest
 
 from tools.grafting import graft
 
-TEXT = '''
+TEXT = """
 import functools
 from dataclasses import dataclass
 
@@ -61,7 +61,7 @@ class Point:
 
     def total(self):
         return self.x + self.y
-'''
+"""
 
 
 @pytest.fixture
@@ -82,8 +82,17 @@ def test_what_was_imported_made_or_derived_before_does_what_the_new_text_says(bo
     def changed(*pairs):
         graft("boxes", functools.reduce(lambda text, pair: text.replace(*pair), pairs, TEXT))
 
-    changed(("min(", "max("), ("2 * x", "3 * x"), ("** 2", "** 3"), ("6 *", "5 *"), ("self.x +", "self.x -"),
-            ('["box"]', '["case"]'), ("cls(1)", "cls(4)"), ("arguments), 1", "arguments), 2"), (") + 2", ") + 3"))
+    changed(
+        ("min(", "max("),
+        ("2 * x", "3 * x"),
+        ("** 2", "** 3"),
+        ("6 *", "5 *"),
+        ("self.x +", "self.x -"),
+        ('["box"]', '["case"]'),
+        ("cls(1)", "cls(4)"),
+        ("arguments), 1", "arguments), 2"),
+        (") + 2", ") + 3"),
+    )
     assert (user.least([5]), module.twice(4), box.area, cube.area_of_all(), point.total()) == (10, 12, 27, 40, -6)
     assert module.wrapped([99]) == [102, 2] and module.Box.names() == ["case"] and user.Box.unit().side == 4
     assert isinstance(module.Box(1), type(box)) and least is module.least is user.least

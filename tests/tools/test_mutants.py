@@ -19,8 +19,18 @@ TEXT = textwrap.dedent('''
 def test_every_change_is_one_place_and_still_a_program():
     found = mutants.changes(ast.parse(TEXT))
     assert sorted(what for _, what, _ in found) == [
-        "and, or", "comparison", "comparison", "condition", "constant", "constant", "constant", "operator", "sign",
-        "statement dropped", "without reverse="]
+        "and, or",
+        "comparison",
+        "comparison",
+        "condition",
+        "constant",
+        "constant",
+        "constant",
+        "operator",
+        "sign",
+        "statement dropped",
+        "without reverse=",
+    ]
     whole = ast.unparse(ast.parse(TEXT)).splitlines()
     for number, (line, _, _) in enumerate(found):
         changed = mutants.mutated(TEXT, number).splitlines()
@@ -30,10 +40,16 @@ def test_every_change_is_one_place_and_still_a_program():
 
 
 def test_a_sample_repeats_and_every_module_of_the_science_has_tests():
-    modules = [path for name in mutants.CORE for path in
-               (sorted((mutants.ROOT / name).glob("[a-z]*.py")) or [mutants.ROOT / name])]
+    modules = [
+        path
+        for name in mutants.CORE
+        for path in (sorted((mutants.ROOT / name).glob("[a-z]*.py")) or [mutants.ROOT / name])
+    ]
     of_one = modules[:1]
     assert mutants.sample(9, 1, of_one) == mutants.sample(9, 1, of_one) != mutants.sample(9, 2, of_one)
-    without = [module.stem for module in modules
-               if not [name for name in mutants.tests_of(module) if (mutants.ROOT / "tests" / name).is_file()]]
+    without = [
+        module.stem
+        for module in modules
+        if not [name for name in mutants.tests_of(module) if (mutants.ROOT / "tests" / name).is_file()]
+    ]
     assert without == []

@@ -13,9 +13,12 @@ from tools import notebooks
 
 
 def notebook(*cells):
-    made = nbformat.v4.new_notebook(cells=[
-        nbformat.v4.new_code_cell(source, metadata={"tags": tags}, id=f"c{place}")
-        for place, (source, tags) in enumerate(cells)])
+    made = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell(source, metadata={"tags": tags}, id=f"c{place}")
+            for place, (source, tags) in enumerate(cells)
+        ]
+    )
     made.metadata["kernelspec"] = {"display_name": "mine", "language": "python", "name": "mine"}
     return made
 
@@ -75,8 +78,9 @@ def test_a_kernel_that_never_answered_is_started_again_and_one_that_died_at_work
 def test_students_get_the_exercise_and_not_the_answer(tmp_path, capsys):
     pages, copies = tmp_path / "pages", tmp_path / "copies"
     pages.mkdir()
-    nbformat.write(notebook(("def f(): ...", ["exercise"]), ("secret = 1", ["solution"]), ("f()", [])),
-                   pages / "00_page.ipynb")
+    nbformat.write(
+        notebook(("def f(): ...", ["exercise"]), ("secret = 1", ["solution"]), ("f()", [])), pages / "00_page.ipynb"
+    )
     notebooks.main(["student", str(pages), str(copies)])
     assert capsys.readouterr().out == f"1 notebooks without solutions in {copies}\n"
     copy = nbformat.read(copies / "00_page.ipynb", as_version=4)
@@ -102,8 +106,10 @@ def test_what_keeps_a_notebook_from_being_committed_is_named(tmp_path, capsys):
     assert [re.sub(r" \(.*", "", why) for why in notebooks.unclean(page)] == [
         "its cells were not run once, from the first to the last",
         "cell [1] prints a path or an address of one machine",
-        "cell [2] has more than 30 lines", "cell [3] ends in an error or a warning",
-        "cell [4] holds the state of a widget"]
+        "cell [2] has more than 30 lines",
+        "cell [3] ends in an error or a warning",
+        "cell [4] holds the state of a widget",
+    ]
     nbformat.write(page, tmp_path / "wrong.ipynb")
     assert notebooks.main(["check", str(tmp_path / "page.ipynb")]) == 0
     assert notebooks.main(["check", str(tmp_path / "page.ipynb"), str(tmp_path / "wrong.ipynb")]) == 1
@@ -114,17 +120,24 @@ def test_a_page_says_how_long_it_takes_and_cannot_go_stale():
     def text(words, **metadata):
         return nbformat.v4.new_markdown_cell(words, metadata=metadata)
 
-    page = nbformat.v4.new_notebook(cells=[
-        text("# 1 · A title"), text("## Thread\n\n" + "word " * 297 + "\n```\nno word\n```"),
-        text("### Aside\n\n" + "word " * 100, **{"jp-MarkdownHeadingCollapsed": True}), text("word " * 100),
-        text("## Thread again\n\n**References.** " + "word " * 900)])
+    page = nbformat.v4.new_notebook(
+        cells=[
+            text("# 1 · A title"),
+            text("## Thread\n\n" + "word " * 297 + "\n```\nno word\n```"),
+            text("### Aside\n\n" + "word " * 100, **{"jp-MarkdownHeadingCollapsed": True}),
+            text("word " * 100),
+            text("## Thread again\n\n**References.** " + "word " * 900),
+        ]
+    )
     assert notebooks.words(page) == (303, 201)
     notebooks.state_time(page, 61)
-    assert page.cells[0].source == ("# 1 · A title\n\n*About 5 minutes: 3 of text, 2 of running; 2 more in folded "
-                                    "sections, which can be skipped.*")
+    assert page.cells[0].source == (
+        "# 1 · A title\n\n*About 5 minutes: 3 of text, 2 of running; 2 more in folded sections, which can be skipped.*"
+    )
     notebooks.state_time(page)
     assert page.cells[0].source.count("About 5 minutes") == 1
     page.cells[1].source += " and" * 200
     notebooks.state_time(page)
-    assert page.cells[0].source.endswith("*About 6 minutes: 4 of text, 2 of running; 2 more in folded sections, which "
-                                         "can be skipped.*")
+    assert page.cells[0].source.endswith(
+        "*About 6 minutes: 4 of text, 2 of running; 2 more in folded sections, which can be skipped.*"
+    )

@@ -9,12 +9,17 @@ from tools import site
 
 
 def test_dead_links_and_things_from_elsewhere_are_named(tmp_path):
-    (tmp_path / "a.html").write_text('<h1 id="top">A</h1><a href="b.html#there">b</a><a href="https://example.org">out</a>')
+    (tmp_path / "a.html").write_text(
+        '<h1 id="top">A</h1><a href="b.html#there">b</a><a href="https://example.org">out</a>'
+    )
     (tmp_path / "b.html").write_text('<p id="there"><a href="a.html">a</a></p><img src="data:image/png;base64,AA">')
     assert site.faults(tmp_path) == []
     (tmp_path / "b.html").write_text('<a href="c.html">c</a><script src="https://cdn.example.org/x.js"></script>')
-    assert site.faults(tmp_path) == ["a.html: b.html#there has no such place", "b.html: c.html is not there",
-                                     "b.html: fetches https://cdn.example.org/x.js"]
+    assert site.faults(tmp_path) == [
+        "a.html: b.html#there has no such place",
+        "b.html: c.html is not there",
+        "b.html: fetches https://cdn.example.org/x.js",
+    ]
 
 
 def test_links_to_what_is_no_part_of_the_site_say_their_path(tmp_path):
@@ -25,9 +30,12 @@ def test_links_to_what_is_no_part_of_the_site_say_their_path(tmp_path):
 
 
 def test_a_widget_becomes_a_picture_and_says_how_to_run_it(tmp_path):
-    page = nbformat.v4.new_notebook(cells=[
-        nbformat.v4.new_code_cell("panel", metadata={"tags": ["widget"]}),
-        nbformat.v4.new_code_cell("answer = 1", metadata={"tags": ["solution"]})])
+    page = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell("panel", metadata={"tags": ["widget"]}),
+            nbformat.v4.new_code_cell("answer = 1", metadata={"tags": ["solution"]}),
+        ]
+    )
     cells = site._for_reading(page, tmp_path / "07_page.ipynb").cells
     assert "panel_embedding.png" in cells[1].source and "`make lab`" in cells[1].source
     assert "hide-cell" in cells[2].metadata["tags"]

@@ -43,8 +43,11 @@ def handed_in(cells, pristine, stubs):
         source = cell["source"]
         if source.strip() in sources or "solution" in cell["tags"]:
             continue
-        names = {name for name, stub in stubs.items()
-                 if ids.get(cell["id"]) == stub or re.search(rf"(?m)^\s*(def {name}\b|{name}\s*=[^=])", source)}
+        names = {
+            name
+            for name, stub in stubs.items()
+            if ids.get(cell["id"]) == stub or re.search(rf"(?m)^\s*(def {name}\b|{name}\s*=[^=])", source)
+        }
         if names or cell["id"] not in ids:
             attempted |= dict.fromkeys(names, len(own))
             own.append(source)
@@ -139,7 +142,7 @@ def _try(name, own, last, calls, namespace, hanging, cell_s, ends_at):
 def _work(name, own, last, calls, namespace, hanging, tell):
     """In a process of its own: run a student's cells up to the one with the function, and call it."""
     theirs, stub = dict(namespace), namespace[name]
-    for place, source in enumerate(own[:last + 1]):
+    for place, source in enumerate(own[: last + 1]):
         if place in hanging:
             continue
         tell({"kind": "cell", "place": place})

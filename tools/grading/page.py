@@ -85,6 +85,7 @@ def main(path):
     """Grade one page as a job says: a line of JSON per student and exercise goes to its ``out``."""
     job = json.loads(Path(path).read_text(encoding="utf-8"))
     if job["refuse_network"]:
+
         def refuse(*_):
             raise OSError("no network while exercises are graded")
 

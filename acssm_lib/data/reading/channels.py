@@ -81,12 +81,18 @@ def _compare(spectra, covariance, flat):
     weight = np.sqrt(sound[0] * sound[1])
     agree = min(float((weight * cross).sum() / max(weight.sum(), 1e-30)), covariance[0, 1] / (level[0] * level[1]))
     if agree < _OPPOSED:
-        return Choice(chosen, f"its channels are opposed (correlation {agree:.2f}) and would cancel "
-                              f"each other; channel {chosen + 1} is used alone")
+        return Choice(
+            chosen,
+            f"its channels are opposed (correlation {agree:.2f}) and would cancel "
+            f"each other; channel {chosen + 1} is used alone",
+        )
     if merit.max() - merit.min() > _BETTER_DB:
-        return Choice(chosen, f"its channels differ by much: sound stands out {merit.max() - merit.min():.0f} dB more "
-                              f"in channel {chosen + 1}, which is used alone (the other is at "
-                              f"{20 * np.log10(level[1 - chosen] / level[chosen]):+.0f} dB)")
+        return Choice(
+            chosen,
+            f"its channels differ by much: sound stands out {merit.max() - merit.min():.0f} dB more "
+            f"in channel {chosen + 1}, which is used alone (the other is at "
+            f"{20 * np.log10(level[1 - chosen] / level[chosen]):+.0f} dB)",
+        )
     return Choice(None)
 
 
@@ -116,14 +122,14 @@ def _spectra(recording):
         n_frames = len(block) // _FRAME
         for first in range(0, n_frames * _FRAME, _FRAME):
             if place % every == 0:
-                kept.append(_spectrum(window * block[first:first + _FRAME]))
+                kept.append(_spectrum(window * block[first : first + _FRAME]))
             place += 1
         while len(kept) >= 2 * _FRAMES:  # nobody had announced how long it is
             kept, every = kept[::2], 2 * every
-        rest = block[n_frames * _FRAME:]
+        rest = block[n_frames * _FRAME :]
     if not kept:  # shorter than one frame
         padded = np.zeros((_FRAME, recording.n_channels), np.float32)
-        padded[:len(rest)] = rest
+        padded[: len(rest)] = rest
         kept.append(_spectrum(window * padded))
     mean = total / count
     return np.stack(kept), products / count - np.outer(mean, mean), at_top / count

@@ -64,9 +64,12 @@ def contents(file, size, path):
 # Of each kind: format of a chunk's size, bytes of its name, of its head, of the file's head, what sizes are rounded up
 # to, whether they count the head, the name of the sound, and bytes of the chunk before the sound.
 _CHUNKED = {
-    b"RIFF": ("<I", 4, 8, 12, 2, False, b"data", 0), b"RIFX": (">I", 4, 8, 12, 2, False, b"data", 0),
-    b"RF64": ("<I", 4, 8, 12, 2, False, b"data", 0), b"BW64": ("<I", 4, 8, 12, 2, False, b"data", 0),
-    b"FORM": (">I", 4, 8, 12, 2, False, b"SSND", 8), b"caff": (">q", 4, 12, 8, 1, False, b"data", 4),
+    b"RIFF": ("<I", 4, 8, 12, 2, False, b"data", 0),
+    b"RIFX": (">I", 4, 8, 12, 2, False, b"data", 0),
+    b"RF64": ("<I", 4, 8, 12, 2, False, b"data", 0),
+    b"BW64": ("<I", 4, 8, 12, 2, False, b"data", 0),
+    b"FORM": (">I", 4, 8, 12, 2, False, b"SSND", 8),
+    b"caff": (">q", 4, 12, 8, 1, False, b"data", 4),
     b"riff": ("<q", 16, 24, 40, 8, True, b"data", 0),
 }
 
@@ -114,9 +117,14 @@ def _sound(file, size, path, kind, position, announced, block, rate, large):
         end = begin + announced + -announced % even
         rest = size - end
         if announced > offset and rest > max(rate // 10, 1_000) and not _is_chunks(file, end, size, kind):
-            return Contents(((b"", 0, size),), -1, notes=(
-                f"{rest:,} bytes behind the {announced:,} that its header announces are no chunk, and are not used; "
-                "if the recording should be longer, its header is wrong",))
+            return Contents(
+                ((b"", 0, size),),
+                -1,
+                notes=(
+                    f"{rest:,} bytes behind the {announced:,} that its header announces are no chunk, and are not "
+                    "used; if the recording should be longer, its header is wrong",
+                ),
+            )
         if announced > offset or rest <= 0 or _is_chunks(file, end, size, kind):
             return Contents(((b"", 0, size),), -1, notes=_more_sound(file, end, size, kind))
     end = _before_tags(file, begin + offset, size, order) if head_bytes == 8 else size
@@ -137,14 +145,21 @@ def _sound(file, size, path, kind, position, announced, block, rate, large):
     if kind == b"FORM" and (place := head.find(b"COMM")) >= 0:
         struct.pack_into(">I", head, place + 10, (length - offset) // max(block, 1))
     tags = f", less {size - end:,} bytes of tags" if end < size else ""
-    return Contents(((bytes(head), begin, begin + length),), -1, notes=(
-        f"its header was never finished (power lost, or written into a pipe); all {length - offset:,} bytes up to the "
-        f"end of the file are taken for sound{tags}",))
+    return Contents(
+        ((bytes(head), begin, begin + length),),
+        -1,
+        notes=(
+            f"its header was never finished (power lost, or written into a pipe); all {length - offset:,} bytes up to "
+            f"the end of the file are taken for sound{tags}",
+        ),
+    )
 
 
 def _truncated(path, there, announced):
-    return DataError(f"{path}: truncated, {max(there, 0)} of the {announced} bytes of sound its header announces are "
-                     "there; copy or download it again")
+    return DataError(
+        f"{path}: truncated, {max(there, 0)} of the {announced} bytes of sound its header announces are "
+        "there; copy or download it again"
+    )
 
 
 def _unknown(announced, kind):
@@ -179,8 +194,10 @@ def _more_sound(file, position, size, kind):
         head = file.read(head_bytes)
         length = struct.unpack_from(order, head, name_bytes)[0] - (head_bytes if counts_head else 0)
         if head[:4] == wanted and length > 0:
-            return (f"a second chunk of sound, {length:,} bytes, follows the first and is not used; export the "
-                    "recording again",)
+            return (
+                f"a second chunk of sound, {length:,} bytes, follows the first and is not used; export the "
+                "recording again",
+            )
         if length < 0:
             break
         position += head_bytes + length + -length % even
@@ -195,10 +212,15 @@ def _before_tags(file, begin, size, order):
     end = len(tail)
     if end < 8:
         return size
-    letters = ((tail >= 97) & (tail <= 122)) | ((tail >= 65) & (tail <= 90)) | ((tail >= 48) & (tail <= 57)) \
-        | (tail == 32) | (tail == 95)
+    letters = (
+        ((tail >= 97) & (tail <= 122))
+        | ((tail >= 65) & (tail <= 90))
+        | ((tail >= 48) & (tail <= 57))
+        | (tail == 32)
+        | (tail == 95)
+    )
     n = len(tail) - 7
-    named = letters[:n] & letters[1:n + 1] & letters[2:n + 2] & letters[3:n + 3]
+    named = letters[:n] & letters[1 : n + 1] & letters[2 : n + 2] & letters[3 : n + 3]
     places = np.flatnonzero(named)
     sizes = np.frombuffer(tail[places[:, None] + np.arange(4, 8)].tobytes(), f"{order[0]}u4").astype(np.int64)
     while True:  # from the last chunk to the first
@@ -218,8 +240,11 @@ def _sun(size, path, start):
             raise _truncated(path, there, announced)
         return Contents(((b"", 0, size),), -1)
     head = start[:8] + struct.pack(f"{order}I", max(min(there, 0xFFFFFFFE), 0))
-    return Contents(((head, len(head), size),), -1, notes=(
-        "its header does not say how long it is; everything up to the end of the file is taken for sound",))
+    return Contents(
+        ((head, len(head), size),),
+        -1,
+        notes=("its header does not say how long it is; everything up to the end of the file is taken for sound",),
+    )
 
 
 def _flac(file, size):
@@ -241,15 +266,17 @@ def _ogg(content, path):
     while (position := content.find(b"OggS", position)) >= 0:
         table = position + 27
         n_segments = content[position + 26] if table <= len(content) else 0
-        end = table + n_segments + sum(content[table:table + n_segments])
+        end = table + n_segments + sum(content[table : table + n_segments])
         if table > len(content) or end > len(content) or table + n_segments > len(content):
             raise DataError(f"{path}: truncated, the Ogg stream breaks off within a page; copy or download it again")
         page = content[position:end]
         flags = page[5]
         serial, number, checksum = struct.unpack_from("<III", page, 14)
         if _ogg_checksum(page) != checksum:
-            raise DataError(f"{path}: damaged, a page of the Ogg stream at byte {position} does not fit its checksum; "
-                            "copy or download it again")
+            raise DataError(
+                f"{path}: damaged, a page of the Ogg stream at byte {position} does not fit its checksum; "
+                "copy or download it again"
+            )
         if flags & 2 and began:
             links.append(position)
         began = not flags & 2
@@ -257,8 +284,14 @@ def _ogg(content, path):
         following[serial] = number + 1
         closed = bool(flags & 4)
         position = end
-    notes = () if closed else ("its last page is not there: the recorder was switched off, or the file was cut "
-                               "between two pages; what is there is used",)
+    notes = (
+        ()
+        if closed
+        else (
+            "its last page is not there: the recorder was switched off, or the file was cut "
+            "between two pages; what is there is used",
+        )
+    )
     if lost:
         notes += (f"pages are missing at {lost} places in the middle of the stream",)
     if len(links) > 1:

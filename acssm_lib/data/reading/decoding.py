@@ -17,21 +17,72 @@ from acssm_lib.files import DataError
 BLOCK = 1 << 18  # frames decoded at a time
 KEPT = 1 << 23  # samples of a recording, of all channels, that stay decoded for the next look at it
 # By their endings: what libsndfile reads, and what PyAV does.
-AUDIO_SUFFIXES = (".wav", ".wave", ".bwf", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc",
-                  ".au", ".snd", ".caf", ".w64", ".rf64", ".bw64")
-PHONE_SUFFIXES = (".m4a", ".m4b", ".mp4", ".3gp", ".3ga", ".aac", ".amr", ".awb", ".wma", ".webm", ".weba", ".mka",
-                  ".mov", ".ape", ".wv", ".tta", ".dsf", ".ac3")
+AUDIO_SUFFIXES = (
+    ".wav",
+    ".wave",
+    ".bwf",
+    ".flac",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".mp3",
+    ".mp2",
+    ".aif",
+    ".aiff",
+    ".aifc",
+    ".au",
+    ".snd",
+    ".caf",
+    ".w64",
+    ".rf64",
+    ".bw64",
+)
+PHONE_SUFFIXES = (
+    ".m4a",
+    ".m4b",
+    ".mp4",
+    ".3gp",
+    ".3ga",
+    ".aac",
+    ".amr",
+    ".awb",
+    ".wma",
+    ".webm",
+    ".weba",
+    ".mka",
+    ".mov",
+    ".ape",
+    ".wv",
+    ".tta",
+    ".dsf",
+    ".ac3",
+)
 PHONES = 'pip install "acoustic-ssm[phones]"'
 _EXACT = {"PCM_16", "PCM_S8", "PCM_U8", "ULAW", "ALAW", "MS_ADPCM", "IMA_ADPCM", "GSM610"}  # fit into 16 bits
 _DEEP = {"PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_20", "ALAC_24", "ALAC_32"}
 _PLAIN = {"PCM_16", "PCM_S8", "PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"}
 _IN_MEMORY = 1 << 25  # bytes of a file that are read at once
 _MAGIC = (  # (place, bytes, name) of recordings by their first bytes
-    (8, b"WAVE", "WAV"), (8, b"AIF", "AIFF"), (0, b"fLaC", "FLAC"), (0, b"OggS", "Ogg"), (0, b"ID3", "MP3"),
-    (0, b"caff", "CAF"), (0, b".snd", "AU"), (0, b"riff\x2e\x91", "W64"), (4, b"ftyp", "m4a or 3gp"),
-    (0, b"#!AMR", "AMR"), (0, b"\x1aE\xdf\xa3", "Matroska or WebM"), (0, b"0&\xb2u\x8ef\xcf\x11", "WMA"),
-    (0, b"wvpk", "WavPack"), (0, b"MAC ", "Monkey's Audio"), (0, b"\xff\xfb", "MP3"), (0, b"\xff\xf3", "MP3"),
-    (0, b"\xff\xf1", "AAC"), (0, b"\xff\xf9", "AAC"), (0, b"DSD ", "DSF"))
+    (8, b"WAVE", "WAV"),
+    (8, b"AIF", "AIFF"),
+    (0, b"fLaC", "FLAC"),
+    (0, b"OggS", "Ogg"),
+    (0, b"ID3", "MP3"),
+    (0, b"caff", "CAF"),
+    (0, b".snd", "AU"),
+    (0, b"riff\x2e\x91", "W64"),
+    (4, b"ftyp", "m4a or 3gp"),
+    (0, b"#!AMR", "AMR"),
+    (0, b"\x1aE\xdf\xa3", "Matroska or WebM"),
+    (0, b"0&\xb2u\x8ef\xcf\x11", "WMA"),
+    (0, b"wvpk", "WavPack"),
+    (0, b"MAC ", "Monkey's Audio"),
+    (0, b"\xff\xfb", "MP3"),
+    (0, b"\xff\xf3", "MP3"),
+    (0, b"\xff\xf1", "AAC"),
+    (0, b"\xff\xf9", "AAC"),
+    (0, b"DSD ", "DSF"),
+)
 
 
 def has_phones():
@@ -46,7 +97,7 @@ def kind_of(path):
             start = file.read(16)
     except OSError:
         return None
-    return next((name for place, magic, name in _MAGIC if start[place:place + len(magic)] == magic), None)
+    return next((name for place, magic, name in _MAGIC if start[place : place + len(magic)] == magic), None)
 
 
 class Recording:
@@ -109,13 +160,17 @@ class Recording:
                 raise
             reason = _reason(error)
             of_all = f" of {self.samples}" if self.samples else ""
-            raise DataError(f"{self.path}: truncated or damaged, decoding stopped after {decoded}{of_all} samples"
-                            f"{f' ({reason})' if reason else ''}; copy or download it again") from None
+            raise DataError(
+                f"{self.path}: truncated or damaged, decoding stopped after {decoded}{of_all} samples"
+                f"{f' ({reason})' if reason else ''}; copy or download it again"
+            ) from None
         if not decoded:
             raise DataError(f"{self.path}: empty, 0 samples; expected a recording")
         if self.samples is not None and decoded < self.samples - self._contents.slack:
-            raise DataError(f"{self.path}: truncated, {decoded} of the {self.samples} samples its header announces are "
-                            "there; copy or download it again")
+            raise DataError(
+                f"{self.path}: truncated, {decoded} of the {self.samples} samples its header announces are "
+                "there; copy or download it again"
+            )
         if self.samples is not None and decoded > self.samples + self._contents.slack:
             note = f"its header announces {self.samples:,} samples, and {decoded:,} are there; all are used"
             self.notes = tuple(dict.fromkeys((*self.notes, note)))
@@ -132,7 +187,7 @@ class Recording:
                 return stream.read(max(0, stop - max(start, 0)), dtype="float32", always_2d=True)
         found, place = [np.zeros((0, self.n_channels), np.float32)], 0
         for block in self.blocks():
-            found.append(block[max(start - place, 0):max(stop - place, 0)])
+            found.append(block[max(start - place, 0) : max(stop - place, 0)])
             place += len(block)
             if place >= stop:
                 break
@@ -141,17 +196,23 @@ class Recording:
     @property
     def _plain(self):
         """Whether libsndfile may be trusted to find a sample by its number: a WAV, RF64 or AIFF of plain samples."""
-        return (self._decode == self._by_soundfile and self._contents.samples == -1 and self.subtype in _PLAIN
-                and self._contents.parts == ((b"", 0, os.path.getsize(self.path)),))
+        return (
+            self._decode == self._by_soundfile
+            and self._contents.samples == -1
+            and self.subtype in _PLAIN
+            and self._contents.parts == ((b"", 0, os.path.getsize(self.path)),)
+        )
 
     def _by_soundfile(self):
         with open(self.path, "rb") as file:
             for part in self._contents.parts:
                 with _Stream(_part(file, part)) as stream:
                     if (stream.samplerate, stream.channels) != (self.sample_rate, self.n_channels):
-                        raise DataError(f"{self.path}: its streams differ, {self.sample_rate} Hz and "
-                                        f"{stream.samplerate} Hz, {self.n_channels} and {stream.channels} channels; "
-                                        "expected one recording a file")
+                        raise DataError(
+                            f"{self.path}: its streams differ, {self.sample_rate} Hz and "
+                            f"{stream.samplerate} Hz, {self.n_channels} and {stream.channels} channels; "
+                            "expected one recording a file"
+                        )
                     while len(block := stream.read(BLOCK, dtype="float32", always_2d=True)):
                         yield block
 
@@ -173,8 +234,9 @@ class Recording:
             except (OSError, ValueError, IndexError) as second:
                 reason = f"{reason}; FFmpeg: {_reason(second)}"
         elif kind is not None:
-            raise DataError(f"{self.path}: {kind}, which needs another decoder ({reason}); {PHONES}, or convert it to "
-                            "WAV or FLAC") from None
+            raise DataError(
+                f"{self.path}: {kind}, which needs another decoder ({reason}); {PHONES}, or convert it to WAV or FLAC"
+            ) from None
         what = "not an audio file that can be decoded" if kind is None else f"{kind}, truncated or damaged"
         raise DataError(f"{self.path}: {what} ({reason}); expected WAV, FLAC, Ogg, MP3 or AIFF") from None
 
@@ -240,12 +302,12 @@ class _Spliced(io.RawIOBase):
 
     def readinto(self, buffer):
         wanted = max(0, min(len(buffer), self._size - self._place))
-        first = self._head[self._place:self._place + wanted]
-        buffer[:len(first)] = first
+        first = self._head[self._place : self._place + wanted]
+        buffer[: len(first)] = first
         if len(first) < wanted:
             self._file.seek(self._start + self._place + len(first) - len(self._head))
             rest = self._file.read(wanted - len(first))
-            buffer[len(first):len(first) + len(rest)] = rest
+            buffer[len(first) : len(first) + len(rest)] = rest
             wanted = len(first) + len(rest)
         self._place += wanted
         return wanted

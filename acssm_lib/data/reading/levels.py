@@ -46,8 +46,11 @@ class Level:
 
     @property
     def deviation(self):
-        return 0.0 if self.first is None else \
-            math.sqrt(max(self.squares / (self.last + 1 - self.first) - self.offset**2, 0.0))
+        return (
+            0.0
+            if self.first is None
+            else math.sqrt(max(self.squares / (self.last + 1 - self.first) - self.offset**2, 0.0))
+        )
 
 
 def measure(recording, choice, listener=None):
@@ -74,10 +77,13 @@ def gain_of(recording, peak):
     if recording.exact or peak <= SILENT_PEAK:
         return 1.0, ()
     if peak > (1.0 if recording.deep else MAX_LOSSY_PEAK):
-        return 1 / peak, (f"it reaches {peak:.3g} times full scale, and was scaled down by "
-                          f"{20 * math.log10(peak):.1f} dB",)
+        return 1 / peak, (
+            f"it reaches {peak:.3g} times full scale, and was scaled down by {20 * math.log10(peak):.1f} dB",
+        )
     if peak * 32768 < (MIN_COUNTS if recording.deep else MIN_LOSSY_COUNTS):
         gain = 2.0 ** math.floor(math.log2(0.5 / peak))
-        return gain, (f"it is very quiet, its peak is {-20 * math.log10(peak):.0f} dB below full scale, and was raised "
-                      f"by {20 * math.log10(gain):.0f} dB",)
+        return gain, (
+            f"it is very quiet, its peak is {-20 * math.log10(peak):.0f} dB below full scale, and was raised "
+            f"by {20 * math.log10(gain):.0f} dB",
+        )
     return 1.0, ()

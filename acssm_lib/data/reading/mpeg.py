@@ -55,33 +55,35 @@ def mpeg_parts(content, path):
     if cut:
         notes += ("it ends within a frame: it may have been cut; what is there is used",)
     if announced is not None and announced > count + 1:
-        raise DataError(f"{path}: truncated, {count} of the {announced} frames its header announces are there; "
-                        "copy or download it again")
+        raise DataError(
+            f"{path}: truncated, {count} of the {announced} frames its header announces are there; "
+            "copy or download it again"
+        )
     samples = count * first.samples
     if announced is not None and announced >= count - 1 or first.layer != 3:
         return whole, samples, _SLACK, notes
-    if place is not None and announced is not None and content[place:place + 4] != b"VBRI":
-        head = content[:place + 8] + struct.pack(">I", count)
+    if place is not None and announced is not None and content[place : place + 4] != b"VBRI":
+        head = content[: place + 8] + struct.pack(">I", count)
         if content[place + 7] & 2:  # its number of bytes follows
             head += struct.pack(">I", len(content) - begin)
         notes += (f"its header announces {announced} frames, and {count} are there; all are used",)
         return ((head, len(head), len(content)),), samples, _SLACK, notes
-    head = _counting_frame(content[begin:begin + 4], first, count)
+    head = _counting_frame(content[begin : begin + 4], first, count)
     skip = begin if place is None else begin + first.length
     return ((head, skip, len(content)),), samples, _SLACK, notes
 
 
 def _after_tags(content, position=0):
     """Where the first frame may begin: behind ID3 tags and the zeros that fill them up."""
-    while content[position:position + 3] == b"ID3" and position + 10 <= len(content):
-        a, b, c, d = content[position + 6:position + 10]
+    while content[position : position + 3] == b"ID3" and position + 10 <= len(content):
+        a, b, c, d = content[position + 6 : position + 10]
         position += 10 + (a << 21 | b << 14 | c << 7 | d) + (10 if content[position + 5] & 16 else 0)
     return content.behind_zeros(position)
 
 
 def _frame(content, position):
     """The frame whose head stands at ``position``, or None."""
-    head = content[position:position + 4]
+    head = content[position : position + 4]
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version, layer, kilobits, rate = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3), head[2] >> 4, head[2] >> 2 & 3
@@ -97,8 +99,10 @@ def _frame(content, position):
 
 
 def _alike(frame, first):
-    return frame is not None and (first is None or (frame.version, frame.layer, frame.sample_rate) ==
-                                  (first.version, first.layer, first.sample_rate))
+    return frame is not None and (
+        first is None
+        or (frame.version, frame.layer, frame.sample_rate) == (first.version, first.layer, first.sample_rate)
+    )
 
 
 def _next_frame(content, position, first):
@@ -120,7 +124,7 @@ def _count(content, position, first):
     while position < len(content) - 3:
         frame = _frame(content, position)
         if not _alike(frame, first):
-            tags = content[position:position + 3] in (b"TAG", b"ID3", b"APE", b"LYR")
+            tags = content[position : position + 3] in (b"TAG", b"ID3", b"APE", b"LYR")
             after = max(_after_tags(content, position), position)
             frame, place = _next_frame(content, after, first)
             if frame is None:
@@ -137,12 +141,12 @@ def _count(content, position, first):
 def _tag(content, begin, first):
     """(place, frames announced) of the tag in the first frame: place None without one, frames None if not said."""
     place = begin + 4 + first.side
-    if content[place:place + 4] in (b"Xing", b"Info"):
-        flags, frames = struct.unpack(">II", content[place + 4:place + 12]) if place + 12 <= len(content) else (0, 0)
+    if content[place : place + 4] in (b"Xing", b"Info"):
+        flags, frames = struct.unpack(">II", content[place + 4 : place + 12]) if place + 12 <= len(content) else (0, 0)
         return place, frames if flags & 1 else None
     place = begin + 36
-    if content[place:place + 4] == b"VBRI" and place + 18 <= len(content):
-        return place, struct.unpack(">I", content[place + 14:place + 18])[0]
+    if content[place : place + 4] == b"VBRI" and place + 18 <= len(content):
+        return place, struct.unpack(">I", content[place + 14 : place + 18])[0]
     return None, None
 
 

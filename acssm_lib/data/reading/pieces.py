@@ -55,7 +55,7 @@ class Pieces:
             self._file.seek(start)
             return self._file.read(stop - start)
         self._load(start, stop)
-        return self._piece[start - self._first:stop - self._first]
+        return self._piece[start - self._first : stop - self._first]
 
     def _load(self, start, stop):
         """Have that slice in memory, and what follows it up to a piece."""
