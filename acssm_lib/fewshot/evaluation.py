@@ -67,15 +67,15 @@ def evaluate(
             results.append(kept)
             continue
         episode = (split or everyone).episode(labels, n_way, config.n_shot, draw, sources, config.support_sources)
-        progressed = file.with_suffix(".ckpt") if file else None
-        result = _of_draw(learner, episode, labels, sources, draw, shuffled, progressed)
+        half_done = file.with_suffix(".ckpt") if file else None
+        result = _of_draw(learner, episode, labels, sources, draw, shuffled, half_done)
         result["support"] = [names[index] for index in episode.support]
         results.append(result)
         if file:
             digest = _seal(result, identity)
             write_json(file, {"draw": result, "identity": identity, "code": code_digest(), "digest": digest})
             if draw != draws[0]:  # the first can be made again from it at once, to keep it
-                progressed.unlink(missing_ok=True)
+                file.with_suffix(".ckpt").unlink(missing_ok=True)
     return results
 
 
