@@ -68,3 +68,11 @@ def test_what_may_not_be_heard_changes_nothing_but_its_own_answers():
     other[1::2] += 50
     one, two = (SoftLDA(x, heard).fit(support, LABELS[support], 0).predict(asked) for x in (points, other))
     assert np.array_equal(one, two)
+
+
+def test_clips_that_hardly_differ_within_a_class_are_told_without_a_doubt():
+    generator = np.random.default_rng(0)
+    points = generator.standard_normal((3, 10))[LABELS] + 1e-5 * generator.standard_normal((180, 10))
+    support, query = drawn(0)
+    shares = SoftLDA(points).fit(support, LABELS[support], 0).predict(query)
+    assert np.allclose(shares, np.eye(3)[LABELS[query]])

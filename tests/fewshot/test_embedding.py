@@ -136,3 +136,23 @@ def test_whole_clips_in_memory_at_once_begin_within_one_length_of_their_limit(mo
     lengths = torch.tensor([3_000, 3_000, 3_000, 3_000, 25_000, 3_000, 3_000])
     portions = embedding._portions(torch.arange(7), lengths, 0)
     assert [portion.tolist() for portion in portions] == [[0, 1, 2], [3], [4, 5, 6]]  # a long one counts as the limit
+
+
+@pytest.mark.parametrize("frames, sizes", [(3, [64, 64, 64, 8]), (3_000, [4] * 50), (20_000, [2] * 100)])
+def test_what_has_one_shape_goes_side_by_side_and_few_of_what_is_long(frames, sizes):
+    """A hundred batches of two: 64 clips, or 16,384 frames, at once, and one batch where that is too much."""
+    seen = []
+
+    def first(batch):
+        seen.append(len(batch))
+        return batch[:, 0, 0, :1]
+
+    answers = embedding._by_shape(first, [torch.full((2, 3, 1, 1), n).expand(2, 3, 1, frames) for n in range(100)])
+    assert seen == sizes and torch.cat(answers).flatten().tolist() == np.repeat(range(100), 2).tolist()
+
+
+def test_whole_clips_of_one_length_are_embedded_side_by_side(tiny):
+    encoder, seen = build(tiny), []
+    encoder.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    embed(encoder, Clips(list(torch.rand(12, 5_000) - 0.5)), np.arange(12), dataclasses.replace(tiny, test_crops=0))
+    assert seen == [12]

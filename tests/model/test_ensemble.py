@@ -64,6 +64,14 @@ def test_an_ensemble_s_features_are_those_of_its_members_side_by_side(config, da
     assert len(ensemble.special_parameters()) == 2 * len(members[0].special_parameters())
 
 
+@pytest.mark.parametrize("pooling", ["mean", "mean-std", "products"])
+def test_an_ensemble_of_one_is_that_encoder(config, data, pooling):
+    config = dataclasses.replace(config, pooling=pooling)
+    alone = build_encoder("supervised", data.clips, np.arange(4), config, 0).eval()
+    waveform = data.clips.waveform(0)[None]
+    assert torch.equal(Ensemble([alone]).embed(waveform), alone.embed(waveform))
+
+
 def test_members_are_pretrained_alone_and_shared_by_the_runs_that_need_them(config, data, tmp_path):
     def trained(n_members, seed):
         return pretrained_encoder(

@@ -76,6 +76,22 @@ def test_it_is_causal_and_its_first_step_sizes_lie_in_the_range():
         made(u[:, :5])
 
 
+def test_out_of_silence_comes_silence_and_nothing_is_written_of_it_or_read():
+    """B, C, input and output are products alone; what has a bias are the short convolution and the step size."""
+    made = layer()
+    assert not made(drawn(1, 6, 20) * 0).any()
+    forget, write, read = made.selected(drawn(1, 1, 6) * 0)
+    assert not write.any() and not read.any() and (forget < 1).all()
+    assert {name for name, _ in made.named_parameters() if "bias" in name} == {"short.bias", "step_size.bias"}
+
+
+def test_by_default_it_has_sixteen_states_and_its_steps_begin_between_a_thousandth_and_a_tenth():
+    made = Mamba(1_000)
+    steps = torch.nn.functional.softplus(made.step_size.bias)
+    assert made.log_A.shape == (1_000, 16)
+    assert 0.00099 < steps.min() < 0.0012 and 0.08 < steps.max() < 0.1001
+
+
 def test_as_a_setting_it_trains_streams_and_hears_order(tiny):
     config = dataclasses.replace(tiny, sequence="mamba", n_samples=8192)
     with seeded(0):
