@@ -65,7 +65,9 @@ TESTS = {
     "records": ["experiment/test_measure.py"],
     "files": ["test_files.py"],
 }
-_UNSEEN = {"non_blocking", "device"}  # keywords that say where and when, not what: a processor's tests cannot tell
+# Keywords whose change no test can tell: where and when something is computed, and guards against mistakes that the
+# module does not make (zip(strict=True), dataclass(frozen=True)).
+_UNSEEN = {"non_blocking", "device", "strict", "frozen"}
 MOST_S = 300.0  # of a processor, for the tests of a module without any change
 _COMPARED = {
     ast.Lt: ast.LtE,
@@ -102,10 +104,13 @@ def tests_of(module):
 
 def changes(tree):
     """Of every place of a parsed module: (line, what changes, function without arguments that changes the tree)."""
-    silent = set()  # what an error says, and annotations
+    silent = set()  # what an error says, annotations, and what keywords are given that nobody sees
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Raise, ast.JoinedStr, ast.arg, ast.AnnAssign)):
+        unseen = isinstance(node, ast.keyword) and node.arg in _UNSEEN
+        if unseen or isinstance(node, (ast.Raise, ast.JoinedStr, ast.arg, ast.AnnAssign)):
             silent |= {id(part) for part in ast.walk(node)}
+        if isinstance(node, ast.FunctionDef) and node.returns:
+            silent |= {id(part) for part in ast.walk(node.returns)}
     found = []
     for node in ast.walk(tree):
         if id(node) not in silent:
@@ -158,9 +163,11 @@ def mutated(text, number):
 
 
 def changed_line(text, number):
-    """The line that a change makes another one, as it becomes."""
+    """The line that a change makes another one, as it becomes; of a dropped statement what it was."""
     whole = ast.unparse(ast.parse(text)).splitlines()
-    return next(new.strip() for old, new in zip(whole, mutated(text, number).splitlines()) if old != new)
+    lines = zip(whole, mutated(text, number).splitlines())
+    old, new = next((old.strip(), new.strip()) for old, new in lines if old != new)
+    return f"pass  # {old}" if new == "pass" else new
 
 
 def only_loading_shows(text, line):

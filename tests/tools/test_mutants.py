@@ -39,6 +39,13 @@ def test_every_change_is_one_place_and_still_a_program():
         compile("\n".join(changed), "mutant", "exec")
 
 
+def test_what_no_test_can_tell_is_left_alone_and_a_dropped_statement_is_named():
+    call = "self.to(zip(a, b, strict=True), device=0)"
+    text = f"@dataclass(frozen=True)\nclass Pair:\n    def put(self) -> list[int]:\n        {call}\n"
+    assert [what for _, what, _ in mutants.changes(ast.parse(text))] == ["statement dropped"]
+    assert mutants.changed_line(text, 0) == f"pass  # {call}"
+
+
 def test_a_sample_repeats_and_every_module_of_the_science_has_tests():
     modules = [
         path
