@@ -114,8 +114,8 @@ def over_draws(values, seeds, draws):
     counts = np.bincount(members)
     means = np.bincount(members, values) / counts
     unique, place = np.unique(draws, return_inverse=True)
-    error = np.bincount(place, (values - means[members]) / (len(names) * counts[members]), minlength=len(unique))
-    weight = np.bincount(place, 1 / (len(names) * counts[members]), minlength=len(unique))  # of a draw in the mean
+    error = np.bincount(place, (values - means[members]) / (len(names) * counts[members]))
+    weight = np.bincount(place, 1 / (len(names) * counts[members]))  # of a draw in the mean
     strata = [list(stratum) for stratum in _strata([set(place[members == member]) for member in range(len(names))])]
     if len(unique) == len(strata):
         return over_cells(means)
