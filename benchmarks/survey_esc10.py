@@ -10,7 +10,10 @@ round. Beside it stand as many answers at random after the same five.
 One run measures all encoders on the same recordings and the same first labels, one after another on one thread:
 
     OMP_NUM_THREADS=1 python benchmarks/survey_esc10.py --data ESC10 --encoders acoustic-ssm1,mel-stats,birdnet,mn04 \\
-        --minutes 4 --json figures/survey_esc10.json
+        --finetune acoustic-ssm1 --minutes 4 --json figures/survey_esc10.json
+
+Of an encoder named in ``--finetune`` a copy is fine-tuned on the answers by margin, once 40 and 150 of them are there,
+and judged in the same way beside the frozen one.
 
 Published weights are looked for where `acssm data weights` puts them; `birdnet` needs the extra of that name.
 """
@@ -24,13 +27,14 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import torch
 from sklearn.metrics import average_precision_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from acssm_lib.data.audio import read, resample
 from acssm_lib.files import write_json
-from acssm_lib.recordings import asking, heads, indexing
+from acssm_lib.recordings import asking, heads, indexing, tuning
 from acssm_lib.recordings.folder import Survey
 from acssm_lib.recordings.labels import NO, OPEN, UNSURE, YES
 from benchmarks.common import machine
@@ -39,6 +43,7 @@ RATE = 20_000  # Hz
 CALLS, SITES, NIGHTS = ("dog", "rooster", "crying_baby", "sneezing"), ("rain", "sea_waves"), 4
 FIRST = 5  # windows of each class with a yes, at the start
 ANSWERS = (0, 10, 20, 40, 80, 150)  # after which it is judged
+TUNED = (40, 150)  # after which the encoder is fine-tuned
 _ACTIVE = 0.1  # share of a clip's loudest tenth of a second from which on it sounds
 
 
@@ -121,7 +126,49 @@ def answer_of(truth):
     return np.where(truth == OPEN, UNSURE, truth)
 
 
-def curve(kind, embeddings, truth, open_, nights, moments, seed):
+class FineTuned:
+    """Average precision of every class by a fine-tuned copy of an index's encoder, after each of ``TUNED`` answers.
+
+    Attributes:
+        found: answers -> list of (classes,), one for each draw. seconds: list, of the processor, of one fine-tuning.
+    """
+
+    def __init__(self, index):
+        self.encoder, self.nights = index.encoder("cpu"), index.site_nights
+        parts = np.array_split(np.arange(len(index)), -(-len(index) // 64))
+        self.spectrograms = torch.cat(
+            [self.encoder.spectrograms(torch.stack([*map(index.waveform, part)])) for part in parts]
+        )
+        self.found, self.seconds = {n: [] for n in TUNED}, []
+
+    def __call__(self, told, others, wanted, truth, open_):
+        """Learn from the windows ``told`` and the unheard ``others``; judge what is not ``open_``."""
+        chosen, begun = np.concatenate([told, others]), time.process_time()
+        lesson = tuning.Lesson(
+            self.spectrograms[chosen],
+            np.concatenate([wanted[told], np.full((len(others), len(CALLS)), NO)]).astype(np.int8),
+            np.repeat(np.float32([1, heads.UNHEARD_WEIGHT]), [len(told), len(others)]),
+            self.nights[chosen],
+            chosen,
+        )
+        made = tuning.tuned(self.encoder, lesson)
+        self.seconds.append(time.process_time() - begun)
+        embeddings = np.concatenate([made.of(some) for some in self.spectrograms.split(64)])
+        fitted = heads.fit(embeddings[told], wanted[told], CALLS, *heads.moments(embeddings), embeddings[others])
+        return precisions(fitted.scores(embeddings[~open_]), truth[~open_])
+
+    def as_dict(self):
+        """Plain values for the file of the numbers."""
+        values = np.array([self.found[n] for n in TUNED])  # (answers, draws, classes)
+        return {
+            "answers": TUNED,
+            "average_precision": values.mean(1).tolist(),
+            "deviation": values.mean(2).std(1, ddof=1).tolist(),
+            "seconds": float(np.mean(self.seconds)),
+        }
+
+
+def curve(kind, embeddings, truth, open_, nights, moments, seed, fine_tuned=None):
     """Average precision of every class after each of ``ANSWERS``, asked in an order: (answers, classes)."""
     wanted, places, found = first_labels(truth, open_, seed), np.flatnonzero(open_), []
     rest, scores = places[heads.unheard(wanted[places], seed)], None
@@ -132,6 +179,8 @@ def curve(kind, embeddings, truth, open_, nights, moments, seed):
             scores = made.scores(embeddings[places])
         if turn in ANSWERS:
             found.append(precisions(made.scores(embeddings[~open_]), truth[~open_]))
+            if fine_tuned is not None and turn in TUNED:
+                fine_tuned.found[turn].append(fine_tuned(told, others, wanted, truth, open_))
         window = places[
             asking.order(
                 kind, 1, embeddings[places], wanted[places], scores, nights[places], *moments, seed=seed * 1000 + turn
@@ -147,19 +196,19 @@ def precisions(scores, truth):
     return [average_precision_score(truth[told[k], k] == YES, scores[told[k], k]) for k in range(len(CALLS))]
 
 
-def measured(index, truth, seeds):
+def measured(index, truth, seeds, fine_tuned=None):
     """Order -> average precisions (draws, answers, classes) on site-nights without answers."""
     embeddings, nights = np.array(index.embeddings), index.site_nights
     moments = heads.moments(embeddings)
     return {
         kind: np.array(
             [
-                curve(kind, embeddings, truth, nights % 2 == half, nights, moments, seed)
+                curve(kind, embeddings, truth, nights % 2 == half, nights, moments, seed, tuned)
                 for seed in range(seeds)
                 for half in range(2)
             ]
         )
-        for kind in ("margin", "random")
+        for kind, tuned in (("margin", fine_tuned), ("random", None))
     }
 
 
@@ -191,6 +240,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of ESC-10 in the layout of ESC-50")
     parser.add_argument("--encoders", default="acoustic-ssm1,mel-stats")
+    parser.add_argument("--finetune", default="", help="of the encoders, those that are fine-tuned too")
+    parser.add_argument("--card", type=int, default=0, help="seed of the recordings (default: 0)")
     parser.add_argument("--minutes", type=float, default=6.0, help="of one night")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="file for the numbers")
@@ -202,15 +253,17 @@ def main():
         "first": FIRST,
         "answers": ANSWERS,
         "minutes": args.minutes,
+        "card": args.card,
         "draws": 2 * args.seeds,
         "encoders": {},
     }
     with tempfile.TemporaryDirectory() as name:
-        truth = stitch(args.data, Path(name), args.minutes, 0)
+        truth = stitch(args.data, Path(name), args.minutes, args.card)
         for encoder in args.encoders.split(","):
             survey = Survey.create(Path(name, encoder), Path(name, "recordings"), classes=CALLS, sample_rate=RATE)
             index, training, embedding = indexed(survey, encoder)
-            curves = measured(index, truth_of(index, truth), args.seeds)
+            fine_tuned = FineTuned(index) if encoder in args.finetune.split(",") else None
+            curves = measured(index, truth_of(index, truth), args.seeds, fine_tuned)
             hours = sum(file.duration_s for file in index.files) / 3600
             found |= {"calls": len(truth), "windows": len(index), "hours": hours}
             found["encoders"][encoder] = one = {
@@ -232,6 +285,9 @@ def main():
                     f"  {kind:<7}" + "  ".join(f"{n}: {value:.3f}" for n, value in zip(ANSWERS, values.mean((0, 2)))),
                     flush=True,
                 )
+            if fine_tuned is not None:
+                one["finetuned"] = fine_tuned.as_dict()
+                print(f"  fine-tuned {one['finetuned']}", flush=True)
             if args.json:
                 write_json(args.json, found)
 

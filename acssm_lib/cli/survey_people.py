@@ -3,7 +3,16 @@
 import unicodedata
 from pathlib import Path
 
-from acssm_lib.cli.arguments import BadArguments, add_command, name_list, positive, require, seed_number
+from acssm_lib.cli.arguments import (
+    BadArguments,
+    add_command,
+    check_device,
+    device_name,
+    name_list,
+    positive,
+    require,
+    seed_number,
+)
 from acssm_lib.text import many, quoted
 
 _BY = ("site", "night")
@@ -42,6 +51,14 @@ def add_listening(steps):
 
     train = add_command(steps, "train", _train, "one head per class from all answers, judged across sites and nights")
     train.add_argument("survey", type=Path, metavar="SURVEY")
+    train.add_argument(
+        "--finetune",
+        action="store_true",
+        help="train the encoder on the answers too, and embed every window anew; it may take as long as the index",
+    )
+    train.add_argument(
+        "--device", type=device_name, default="auto", metavar="NAME", help="cpu, cuda, mps (default: auto)"
+    )
 
     review = add_command(
         steps,
@@ -145,13 +162,16 @@ def _name_classes(survey, names):
 
 
 def _train(args):
-    from acssm_lib.recordings import heads
+    from acssm_lib.recordings import heads, tuning
     from acssm_lib.recordings.folder import Survey
-    from acssm_lib.recordings.index import Index
     from acssm_lib.recordings.thresholds import keep, kept
 
+    check_device(args.device)
     survey = Survey.open(args.survey)
-    made = heads.train(survey, Index.open(survey))
+    if args.finetune:
+        made = tuning.finetune(survey, args.device, lambda line: print(line, flush=True))
+    else:
+        made = heads.train(survey, tuning.frozen_index(survey))
     kept(made, survey)
     _warn_of_no_class(survey)
     print("\n".join(heads.in_words(made)))

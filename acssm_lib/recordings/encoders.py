@@ -38,12 +38,21 @@ class WindowEncoder:
     @torch.no_grad()
     def __call__(self, waveform):
         """Windows (batch, window), float32, to embeddings: float32 array (batch, d)."""
-        heard = in_band(waveform, *self.band, self.config.sample_rate)
         if self.module is None:
+            heard = in_band(waveform, *self.band, self.config.sample_rate)
             return band_statistics(_statistics(self.config)(heard)[:, 0]).numpy()
-        front_end = self.module.front_end
-        spectrograms = front_end(heard.to(device_of(self.module)))
-        views = [summary(self.module, view) for view in changed_views(spectrograms, front_end, self.config)]
+        return self.of(self.spectrograms(waveform))
+
+    @torch.no_grad()
+    def spectrograms(self, waveform):
+        """Windows (batch, window), float32, as the network gets them: (batch, channels, n_mels, frames)."""
+        heard = in_band(waveform, *self.band, self.config.sample_rate)
+        return self.module.front_end(heard.to(device_of(self.module)))
+
+    @torch.no_grad()
+    def of(self, spectrograms):
+        """The embeddings of what ``spectrograms`` gives: float32 array (batch, d)."""
+        views = [summary(self.module, view) for view in changed_views(spectrograms, self.module.front_end, self.config)]
         return torch.stack(views).mean(0).cpu().numpy()
 
     @property

@@ -111,6 +111,14 @@ def examples_of(survey, index):
     Raises:
         DataError: a folder of no class, or a clip that cannot be used; the message names it.
     """
+    heard, wanted = heard_examples(survey)
+    if not len(heard):
+        return Examples(np.zeros((0, index.embeddings.shape[1]), np.float32), wanted)
+    return Examples(np.asarray(index.encoder("cpu")(heard)), wanted)
+
+
+def heard_examples(survey):
+    """The same as sound: float32 tensor (clips, window), and what they are, as in ``Examples``."""
     classes, found = survey.settings.classes, []
     root = survey.folder / FOLDER
     names = {safe_name(name): k for k, name in enumerate(classes)} | {name: k for k, name in enumerate(classes)}
@@ -124,6 +132,6 @@ def examples_of(survey, index):
         found += [(names[folder.name], window_of(path, survey.settings)) for _, path in clips]
     wanted = np.full((len(found), len(classes)), OPEN, dtype=np.int8)
     if not found:
-        return Examples(np.zeros((0, index.embeddings.shape[1]), np.float32), wanted)
+        return torch.zeros(0, round(survey.settings.window_s * survey.settings.sample_rate)), wanted
     wanted[np.arange(len(found)), [k for k, _ in found]] = YES
-    return Examples(np.asarray(index.encoder("cpu")(torch.stack([heard for _, heard in found]))), wanted)
+    return torch.stack([heard for _, heard in found]), wanted

@@ -233,6 +233,7 @@ class Survey:
 
     labels_csv = property(lambda self: self.folder / "labels.csv")
     index_folder = property(lambda self: self.folder / "index")
+    tuned_folder = property(lambda self: self.index_folder / "finetuned")  # its twin by a fine-tuned encoder
     recogniser = property(lambda self: self.folder / "recogniser.acssm")
     detections_csv = property(lambda self: self.folder / "detections.csv")
     tables_folder = property(lambda self: self.folder / "tables")

@@ -107,6 +107,14 @@ def moments(embeddings, at_most=20_000, seed=0):
     return values.mean(0).astype(np.float32), values.std(0).clip(1e-6).astype(np.float32)
 
 
+def folds_of(site_nights, seed=0):
+    """Parts of whole site-nights, ``FOLDS`` at most: site-night -> part, -1 for those that are not in it."""
+    nights = np.random.default_rng(seed).permutation(np.unique(site_nights))
+    folds = np.full(int(site_nights.max()) + 1, -1)
+    folds[nights] = np.arange(len(nights)) % min(FOLDS, len(nights))
+    return folds
+
+
 def across_nights(embeddings, wanted, site_nights, mean, scale, rest=None, seed=0, clips=()):
     """Scores of answered windows by heads that heard nothing of their site and night.
 
@@ -119,9 +127,7 @@ def across_nights(embeddings, wanted, site_nights, mean, scale, rest=None, seed=
     Returns:
         (n,), NaN where the other nights lack a yes or a no.
     """
-    nights = np.random.default_rng(seed).permutation(np.unique(site_nights))
-    folds = np.full(int(site_nights.max()) + 1, -1)
-    folds[nights] = np.arange(len(nights)) % min(FOLDS, len(nights))
+    folds = folds_of(site_nights, seed)
     scores = np.full(len(wanted), np.nan)
     clips = np.asarray(clips, dtype=np.float32).reshape(-1, embeddings.shape[1])
     for fold in range(folds.max() + 1):
@@ -163,12 +169,13 @@ def proportion(right, clusters, level=LEVEL):
     return float(share), float(low), float(high)
 
 
-def judge(embeddings, wanted, site_nights, mean, scale, rest=None, seed=0, clips=()):
+def judge(embeddings, wanted, site_nights, mean, scale, rest=None, seed=0, clips=(), scores=None):
     """What can be said about one class: shares of answered calls found, and of other windows kept out.
 
     Args:
         embeddings: (n, d); wanted: (n,) of YES, NO and others; site_nights: (n,); of the answered windows.
         rest, clips: as in ``across_nights``.
+        scores: (n,), as ``across_nights`` gives them, of somebody who knows better; None: its own.
     Returns:
         dict of plain values: ``yes``, ``no``, ``clips``, ``nights_yes``, ``nights_no``; with enough of all of them
         ``found`` and ``kept_out``, each [share, low, high], of windows of nights that were not trained on, at a score
@@ -177,6 +184,7 @@ def judge(embeddings, wanted, site_nights, mean, scale, rest=None, seed=0, clips
     """
     told = (wanted == YES) | (wanted == NO)
     wanted, site_nights, embeddings = wanted[told], np.asarray(site_nights)[told], embeddings[told]
+    scores = scores if scores is None else scores[told]
     yes = wanted == YES
     found = {
         "yes": int(yes.sum()),
@@ -197,7 +205,8 @@ def judge(embeddings, wanted, site_nights, mean, scale, rest=None, seed=0, clips
     ]
     if missing:
         return found | {"too_few": ", ".join(missing)}
-    scores = across_nights(embeddings, wanted, site_nights, mean, scale, rest, seed, clips)
+    if scores is None:
+        scores = across_nights(embeddings, wanted, site_nights, mean, scale, rest, seed, clips)
     heard = ~np.isnan(scores)
     if not (yes & heard).any() or not (~yes & heard).any():  # all nights of a kind fell into one part
         return found | {"too_few": "answers from more sites and nights"}
@@ -219,11 +228,14 @@ def answers(survey, index, reviews=False):
     return targets(rows, survey.settings.classes, Places.of_index(index))
 
 
-def train(survey, index):
+def train(survey, index, judged=None):
     """The heads of a survey from everything that was answered and clips from elsewhere, with evidence (of ``judge``).
 
     Same answers, same heads: no seed changes them, or a review would be of heads that nobody has.
 
+    Args:
+        judged: (windows, classes), scores of answered windows by somebody who heard nothing of their night, encoder
+            and all (``tuning.across_nights``); None: the encoder has heard no answer, and heads alone are left to tell.
     Raises:
         DataError: the survey names no classes, or none has a yes or a clip.
     """
@@ -247,6 +259,7 @@ def train(survey, index):
             scale,
             (rest, nights[others]),
             clips=given.embeddings[given.wanted[:, k] == YES],
+            scores=None if judged is None else judged[asked, k],
         )
     marks = [
         row

@@ -83,12 +83,13 @@ class Index:
 
     @classmethod
     def open(cls, survey):
-        """The index of a ``Survey``, as far as it has got.
+        """The index of a ``Survey``, as far as it has got; that of its fine-tuned encoder where there is one.
 
         Raises:
             DataError: there is none yet, or it holds no window. DamagedFile: see ``journal.read``.
         """
-        return cls.at(survey.index_folder, survey.recordings)
+        tuned = survey.tuned_folder
+        return cls.at(tuned if tuned.is_dir() else survey.index_folder, survey.recordings)
 
     @classmethod
     def at(cls, folder, recordings):

@@ -50,6 +50,11 @@ def index_survey(
             raise DataError(f"{survey.recordings}: no recording in it (WAV, FLAC, Ogg, MP3, AIFF)")
         encoder = _encoder(survey, files, method, preset_name, dict(overrides), n_pool, seed, device, tell)
         embed_files(survey.index_folder, survey.recordings, files, survey.settings, encoder, tell)
+        tuned = survey.tuned_folder / "encoder.pt"
+        if tuned.is_file():
+            tell("and by the encoder that was fine-tuned on the answers:")
+            encoder = WindowEncoder.from_state(load_state(tuned), tuned, device)
+            embed_files(survey.tuned_folder, survey.recordings, files, survey.settings, encoder, tell)
     return Index.open(survey)
 
 

@@ -151,7 +151,7 @@ def predict_survey(survey, formats=("raven",), device=None, tell=print):
     """
     made, index = read_recogniser(survey.recogniser, device), Index.open(survey)
     if made.encoder.digest != index.head["encoder"]:
-        raise DataError(f"{survey.recogniser}: trained on another index than {survey.index_folder}; train again")
+        raise DataError(f"{survey.recogniser}: trained on another index than {index.folder}; train again")
     if not index.complete:
         tell(f"warning  the index is not finished; acssm survey index {quoted(survey.folder)} goes on with it")
     return _write(index, made, survey.settings, survey.folder, formats, tell)

@@ -72,7 +72,7 @@ def write_recogniser(path, heads, survey):
         {
             "kind": _KIND,
             "format": _FORMAT,
-            "encoder": load_state(survey.index_folder / "encoder.pt"),
+            "encoder": load_state(index.folder / "encoder.pt"),
             "settings": survey.settings.as_dict(),
             "needed_hz": float(needed),
             "classes": list(heads.classes),
