@@ -103,6 +103,8 @@ def survey():
                 f"{one['hours_per_hour']:,.0f}",
             ]
         )
+        if "finetuned" in one:
+            rows.append(_finetuned(name, one["finetuned"], most))
     header = [
         "encoder",
         "first labels",
@@ -117,3 +119,9 @@ def survey():
         "hours of sound per hour",
     ]
     return [*measured(stored), "", *markdown(header, rows)]
+
+
+def _finetuned(name, one, most):
+    """The row of an encoder that learned from the answers by margin, too."""
+    mean = {n: f"{sum(classes) / len(classes):.2f}" for n, classes in zip(one["answers"], one["average_precision"])}
+    return [f"`{name}`, fine-tuned", "–", mean[40], "–", mean[most], *"–" * 3, f"{one['seconds']:.0f}", *"–" * 2]
