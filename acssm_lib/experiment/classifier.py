@@ -21,7 +21,7 @@ from acssm_lib.fewshot.readout import fitted_logistic
 from acssm_lib.files import DataError, write_atomically
 from acssm_lib.model.base import Encoder, summary
 from acssm_lib.names import EMBEDDER_NAMES, STATISTICS
-from acssm_lib.presets import Preset, preset
+from acssm_lib.presets import Preset, in_todays_words, preset
 from acssm_lib.training import pick_device
 
 _VERSION = 1  # raise it when the same file would answer otherwise, or is laid out otherwise
@@ -172,7 +172,7 @@ def load_classifier(path, *, weights=None, device=None):
             "acssm_lib that its run was made with (versions in metrics.json), or run it again"
         )
     method, device = kept["method"], pick_device(device)
-    settings = {key: value for key, value in kept["settings"].items() if key != "name"}
+    settings = {key: value for key, value in in_todays_words(kept["settings"]).items() if key != "name"}
     config = preset("paper", **settings)
     encoder = None
     if METHODS[method].encoder is not None:

@@ -14,7 +14,7 @@ from acssm_lib.fewshot.embedding import changed_views
 from acssm_lib.files import DataError
 from acssm_lib.model.base import summary
 from acssm_lib.names import EMBEDDER_NAMES
-from acssm_lib.presets import Preset, preset
+from acssm_lib.presets import Preset, in_todays_words, preset
 from acssm_lib.recordings.windows import in_band
 from acssm_lib.training import device_of, pick_device, weights_digest
 
@@ -91,7 +91,7 @@ class WindowEncoder:
         try:
             settings = {
                 key: tuple(value) if isinstance(value, list) else value
-                for key, value in state["settings"].items()
+                for key, value in in_todays_words(state["settings"]).items()
                 if key != "name"
             }
             config = preset("paper", **settings)

@@ -138,6 +138,15 @@ def test_a_folder_is_answered_file_by_file(config, tmp_path):
         list(classifier.predict_folder(tmp_path / "new"))
 
 
+def test_a_classifier_with_a_setting_that_is_gone_or_came_later_answers_as_before(config, tmp_path):
+    carried_out("mel-stats", config, tmp_path)
+    state = torch.load(tmp_path / "classifier.pt", weights_only=True)
+    del state["settings"]["channel"]
+    state["settings"]["finetune_redraw"] = False
+    torch.save(state, tmp_path / "old.pt")
+    assert load_classifier(tmp_path / "old.pt").config == load_classifier(tmp_path / "classifier.pt").config
+
+
 def test_another_version_and_another_file_are_refused_in_words(config, tmp_path, monkeypatch):
     carried_out("mel-stats", config, tmp_path)
     monkeypatch.setattr(kept, "_VERSION", 99)

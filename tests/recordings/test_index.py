@@ -7,7 +7,9 @@ import pytest
 import soundfile
 
 from acssm_lib.files import DamagedFile, DataError
+from acssm_lib.presets import preset
 from acssm_lib.recordings import embedding, journal
+from acssm_lib.recordings.encoders import WindowEncoder
 from acssm_lib.recordings.folder import Survey
 from acssm_lib.recordings.index import Index
 from acssm_lib.recordings.indexing import index_survey
@@ -196,3 +198,11 @@ def test_the_encoder_is_trained_on_the_card_itself_and_kept(card):
     shutil.rmtree(card.index_folder)
     index_survey(card, overrides=tiny, n_pool=12, tell=said.append)
     assert files_of(card) == whole
+
+
+def test_an_encoder_of_before_a_setting_went_is_read():
+    made = WindowEncoder("mel-stats", preset("quick"), (0, 4_000), 4_000, None)
+    state = made.state()
+    read = WindowEncoder.from_state(state, "survey").config
+    state["settings"]["finetune_redraw"] = False
+    assert WindowEncoder.from_state(state, "survey").config == read
