@@ -17,8 +17,9 @@ def code_digest():
     package, key = Path(__file__).parent, hashlib.sha256()
     for name in _SCIENCE:
         place = package / name
-        for path in sorted(place.glob("*.py")) if place.is_dir() else [place]:
-            key.update(f"{path.name}\n{_statements(path.read_text(encoding='utf-8'))}\n".encode())
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            name = path.relative_to(package).as_posix()
+            key.update(f"{name}\n{_statements(path.read_text(encoding='utf-8'))}\n".encode())
     return key.hexdigest()[:16]
 
 
@@ -27,4 +28,4 @@ def _statements(text):
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False):
             node.body = node.body[1:]
-    return ast.dump(tree)
+    return ast.unparse(tree)  # a dump names fields, and Python 3.13 leaves out the empty ones
