@@ -22,11 +22,20 @@ def is_number(values):
     )
 
 
-def by_class(labels, classes):
-    """A colour per class; -1 is unlabelled."""
-    colours = [UNKNOWN if label < 0 else CLASS_COLOURS[label % 10] for label in labels]
-    legend = [(CLASS_COLOURS[label % 10], name) for label, name in enumerate(classes)]
-    return colours, legend + ([(UNKNOWN, "unlabelled")] if (np.asarray(labels) < 0).any() else [])
+def by_class(labels, classes, selected):
+    """A colour per class; -1 is unlabelled. Where there are more classes than colours, only that of one clip has one.
+
+    Args:
+        selected: index of that clip.
+    """
+    own = labels[selected]
+    if len(classes) <= len(CLASS_COLOURS):
+        legend = list(zip(CLASS_COLOURS, classes))
+        colours = [UNKNOWN if label < 0 else CLASS_COLOURS[label] for label in labels]
+    else:
+        legend = [(OWN, classes[own])] * bool(own >= 0) + [(OTHERS, "the others")]
+        colours = [UNKNOWN if label < 0 else OWN if label == own else OTHERS for label in labels]
+    return colours, legend + ([(UNKNOWN, "unlabelled")] if UNKNOWN in colours else [])
 
 
 def by_word(values):

@@ -12,7 +12,6 @@ from acssm_lib.course.clip_marks import Marks, write_new
 from acssm_lib.course.clip_picture import ClipPicture
 from acssm_lib.course.listen import wav
 from acssm_lib.course.neighbours import cosine_distances, loudness_db, pca, tsne
-from acssm_lib.plots import CLASS_COLOURS
 
 N_NEIGHBOURS = 4  # as many as the picture has room for
 MAX_SOUND_S = 5.0  # of a clip, heard and drawn; s
@@ -112,7 +111,7 @@ class EmbeddingState:
     def colours(self):
         """One colour ("#rrggbb") per clip, and the legend: list of (colour, text)."""
         if self.colour == "class":
-            return colouring.by_class(self.labels, self.classes)
+            return colouring.by_class(self.labels, self.classes, self.selected)
         if self.colour in MEASURED:
             return colouring.by_number(self.measured[self.colour], MEASURED[self.colour])
         values = {"source": self.sources, OWN: self.marks.labels}.get(self.colour) or self.columns[self.colour]
@@ -161,10 +160,8 @@ class EmbeddingState:
                 for rank, (index, distance) in enumerate(near, start=1)
             ),
         ]
-        colours = [
-            colouring.UNKNOWN if self.labels[index] < 0 else CLASS_COLOURS[self.labels[index] % 10] for index in shown
-        ]
-        return self._picture.draw([self._heard(index) for index in shown], titles, colours)
+        colours, _ = colouring.by_class(self.labels, self.classes, self.selected)
+        return self._picture.draw([self._heard(index) for index in shown], titles, [colours[index] for index in shown])
 
     def hear_marked(self):
         """From now on the sound is that of the marked clips, one after another.

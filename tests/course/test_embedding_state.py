@@ -44,6 +44,25 @@ def test_colours_by_class_source_and_loudness(state):
     ]
 
 
+def test_no_two_classes_share_a_colour_and_of_many_that_of_the_selected_clip_stands_out(state):
+    names = [f"class {number}" for number in range(12)]
+    many = EmbeddingState(
+        {"map": np.random.default_rng(0).normal(size=(13, 4))},
+        [*range(12), 3],
+        names,
+        [None] * 13,
+        names + ["again"],
+        state.waveform,
+        RATE,
+    )
+    many.selected = 3
+    colours, legend = many.colours()
+    assert [index for index in range(13) if colours[index] == legend[0][0]] == [3, 12] and len(set(colours)) == 2
+    assert [text for _, text in legend] == ["class 3", "the others"]
+    ten = EmbeddingState({"map": np.eye(10)}, range(10), names[:10], [None] * 10, names[:10], state.waveform, RATE)
+    assert len(set(ten.colours()[0])) == 10
+
+
 def test_unlabelled_clips_are_grey_and_say_so(state):
     state.labels[2] = -1
     assert state.colours()[0][2] == "#BBBBBB" and state.colours()[1][-1][1] == "unlabelled"
