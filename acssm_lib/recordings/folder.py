@@ -41,8 +41,8 @@ class SurveySettings:
             (lowest <= self.sample_rate <= highest, f"sample_rate={self.sample_rate}: from {lowest} to {highest} Hz"),
             (0.25 <= self.window_s <= 60, f"window_s={self.window_s}: from 0.25 to 60 s"),
             (
-                0 < self.step_s <= self.window_s,
-                f"step_s={self.step_s}: above 0 and up to window_s, {self.window_s} s; "
+                0.01 <= self.step_s <= self.window_s,
+                f"step_s={self.step_s}: from 0.01 s up to window_s, {self.window_s} s; "
                 "a longer step would leave sound out",
             ),
             (

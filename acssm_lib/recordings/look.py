@@ -184,12 +184,15 @@ def as_text(found):
 
 def draw(found, path):
     """Hours by site and night as a picture, written to ``path`` (PNG)."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # here: seconds that other steps save
+
+    from acssm_lib.plots import DPI, save
 
     hours = found.hours
     nights = sorted({night for _, night in hours})
     sites = sorted({site for site, _ in hours})
-    figure = Figure(figsize=(min(3 + 0.45 * len(nights), 14), min(1.6 + 0.35 * len(sites), 10)), layout="constrained")
+    size = min(3 + 0.45 * len(nights), 14), min(1.6 + 0.35 * len(sites), 10)
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     values = np.array([[hours.get((site, night), np.nan) for night in nights] for site in sites])
     picture = axes.imshow(values, aspect="auto", cmap="viridis", vmin=0)
@@ -197,5 +200,4 @@ def draw(found, path):
     axes.set_yticks(range(len(sites)), [in_figure(site) or "(no site)" for site in sites])
     axes.set_xlabel("night that began on")
     figure.colorbar(picture, label="hours")
-    figure.savefig(path, dpi=120)
-    return path
+    return save(figure, path)

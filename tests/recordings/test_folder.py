@@ -29,6 +29,7 @@ def test_a_folder_with_recordings_is_a_survey(tmp_path):
         ("windows_s = 3", "unknown setting windows_s .did you mean window_s"),
         ("window_s = 'x'", "expected a number"),
         ("step_s = 9", "step_s=9"),
+        ("step_s = 1e-9", "step_s=1e-09: from 0.01 s"),  # a thousand million windows a second
         ("high_hz = 30000", "half the sample rate"),
         ("time_zone = 'Mars'", "time_zone='Mars'"),
         ("classes = [1]", "expected names in quotes"),
