@@ -3,7 +3,6 @@
 import torch
 from torch import nn
 from torchaudio.models import wav2vec2_model
-from torchaudio.models.wav2vec2.utils.import_fairseq import _convert_state_dict
 
 from acssm_lib.baselines.checkpoints import load_strictly
 from acssm_lib.data.audio import resample
@@ -34,7 +33,7 @@ class WaveformTransformer(Encoder):
 
     Args:
         config: a ``Preset``, for its sample rate.
-        state: what ``weights.load("hubert", path)`` returns: torchaudio's layout, or fairseq's.
+        state: what ``weights.load("hubert", path)`` returns, in torchaudio's layout.
     Shapes:
         waveform at 16 kHz (batch, samples) -> last hidden state (batch, d_model, frames), 50 frames per second.
         ``embed``: waveform at ``config.sample_rate`` (batch, samples) -> (batch, d_model), the mean over time.
@@ -48,10 +47,9 @@ class WaveformTransformer(Encoder):
 
     def __init__(self, config, state):
         super().__init__()
-        tensors = _tensors(state)
         self.front_end = _Resampled(config.sample_rate)
         self.model = wav2vec2_model(
-            **_sizes(tensors),
+            **_sizes(state),
             extractor_mode="group_norm",
             extractor_conv_bias=False,
             encoder_projection_dropout=0.1,
@@ -62,25 +60,11 @@ class WaveformTransformer(Encoder):
             encoder_layer_drop=0.0,
             aux_num_out=None,
         )
-        load_strictly(self.model, tensors, "wav2vec 2.0 or HuBERT, Base")
+        load_strictly(self.model, state, "wav2vec 2.0 or HuBERT, Base")
         self.d_model = self.model.encoder.transformer.pos_conv_embed.embed_dim
 
     def forward(self, waveform):
         return self.model(waveform)[0].transpose(1, 2)
-
-
-def _tensors(state):
-    """The tensors under torchaudio's names; fairseq's files and S3PRL's conversions hold them one level down."""
-    state = next((state[part] for part in ("model", "model_weight") if isinstance(state.get(part), dict)), state)
-    if "post_extract_proj.weight" in state:
-        try:
-            state = _convert_state_dict(state)
-        except ValueError as error:
-            raise DataError(
-                f"a fairseq checkpoint that torchaudio cannot map ({error}); expected wav2vec_small.pt, "
-                "hubert_base_ls960.pt or torchaudio's own files"
-            ) from None
-    return {name: value for name, value in state.items() if name != "label_embs_concat"}  # of HuBERT's training
 
 
 def _sizes(tensors):

@@ -54,7 +54,7 @@ class Weights:
     package: str = ""
 
 
-_SPEECH = ("encoder.feature_projection.projection.weight", "post_extract_proj.weight")
+_SPEECH = ("encoder.feature_projection.projection.weight",)
 _S3PRL_INPUT = ("input_representations.spec_transform.weight",)
 _CONV = ("features.0.weight",)
 
