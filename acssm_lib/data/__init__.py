@@ -4,5 +4,6 @@ Recordings become 16-bit mono clips at one rate, kept in a bank, from which crop
 batches.
 
 In reading order: ``reading`` (a room of its own), ``audio``, ``clips``, ``bank``, ``base``, ``tables``, ``layouts``,
-``folders``, ``faults``, ``likeness``, ``datasets``, ``frogs``, ``phrases``.
+``folders``, ``faults``, ``likeness``, ``datasets``, ``scenes``, ``frogs``,
+``phrases``.
 """

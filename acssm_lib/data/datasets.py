@@ -33,10 +33,30 @@ DIGIT_GROUPS = {"D1": ["zero", "two", "four", "six", "eight"], "D2": ["one", "th
 class FileDataset(AudioDataset):
     """A data set of audio files, each prepared when it is asked for and kept in a ``DiskBank`` from then on.
 
+    A subclass says how a folder is read, ``scan``, and what more follows from it, ``arrange``.
+
+    Args:
+        root: the folder.
+        sample_rate: Hz.
+        trim_level: 16-bit counts, see ``audio.trim_ends``.
+        cache_dir: see ``bank.DiskBank``.
+        channel: of a recording with several, see ``audio.read``.
+    Raises:
+        DataError: the first error that the folder has.
     Taught in: 01_audio_preprocessing.
     """
 
-    def __init__(self, scan, root, sample_rate, trim_level, cache_dir, channel):
+    scan = staticmethod(scan_folder)
+
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        sample_rate: int = 20_000,
+        trim_level: int = 0,
+        cache_dir: str | os.PathLike | None = None,
+        channel: str = "auto",
+    ):
+        scan = self.scan(root)
         errors = [problem for problem in scan.problems if problem.severity == "error"]
         if errors:
             more = f" ({len(errors) - 1} more: `acssm data check {root}` lists them)" if len(errors) > 1 else ""
@@ -50,6 +70,11 @@ class FileDataset(AudioDataset):
         self.names = [clip.name for clip in scan.clips]
         self.sources = [clip.source for clip in scan.clips]
         self.paths = [clip.path for clip in scan.clips]
+        self.arrange(scan)
+
+    def arrange(self, scan):
+        """Set ``groups``, and what else a data set has."""
+        self.groups = {"all": self.classes}
 
     def waveform(self, i):
         """Clip ``i`` as a float32 tensor (samples,) in [-1, 1] at ``sample_rate``.
@@ -117,11 +142,7 @@ class ESC50(FileDataset):
     across classes.
 
     Args:
-        root: the folder that holds ``meta`` and ``audio``.
-        sample_rate: Hz.
-        trim_level: 16-bit counts, see ``audio.trim_ends``.
-        cache_dir: see ``bank.DiskBank``.
-        channel: of a recording with several, see ``audio.read``.
+        as ``FileDataset``; ``root`` is the folder that holds ``meta`` and ``audio``.
     Attributes:
         targets, folds: int64 arrays (n_clips,), as in the metadata.
     Raises:
@@ -132,17 +153,9 @@ class ESC50(FileDataset):
     """
 
     name = "esc50"
+    scan = staticmethod(scan_esc50)
 
-    def __init__(
-        self,
-        root: str | os.PathLike,
-        sample_rate: int = 20_000,
-        trim_level: int = 0,
-        cache_dir: str | os.PathLike | None = None,
-        channel: str = "auto",
-    ):
-        scan = scan_esc50(root)
-        super().__init__(scan, root, sample_rate, trim_level, cache_dir, channel)
+    def arrange(self, scan):
         self.targets = np.array([clip.target for clip in scan.clips], dtype=np.int64)
         self.folds = np.array([clip.fold for clip in scan.clips], dtype=np.int64)
         category = {clip.target: clip.category for clip in scan.clips}
@@ -169,28 +182,13 @@ class AudioFolder(FileDataset):
     without a source count as recordings of their own. Hidden files and files that are not audio are passed over.
 
     Args:
-        root: the folder above.
-        sample_rate: Hz.
-        trim_level: 16-bit counts, see ``audio.trim_ends``.
-        cache_dir: see ``bank.DiskBank``.
-        channel: of a recording with several, see ``audio.read``.
+        as ``FileDataset``; ``root`` is the folder above.
     Raises:
         DataError: fewer than two class folders, one without audio, or a wrong row in ``sources.csv``.
     Taught in: 01_audio_preprocessing.
     """
 
     name = "folder"
-
-    def __init__(
-        self,
-        root: str | os.PathLike,
-        sample_rate: int = 20_000,
-        trim_level: int = 0,
-        cache_dir: str | os.PathLike | None = None,
-        channel: str = "auto",
-    ):
-        super().__init__(scan_folder(root), root, sample_rate, trim_level, cache_dir, channel)
-        self.groups = {"all": self.classes}
 
 
 class SpokenDigits(AudioFolder):
@@ -201,7 +199,7 @@ class SpokenDigits(AudioFolder):
     their labelled clips from the same speakers. The clips come at 8 kHz and are resampled.
 
     Args:
-        as ``AudioFolder``.
+        as ``FileDataset``.
     Raises:
         DataError: as ``AudioFolder``; a digit without a folder; a clip whose speaker is not in ``sources.csv``.
     Source: Jackson et al., github.com/Jakobovski/free-spoken-digit-dataset, CC BY-SA 4.0; the halves are ours.
@@ -209,25 +207,17 @@ class SpokenDigits(AudioFolder):
 
     name = "spoken-digits"
 
-    def __init__(
-        self,
-        root: str | os.PathLike,
-        sample_rate: int = 20_000,
-        trim_level: int = 0,
-        cache_dir: str | os.PathLike | None = None,
-        channel: str = "auto",
-    ):
-        super().__init__(root, sample_rate, trim_level, cache_dir, channel)
+    def arrange(self, scan):
         missing = [digit for digits in DIGIT_GROUPS.values() for digit in digits if digit not in self.classes]
         if missing:
             raise DataError(
-                f"{root}: no folder for {', '.join(missing)}; spoken-digits needs one for each of zero, "
+                f"{self.root}: no folder for {', '.join(missing)}; spoken-digits needs one for each of zero, "
                 "one, ... nine; other classes are --dataset folder"
             )
         unknown = [name for name, source in zip(self.names, self.sources) if source is None]
         if unknown:
             raise DataError(
-                f"{root}/sources.csv: has no speaker for {unknown[0]} ({len(unknown)} such clips); "
+                f"{self.root}/sources.csv: has no speaker for {unknown[0]} ({len(unknown)} such clips); "
                 "expected a row for every clip, as in zero/0_george_0.wav,george"
             )
         self.groups = DIGIT_GROUPS
@@ -240,23 +230,13 @@ class UnlabelledFolder(FileDataset):
     and to hear, and nothing to classify.
 
     Args:
-        as ``AudioFolder``.
+        as ``FileDataset``.
     Raises:
         DataError: no folder, no recording in it, or a wrong row in ``sources.csv``.
     """
 
     name = "folder"
-
-    def __init__(
-        self,
-        root: str | os.PathLike,
-        sample_rate: int = 20_000,
-        trim_level: int = 0,
-        cache_dir: str | os.PathLike | None = None,
-        channel: str = "auto",
-    ):
-        super().__init__(scan_unlabelled(root), root, sample_rate, trim_level, cache_dir, channel)
-        self.groups = {"all": []}
+    scan = staticmethod(scan_unlabelled)
 
 
 def has_classes(root):

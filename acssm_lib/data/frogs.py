@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy import fft
 
 from acssm_lib.data.bank import DiskBank
 from acssm_lib.data.base import AudioDataset
+from acssm_lib.data.scenes import add, over_noise, reverberate
 
 _VERSION = 1  # raise it when the calls change, so that kept ones are not found any more
 MODES = ("natural", "matched", "order")
@@ -136,12 +136,12 @@ class SyntheticFrogs(AudioDataset):
         n_samples = round(self.duration_s * self.sample_rate)
         if mode == "order":  # nothing but the order should be hard: 5 dB more, and no visitors
             song = _song(kind, frog, clip, n_samples, self.sample_rate)
-            return torch.from_numpy(_scene(song, clip, self.snr_db + 5, 0.0, self.sample_rate))
+            return torch.from_numpy(over_noise(song, clip, self.snr_db + 5, 0.0, self.sample_rate))
         call = _individual(SPECIES[kind], frog, kind if mode == "matched" else None)
         calls = _calls(call, clip, n_samples, self.sample_rate)
         if mode == "natural":
             calls = reverberate(calls, clip, self.sample_rate)
-        return torch.from_numpy(_scene(calls, clip, self.snr_db, self.visits_per_s, self.sample_rate))
+        return torch.from_numpy(over_noise(calls, clip, self.snr_db, self.visits_per_s, self.sample_rate))
 
     def clips(self, indices, progress=False):
         """The chosen clips in one ``Clips``, mapped from a ``DiskBank``; those never made before are made first.
@@ -269,64 +269,3 @@ def _song(order, frog, clip, n_samples, sample_rate):
     for place in range(int(start), int(start + n_samples / sample_rate / slot) + 1):
         add(audio, notes[order[place % len(order)]], round((place - start) * slot * sample_rate))
     return audio
-
-
-def _scene(calls, clip, snr_db, visits_per_s, sample_rate):
-    """Calls over the pink noise that every clip shares, and passing visitors.
-
-    What lasts through a clip is the caller alone: noise colour, noise level and gain are the same in all clips.
-    Otherwise they would tell one recording from another, and contrastive pre-training would learn them instead.
-    """
-    spectrum = np.fft.rfft(clip.standard_normal(len(calls)))
-    spectrum *= np.maximum(np.fft.rfftfreq(len(calls), 1 / sample_rate), 50) ** -0.5
-    noise = np.fft.irfft(spectrum, len(calls))
-    audio = calls / rms(calls) + 10 ** (-snr_db / 20) * noise / noise.std()
-    for _ in range(clip.poisson(visits_per_s * len(calls) / sample_rate)):
-        passing = visitor(clip, sample_rate)
-        level = 10 ** (clip.uniform(-6, 6) / 20)
-        add(audio, level * passing / rms(passing), round(clip.uniform(-0.2, len(calls) / sample_rate) * sample_rate))
-    return np.clip(0.08 * audio, -1, 1).astype(np.float32)
-
-
-def add(audio, note, onset):
-    """Add ``note`` at sample ``onset``, cutting what lies outside."""
-    first, last = max(0, onset), min(len(audio), onset + len(note))
-    if first < last:
-        audio[first:last] += note[first - onset : last - onset]
-
-
-def reverberate(audio, clip, sample_rate, rt60_s=(0.08, 0.5), ratio_db=(3, 15)):
-    """Exponential noise tail; RT60 and the ratio of direct to reverberant sound are drawn between their limits."""
-    rt60 = clip.uniform(*rt60_s)
-    times = np.arange(round(rt60 * sample_rate)) / sample_rate
-    tail = clip.standard_normal(len(times)) * 10 ** (-3 * times / rt60)
-    tail *= 10 ** (-clip.uniform(*ratio_db) / 20) / np.sqrt((tail**2).sum())
-    tail[0] += 1
-    n_fft = fft.next_fast_len(len(audio) + len(tail) - 1, real=True)  # scipy.signal has this, and takes seconds to load
-    return fft.irfft(fft.rfft(audio, n_fft) * fft.rfft(tail, n_fft), n_fft)[: len(audio)]
-
-
-def rms(audio):
-    """Root mean square over the samples in which something sounds."""
-    active = audio[np.abs(audio) > 0.05 * np.abs(audio).max()]
-    return np.sqrt((active**2).mean())
-
-
-def visitor(clip, sample_rate):
-    """A passing sound: bird whistle, insect, drip or another frog's note, never the same twice."""
-    kind = clip.choice(("whistle", "insect", "drip", "frog"))
-    length = {"drip": 0.02, "frog": 0.3}.get(kind, clip.uniform(0.1, 0.5))
-    n_samples = round(length * sample_rate)
-    u = np.linspace(0, 1, n_samples, endpoint=False)
-    if kind == "insect":
-        carrier, noise = clip.uniform(4200, 8000), clip.standard_normal(n_samples)
-        sound = noise * np.sin(2 * np.pi * carrier * u * length)
-    elif kind == "drip":
-        sound = clip.standard_normal(n_samples) * np.exp(-5 * u)
-    else:
-        low, high = (2000, 6000) if kind == "whistle" else (400, 3500)
-        frequency = clip.uniform(low, high) * 2 ** (clip.uniform(-0.5, 0.5) * u)
-        sound = np.sin(2 * np.pi * np.cumsum(frequency) / sample_rate)
-        if kind == "frog":
-            sound = sound * (np.sin(2 * np.pi * clip.uniform(4, 60) * u * length) > 0)
-    return sound * np.sin(np.pi * u) ** 0.4

@@ -21,7 +21,7 @@ import torch
 
 from acssm_lib.data.bank import DiskBank
 from acssm_lib.data.base import AudioDataset
-from acssm_lib.data.frogs import add, reverberate, rms, visitor
+from acssm_lib.data.scenes import add, reverberate, rms, visitor
 
 _VERSION = 1  # raise it when the songs change, so that kept ones are not found any more
 SYLLABLES = "WRBH"  # whistle, rise, buzz, hiss

@@ -14,7 +14,8 @@ import soundfile
 import torch
 
 from acssm_lib.data.audio import resample
-from acssm_lib.data.frogs import SyntheticFrogs, add, rms, visitor
+from acssm_lib.data.frogs import SyntheticFrogs
+from acssm_lib.data.scenes import add, rms, visitor
 from acssm_lib.files import DataError, settle
 from acssm_lib.recordings.folder import Survey
 from acssm_lib.recordings.tables import write_table
