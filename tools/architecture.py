@@ -26,7 +26,6 @@ def sizes(preset=PRESETS["paper"]):
     Returns:
         dict: ``input`` (3, mel, frames), ``stages`` [(channels, bands, frames)] after the stem's convolution, its
         pooling and every stage, ``features`` (d_model, frames), ``spectrograms`` (3, mel, frames) and ``waveform``.
-    Taught in: 08_reproduce_group.
     """
     encoder, shapes = AcousticSSM(preset).eval(), []
     last_blocks = [encoder.cnn.stages[end - 1] for end in np.cumsum(preset.blocks)]
@@ -62,7 +61,6 @@ def draw(preset=PRESETS["paper"]):
 
     Returns:
         fig, ax
-    Taught in: 08_reproduce_group.
     """
     fig = Figure(figsize=(WIDTH / 96, HEIGHT / 96), dpi=192, facecolor="white")
     ax = fig.add_axes((0, 0, 1, 1))
@@ -307,7 +305,6 @@ def main(arguments):
 
     Raises:
         SystemExit: not exactly one path.
-    Taught in: 08_reproduce_group.
     """
     if len(arguments) != 1:
         raise SystemExit("usage: python -m tools.architecture figures/architecture.png")

@@ -75,7 +75,6 @@ def execute(path):
         seconds of wall-clock.
     Raises:
         papermill.PapermillExecutionError: a cell raised; the file is left as it was.
-    Taught in: 08_reproduce_group.
     """
     path, started = Path(path), time.monotonic()
     done = run(path)
@@ -147,7 +146,6 @@ def student_edition(notebook):
         notebook: ``nbformat`` notebook; cells tagged "solution" are answers.
     Returns:
         the copy; where an answer was, nothing is left.
-    Taught in: 08_reproduce_group.
     """
     copy = nbformat.from_dict(notebook)
     copy.cells = [cell for cell in copy.cells if "solution" not in cell.metadata.get("tags", [])]
@@ -161,7 +159,6 @@ def write_student_edition(notebooks, out):
         number of notebooks written.
     Raises:
         ValueError: both folders are the same, which would overwrite the answers, or there is no notebook.
-    Taught in: 08_reproduce_group.
     """
     notebooks, out = Path(notebooks), Path(out)
     if notebooks.resolve() == out.resolve():
@@ -203,10 +200,7 @@ def unclean(notebook):
 
 
 def main(argv=None):
-    """The command line above.
-
-    Taught in: 08_reproduce_group.
-    """
+    """The command line above."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.notebooks", description="Execute, copy or check the notebooks."
     )
