@@ -12,6 +12,7 @@ READOUTS = {
     "em-lda": "Frozen, discriminant analysis that hears the unlabelled clips",
     "propagation": "Frozen, labels propagated along a graph of neighbours",
 }
+SHUFFLED = ", frames shuffled at test"  # behind a method's name, where its frames were asked in random order
 # Every method with its colour in figures, in the order of tables and of `acssm reproduce`; ``methods.METHODS`` says
 # what each is. Colour-blind-safe: Okabe and Ito, filled up with Paul Tol's muted set.
 _EMBEDDERS = {  # these need a file of downloaded weights

@@ -1,5 +1,6 @@
 """README and docs/: tables are those of the committed records, commands parse, paths and names are there."""
 
+import ast
 import json
 import re
 import shlex
@@ -181,6 +182,14 @@ def test_files_that_a_page_names_are_there(page):
         r"`((?:acssm_lib|docs|figures|tests|tools|benchmarks|notebooks|\.ci|\.github)/[^`\s*<>]*)`", PAGES[page]
     ):
         assert (ROOT / path.split("::")[0]).exists(), path
+
+
+@pytest.mark.parametrize("room", sorted(path.parent for path in (ROOT / "acssm_lib").glob("*/**/__init__.py")))
+def test_a_room_names_all_its_files_and_holds_no_code(room):
+    tree = ast.parse((room / "__init__.py").read_text(encoding="utf-8"))
+    files = {path.stem for path in room.glob("*.py")} | {path.parent.name for path in room.glob("*/__init__.py")}
+    words = ast.get_docstring(tree).partition("reading order")[2]
+    assert set(re.findall(r"``(\w+)``", words)) == files - {"__init__"} and len(tree.body) == 1
 
 
 def test_the_readme_is_one_screen_and_lists_the_course():

@@ -2,14 +2,13 @@
 
 import math
 
-from acssm_lib.names import STATISTICS
+from acssm_lib.names import SHUFFLED, STATISTICS
 from acssm_lib.report.claims import conclusion
 from acssm_lib.report.markdown import plus_minus
 from acssm_lib.report.readings import method_rank, read_runs
 from acssm_lib.report.tables import average_differences, average_table, comparison_table
 from tools.table_text import FIGURES, markdown
 
-SHUFFLED = ", frames shuffled at test"
 READOUT = {
     "finetuned": "fine-tuned",
     "logistic": "frozen, logistic",

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 from acssm_lib.experiment.methods import METHODS, loss_of_a_guess
 from acssm_lib.files import write_text
-from acssm_lib.names import EMBEDDER_NAMES, STATISTICS
+from acssm_lib.names import EMBEDDER_NAMES, SHUFFLED, STATISTICS
 from acssm_lib.presets import PRESETS, Preset
 from acssm_lib.report.claims import conclusion
 from acssm_lib.report.markdown import plus_minus
@@ -26,7 +26,6 @@ from tools.bench_tables import scaling_bank, scaling_length, speed, survey
 from tools.record_tables import (
     DIFFERENCE,
     READOUT,
-    SHUFFLED,
     by_group,
     cell,
     difference_rows,
@@ -45,7 +44,7 @@ def demo():
     """The phrases of the demo: fine-tuned, frozen, and with shuffled frames, over the seeds."""
     runs = records("metrics/synthetic-phrases")
     tuned, frozen = (average_table(runs, name).set_index("method") for name in ("finetuned", "logistic"))
-    tuned = tuned[[name.partition(", ")[0] not in STATISTICS for name in tuned.index]]
+    tuned = tuned[[name.removesuffix(SHUFFLED) not in STATISTICS for name in tuned.index]]
     rows = [
         [method, *(cell(table, method + frames, "accuracy") for frames in ("", SHUFFLED) for table in (tuned, frozen))]
         for method in methods_of(runs)

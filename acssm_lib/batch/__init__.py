@@ -3,6 +3,6 @@
 Papermill over groups, methods and seeds, on one machine or a cluster; knows presets and files, not
 the science.
 
-In reading order: ``runs``, ``run_one``, ``kernel``, ``family``, ``process``, ``runner``, ``dask_workers``,
-``progress``.
+In reading order: ``runs``, ``run_one``, ``kernel``, ``family``, ``process``, ``runner``, ``handshake``,
+``dask_workers``, ``progress``.
 """

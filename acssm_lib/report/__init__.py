@@ -2,6 +2,6 @@
 
 Whatever has finished is read, compared on equal draws, put into words and drawn.
 
-In reading order: ``readings``, ``tables``, ``claims``, ``blocks``, ``markdown``, ``words``,
-``figures``, ``paper``, ``build``.
+In reading order: ``intake``, ``readings``, ``tables``, ``claims``, ``blocks``, ``markdown``, ``paper``,
+``beside_paper``, ``words``, ``figures``, ``build``; the page of the demo: ``page``.
 """

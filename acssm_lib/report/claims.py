@@ -2,7 +2,7 @@
 
 import math
 
-from acssm_lib.names import EMBEDDER_NAMES
+from acssm_lib.names import EMBEDDER_NAMES, SHUFFLED
 
 CLAIMS = {  # (method, baseline) -> (what a positive difference shows, what a negative one shows)
     **{
@@ -22,7 +22,7 @@ CLAIMS = {  # (method, baseline) -> (what a positive difference shows, what a ne
         "memory between frames hurts",
     ),
     **{
-        (name, f"{name}, frames shuffled at test"): (
+        (name, name + SHUFFLED): (
             f"{name} uses the order of the frames",
             f"{name} does better with its frames shuffled",
         )

@@ -10,12 +10,11 @@ import math
 import numpy as np
 
 from acssm_lib import plots
-from acssm_lib.names import STATISTICS
+from acssm_lib.names import SHUFFLED, STATISTICS
 from acssm_lib.report.readings import method_rank
 from acssm_lib.text import in_figure, many, safe_name
 
 _NAMES = {"finetuned": "fine-tuned", "logistic": "frozen, logistic regression"}
-_SHORT = ", frames shuffled at test"
 _MARKERS = "osD^vPX*<>ph"
 _GRID = "#E4E4E4"
 _INK = "#222222"
@@ -47,17 +46,17 @@ def draw(block, out):
 
 def _label(name):
     """A name short enough for a figure; what is cut leaves four digits, so that two names stay two."""
-    own = name.removesuffix(_SHORT)
+    own = name.removesuffix(SHUFFLED)
     cut = own if len(own) <= _LABEL else f"{own[: _LABEL - 5]}…{hashlib.sha256(own.encode()).hexdigest()[:4]}"
     return in_figure(cut + name[len(own) :])
 
 
 def _colour(method):
-    return plots.METHOD_COLOURS.get(method.removesuffix(_SHORT), plots.OTHER_COLOUR)
+    return plots.METHOD_COLOURS.get(method.removesuffix(SHUFFLED), plots.OTHER_COLOUR)
 
 
 def _short(method):
-    return method.replace(_SHORT, ", shuffled")
+    return method.replace(SHUFFLED, ", shuffled")
 
 
 def _methods(frames):
@@ -78,7 +77,7 @@ def _accuracy(block, where):
     if not tables:
         return None
     methods = _methods(tables.values())
-    plain = [method for method in methods if not method.endswith(_SHORT)]
+    plain = [method for method in methods if not method.endswith(SHUFFLED)]
     groups = list(dict.fromkeys(run["group"] for run in block.runs))
     panels = groups + (["average"] if len(groups) > 1 else [])
     columns = min(len(panels), 6)
@@ -95,7 +94,7 @@ def _accuracy(block, where):
             for row in frame.itertuples():
                 shown = _shown(row.method, readout, tables)
                 if shown and (name != "average" or row.n_groups == len(groups)):
-                    _dot(ax, row, plain.index(row.method.removesuffix(_SHORT)), shown)
+                    _dot(ax, row, plain.index(row.method.removesuffix(SHUFFLED)), shown)
         _rows(ax, plain)
         ax.axvline(100 / block.runs[0]["n_way"], color=_INK, linestyle="--", linewidth=1.1, zorder=1)
         plots.dress(ax, name, "Accuracy (%)", "")
@@ -107,7 +106,7 @@ def _accuracy(block, where):
         for row in table.itertuples()
     } - {(None, False), (None, True)}
     for key in sorted(marks, key=lambda key: (key[1], key[0])):
-        fig.axes[0].plot([], [], **_mark(_INK, *key), linestyle="", label=_NAMES[key[0]] + _SHORT * key[1])
+        fig.axes[0].plot([], [], **_mark(_INK, *key), linestyle="", label=_NAMES[key[0]] + SHUFFLED * key[1])
     fig.legend(loc="outside lower left", frameon=False, fontsize=8.5, ncols=2)
     fig.suptitle(f"Accuracy and 95 % interval; dashed: chance\n({where})", x=0.01, ha="left", fontsize=10.5, color=_INK)
     return "accuracy", fig
@@ -115,7 +114,7 @@ def _accuracy(block, where):
 
 def _shown(method, readout, tables):
     """The readout a mark stands for: statistics are never fine-tuned, and are drawn once."""
-    if method.partition(", ")[0] not in STATISTICS or readout == "logistic":
+    if method.removesuffix(SHUFFLED) not in STATISTICS or readout == "logistic":
         return readout
     return None if "logistic" in tables else "logistic"
 
@@ -133,7 +132,7 @@ def _mark(colour, readout, shuffled):
 
 
 def _dot(ax, row, y, readout):
-    shuffled, shift = row.method.endswith(_SHORT), -0.16 if readout == "finetuned" else 0.16
+    shuffled, shift = row.method.endswith(SHUFFLED), -0.16 if readout == "finetuned" else 0.16
     half = None if shuffled or math.isnan(row.accuracy_half) else 100 * row.accuracy_half
     ax.errorbar(
         100 * row.accuracy,
@@ -248,7 +247,7 @@ def _cost(block, where):
     frames = {name: block.averages[name] for name in _NAMES if name in block.averages}
     if not frames:
         return None
-    methods = [method for method in _methods(frames.values()) if not method.endswith(_SHORT)]
+    methods = [method for method in _methods(frames.values()) if not method.endswith(SHUFFLED)]
     fig, axes = plots.canvas(10.5, max(4.2, 1.2 + 0.2 * len(methods)), 1, 2)
     axes = list(axes.flat)
     groups, named = max(frame["n_groups"].max() for frame in frames.values()), set()

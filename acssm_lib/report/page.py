@@ -8,7 +8,7 @@ import io
 
 from acssm_lib.course.listen import mp3
 from acssm_lib.files import write_text
-from acssm_lib.names import STATISTICS
+from acssm_lib.names import SHUFFLED, STATISTICS
 from acssm_lib.report.claims import interval
 from acssm_lib.report.readings import method_rank
 from acssm_lib.text import in_html
@@ -69,7 +69,7 @@ def accuracies(tables):
         for row in table.itertuples()
     }
     methods = sorted({method for method, _ in cells}, key=method_rank)
-    cells |= {(method, "finetuned"): "–" for method in methods if method.partition(", ")[0] in STATISTICS}
+    cells |= {(method, "finetuned"): "–" for method in methods if method.removesuffix(SHUFFLED) in STATISTICS}
     return [(method, *(cells.get((method, readout), "–") for readout in READOUTS)) for method in methods]
 
 

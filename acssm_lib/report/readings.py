@@ -8,7 +8,7 @@ import numpy as np
 
 from acssm_lib.experiment.records import supports_digest
 from acssm_lib.experiment.schema import DRAWS
-from acssm_lib.names import METHOD_NAMES, PROTOCOLS, STATISTICS
+from acssm_lib.names import METHOD_NAMES, PROTOCOLS, SHUFFLED, STATISTICS
 from acssm_lib.presets import PRESETS, Preset, in_todays_words
 from acssm_lib.report.intake import read_record
 from acssm_lib.text import visible
@@ -99,8 +99,8 @@ def order(run):
 
 def method_rank(method):
     """Sorting key of methods: the order of ``names.METHOD_NAMES``, others behind by name, shuffled after plain."""
-    name, _, control = method.partition(", ")
-    return METHOD_NAMES.index(name) if name in METHOD_NAMES else len(METHOD_NAMES), name, control
+    name = method.removesuffix(SHUFFLED)
+    return METHOD_NAMES.index(name) if name in METHOD_NAMES else len(METHOD_NAMES), name, name != method
 
 
 class Reading:
@@ -121,7 +121,7 @@ class Reading:
     def __init__(self, run, entry, supports=None):
         self.run, self.supports, self._entry = run, supports, entry
         self.readout, self.n_shot, self.shuffled = entry["name"], entry["n_shot"], entry["shuffled"]
-        self.method = run["method"] + (", frames shuffled at test" if self.shuffled else "")
+        self.method = run["method"] + SHUFFLED * self.shuffled
 
     # Computed when asked for: a table needs a few of the dozen readings of a record.
     seeds = cached_property(lambda self: np.array(self._entry["seeds"]))

@@ -209,7 +209,7 @@ def paired_differences(runs, pairs=tuple(CLAIMS), refused=None, readouts=tuple(R
 
     Args:
         runs: records from ``read_runs``.
-        pairs: (method, baseline) each; "acoustic-ssm1, frames shuffled at test" names the shuffled readout.
+        pairs: (method, baseline) each; with ``SHUFFLED`` behind it, a method with its frames in random order.
         refused: a list that collects the reasons instead of raising.
         readouts: which to compare; no claim rests on nearest-mean.
     Returns:

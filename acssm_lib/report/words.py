@@ -7,6 +7,7 @@ import numpy as np
 from acssm_lib.names import EMBEDDER_NAMES, METHOD_NAMES, PROTOCOLS, READOUTS, STATISTICS
 from acssm_lib.presets import in_todays_words
 from acssm_lib.report import markdown
+from acssm_lib.report.beside_paper import paper_comparison
 from acssm_lib.report.blocks import groups_of
 from acssm_lib.report.claims import conclusion, interval
 from acssm_lib.report.markdown import plus_minus
@@ -77,7 +78,7 @@ def _block(block, blocks):
             *_unshared(block, readout),
             "",
         ]
-    beside = markdown.paper_comparison(block)
+    beside = paper_comparison(block)
     lines += ["### Beside the paper", "", *beside, ""] if beside else []
     lines += ["### Paired differences", "", *(_differences(block) or ["No two of the compared methods have run."]), ""]
     lines += ["### Figures", "", *(f"![{path.stem}]({path.name})" for path in block.figures), ""]

@@ -10,7 +10,7 @@ import pytest
 
 from acssm_lib.experiment import records
 from acssm_lib.presets import PRESETS
-from acssm_lib.report import blocks, build, figures, markdown, readings, tables, words
+from acssm_lib.report import beside_paper, blocks, build, figures, readings, tables, words
 
 CLASSES = ["rain", "dog", "clock", "rooster", "saw"]
 
@@ -385,8 +385,8 @@ def test_groups_that_the_paper_does_not_have_leave_the_comparison_of_the_ten_as_
     methods, ten = ("supervised", "acoustic-ssm1"), [f"G{number}" for number in range(1, 11)]
     together = blocks.blocks(synthetic_records((*ten, "E1", "E2"), methods, n_frozen=2))
     alone = blocks.blocks(synthetic_records(ten, methods, n_frozen=2))
-    assert "Table I, beside ours" in "\n".join(markdown.paper_comparison(alone[0]))
-    assert markdown.paper_comparison(together[0]) == markdown.paper_comparison(alone[0])
+    assert "Table I, beside ours" in "\n".join(beside_paper.paper_comparison(alone[0]))
+    assert beside_paper.paper_comparison(together[0]) == beside_paper.paper_comparison(alone[0])
 
 
 def test_report_without_a_finished_run(tmp_path):

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from acssm_lib.names import METHOD_NAMES
-from acssm_lib.report import blocks, claims, markdown, words
+from acssm_lib.report import beside_paper, blocks, claims, markdown, words
 
 FAR_APART = {"mel-stats": 0.60, "supervised": 0.45, "acoustic-ssm1": 0.75}
 
@@ -93,7 +93,7 @@ def test_what_was_not_measured_is_said(synthetic_records):
 def test_ours_stand_beside_the_paper_only_where_the_groups_are_its_own(synthetic_records):
     groups = tuple(f"G{number}" for number in range(1, 11))
     level = {"acoustic-ssm1": 0.76, "hubert": 0.3}
-    lines = markdown.paper_comparison(
+    lines = beside_paper.paper_comparison(
         blocks.blocks(synthetic_records(groups, ("acoustic-ssm1", "hubert"), (0, 1), level))[0]
     )
     gaps = {line.split("|")[2].strip(): line for line in lines if "ours" in line and line.startswith("|")}
@@ -108,7 +108,7 @@ def test_ours_stand_beside_the_paper_only_where_the_groups_are_its_own(synthetic
         ({"protocol": "inductive-clip"}, "kept from the pre-training"),
         ({"dataset": "folder"}, "other groups"),
     ):
-        only = markdown.paper_comparison(
+        only = beside_paper.paper_comparison(
             blocks.blocks(
                 synthetic_records(**{"groups": ("G1",), "methods": ("acoustic-ssm1",), "n_frozen": 2} | changes)
             )[0]
@@ -117,9 +117,9 @@ def test_ours_stand_beside_the_paper_only_where_the_groups_are_its_own(synthetic
 
 
 def test_consistent_means_that_the_intervals_overlap():
-    assert markdown._gap((0.70, 0.65, 0.75), (0.78, (0.74, 0.82))) == "−8.0, consistent"
-    assert markdown._gap((0.70, 0.69, 0.71), (0.78, (0.74, 0.82))) == "−8.0, apart"
-    assert markdown._gap((0.70, math.nan, math.nan), (0.78, (0.74, 0.82))) == "−8.0, no interval"
+    assert beside_paper._gap((0.70, 0.65, 0.75), (0.78, (0.74, 0.82))) == "−8.0, consistent"
+    assert beside_paper._gap((0.70, 0.69, 0.71), (0.78, (0.74, 0.82))) == "−8.0, apart"
+    assert beside_paper._gap((0.70, math.nan, math.nan), (0.78, (0.74, 0.82))) == "−8.0, no interval"
 
 
 def test_protocols_side_by_side_warn_of_unequal_pools(synthetic_records):
