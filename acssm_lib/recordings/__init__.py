@@ -4,7 +4,7 @@ The paper's promise for someone's own recordings: unlabelled sound in plenty, fe
 very site. One folder per survey holds it all; nothing here writes to the recordings.
 
 In reading order: ``folder``, ``clock``, ``card``, ``look``, ``windows``, ``encoders``, ``journal``, ``index``,
-``embedding``, ``indexing``, ``labels``, ``examples``, ``marks``, ``asking``, ``heads``, ``listening``,
-``listening_page``, ``serve``, ``share``, ``predict``, ``tables``, ``exports``, ``review``, ``thresholds``, ``species``,
-``demo_card``, ``walk``.
+``embedding``, ``indexing``, ``labels``, ``examples``, ``marks``, ``asking``, ``heads``, ``tuning``, ``listening``,
+``listening_page``, ``serve``, ``share``, ``predict``, ``tables``, ``exports``, ``review``, ``thresholds``,
+``species``, ``demo_card``, ``walk``.
 """
