@@ -30,7 +30,13 @@ def points(one, other):
 CLAIMS = (
     ("00", r"pre-trained encoder  mean (\S+),", "the encoder that has listened without labels about {:.2f}.".format),
     ("00", r"mean (\S+) divided, (\S+) as it is\s*$", lambda divided, plain: f"some {points(divided, plain)} points"),
+    ("00", r"pre-trained encoder  mean (\S+),", lambda mean: f"names {word(4 * mean)} of four, with one example"),
     ("02", r"k x k: (\d+) of 60 frames", "{:.0f} with k×k kernels".format),
+    (
+        "03",
+        r"as it learned +(\S+) [^$]*S4D layer forgets +(\S+) ",
+        lambda whole, cut: f"can be zeroed, and {points(whole, cut)} point is lost",
+    ),
     ("04", r"as good as guessing among (\d+)", "a loss as high as guessing among {:.0f}.".format),
     (
         "04",
@@ -55,6 +61,24 @@ CLAIMS = (
         "05",
         r"mel-stats +1: \S+  2: (\S+) [^$]*pre-trained, frozen, logistic +1: \S+  2: (\S+) ",
         lambda mel, frozen: f"with two it is {points(mel, frozen)} ahead",
+    ),
+    (
+        "05",
+        r"mel-stats +1: .*  5: (\S+) [^$]*\npre-trained, frozen, logistic +1: .*  5: (\S+) ",
+        lambda mel, frozen: f"with five it is {points(mel, frozen)} behind",
+    ),
+    (
+        "05",
+        r"untrained, frozen +(\S+) [^$]*untrained, fine-tuned +(\S+) [^$]*pre-trained, frozen +(\S+) [^$]*"
+        r"pre-trained, fine-tuned +(\S+) +one draw",
+        lambda before, tuned, after, both: (
+            f"from {before:.2f} to {after:.2f} and the fine-tuned one, in a single draw, from {tuned:.2f} to {both:.2f}"
+        ),
+    ),
+    (
+        "05",
+        r"clusters, all clips +(\S+) over",
+        "| pre-trained encoder, frozen, clusters of all clips | {:.2f} |".format,
     ),
     ("05", r"never heard them +\S+ [^$]*difference, paired (\S+) ", lambda gap: f"is {points(gap, 0)} points ahead"),
     (
