@@ -64,16 +64,28 @@ def test_what_a_reader_compares_with_does_not_fold_away_with_the_section_before_
     assert not [part for part in folded if "What you should see" in re.split(r"(?m)^#{1,3} ", part)[0]]
 
 
-def names(cell):
-    """(global names that a cell sets, global names that it or a function in it reads)."""
-    module = compile(re.sub(r"(?m)^[%!].*", "", source(cell)), cell["id"], "exec")
-    codes = [module]
-    for code in codes:
-        codes += [constant for constant in code.co_consts if hasattr(constant, "co_code")]
-    made = {one.argval for one in dis.get_instructions(module) if one.opname == "STORE_NAME"}
-    return made, {
+def compiled(cell):
+    return compile(re.sub(r"(?m)^[%!].*", "", source(cell)), cell["id"], "exec")
+
+
+def codes_in(code):
+    return [constant for constant in code.co_consts if hasattr(constant, "co_code")]
+
+
+def read_by(codes):
+    """Global names that these code objects, or functions within them, read."""
+    for code in (codes := list(codes)):
+        codes += codes_in(code)
+    return {
         one.argval for code in codes for one in dis.get_instructions(code) if one.opname in ("LOAD_NAME", "LOAD_GLOBAL")
     }
+
+
+def names(cell):
+    """(global names that a cell sets, global names that it or a function in it reads)."""
+    module = compiled(cell)
+    made = {one.argval for one in dis.get_instructions(module) if one.opname == "STORE_NAME"}
+    return made, read_by([module])
 
 
 @each_page
@@ -90,6 +102,16 @@ def test_who_skips_an_aside_misses_nothing_that_the_page_needs_later(name):
             else:
                 assert not (read - made - thread) & aside, cell["id"]
                 thread |= made
+
+
+@each_page
+def test_a_cell_can_be_run_again_from_below(name):
+    """As "Try it" asks: no later cell has given a name that a function reads to something else."""
+    cells = code_cells(name)
+    made = [names(cell)[0] for cell in cells]
+    for place, cell in enumerate(cells, start=1):
+        functions = [code for code in codes_in(compiled(cell)) if not code.co_name.startswith("<")]
+        assert not read_by(functions) & set().union(*made[:place]) & set().union(*made[place:]), cell["id"]
 
 
 @each_page
