@@ -58,6 +58,13 @@ def test_code_fits_a_laptop_screen(name):
 
 
 @each_page
+def test_printed_lines_fit_a_laptop_screen(name):
+    """JupyterLab breaks a longer one in the middle of a word; an address may be, it has no better place."""
+    lines = [line for cell in code_cells(name) for line in printed(cell).splitlines()]
+    assert not [line for line in lines if len(line) > 112 and "://" not in line]
+
+
+@each_page
 def test_what_a_reader_compares_with_does_not_fold_away_with_the_section_before_it(name):
     text = "\n".join(source(cell) for cell in PAGES[name] if cell["cell_type"] == "markdown")
     folded = re.split(r"(?m)^#+ Aside: ", text)[1:]
