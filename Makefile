@@ -43,8 +43,9 @@ mutants: $(STAMP)
 	OMP_NUM_THREADS=1 .venv/bin/python -m tools.mutants
 
 # Serves the repository, so that links from the pages to README and docs/ work, and opens the folder of the pages.
+# Kernels are spoken to in cipher where they can be; else each one's start warns of listeners.
 lab: $(STAMP)
-	.venv/bin/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks
+	.venv/bin/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks --KernelManager.transport_encryption=auto
 
 # Run the course and store its outputs: make notebooks, or make notebooks PAGES=notebooks/03_s4d.ipynb
 PAGES ?= $(wildcard notebooks/*.ipynb)
