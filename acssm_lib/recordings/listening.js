@@ -119,7 +119,7 @@ function render({ model, el }) {
     if (event.repeat && event.key !== " ") { event.preventDefault(); return; }
     if (place === -1) finish();
     else if (place !== null && place < names.length) (event.shiftKey ? choose : finish)(names[place]);
-    else if (event.key === "Enter") { if (chosen.size) finish(); }
+    else if (event.key === "Enter" && !event.shiftKey) { if (chosen.size) finish(); } // with Shift a notebook goes on
     else if (event.key === "u" || event.key === "U") send("unsure");
     else if (event.key === "z" || event.key === "Z") send("undo");
     else if (event.key === " ") play();
@@ -131,7 +131,8 @@ function render({ model, el }) {
   sound.addEventListener("ended", follow);
   model.on("change:question", show);
   show();
-  setTimeout(() => page.focus({ preventScroll: true }), 300);
+  // A notebook keeps its keys until the page is clicked: the next Shift+Enter is meant for the next cell.
+  setTimeout(() => { if (document.activeElement === document.body) page.focus({ preventScroll: true }); }, 300);
   return () => { model.off("change:question", show); urls.forEach((url) => URL.revokeObjectURL(url)); };
 }
 

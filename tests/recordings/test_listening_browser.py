@@ -15,7 +15,7 @@ import soundfile
 from acssm_lib.recordings.labels import Labels
 
 pytest.importorskip("playwright.sync_api")
-from browsing import browser, keep, page, server
+from browsing import browser, jupyterlab, keep, page, server
 
 pytestmark = pytest.mark.browser
 
@@ -112,3 +112,29 @@ def test_labels_by_keyboard_outlive_the_kernel(page, survey, tmp_path):
         opened(page, base)  # come back: a new kernel
         assert "4 answers: frog 1 yes, owl 1 yes, toad 1 yes" in page.locator(".ls-progress").inner_text()
         assert rows(survey) == written
+
+
+def test_a_notebook_goes_on_below_the_page_by_keyboard(page, survey, tmp_path):
+    """Nobody has clicked the page, so that keys are the notebook's; a click gives them to the page."""
+    import nbformat
+
+    from acssm_lib.recordings.serve import page_of
+
+    (tmp_path / "notebooks").mkdir()
+    path = page_of(survey, tmp_path / "notebooks", by="Bea", order="spread")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells += [nbformat.v4.new_code_cell(f"print({number} * 7)") for number in (6, 9)]
+    nbformat.write(notebook, path)
+    with jupyterlab(tmp_path) as base:
+        page.goto(f"{base}/lab/tree/listening.ipynb?token=course&reset")
+        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+        page.locator(".jp-CodeCell .cm-content").first.click()
+        page.keyboard.press("Shift+Enter")
+        page.wait_for_function("document.querySelector('.ls-picture')?.naturalWidth > 0")
+        page.wait_for_timeout(1_000)  # longer than the page waits before it takes the keys
+        page.keyboard.press("Shift+Enter")
+        page.wait_for_function("document.querySelector('.jp-Notebook').innerText.includes('42')")
+        page.locator(".ls-title").click()
+        before = len(rows(survey))
+        press(page, "1", int(page.locator(".ls-page").get_attribute("data-asked")))
+        assert len(rows(survey)) == before + len(CLASSES)
