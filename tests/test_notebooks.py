@@ -1,7 +1,9 @@
 """The course as pages: whole, executed, true, and in step with the library."""
 
 import ast
+import base64
 import dis
+import io
 import json
 import os
 import re
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
 
 from tools.notebooks import state_time, unclean
 
@@ -62,6 +65,16 @@ def test_printed_lines_fit_a_laptop_screen(name):
     """JupyterLab breaks a longer one in the middle of a word; an address may be, it has no better place."""
     lines = [line for cell in code_cells(name) for line in printed(cell).splitlines()]
     assert not [line for line in lines if len(line) > 112 and "://" not in line]
+
+
+@each_page
+def test_letters_of_figures_can_be_read_on_a_laptop_screen(name):
+    """JupyterLab shrinks what is wider than a page, 880 pixels of 1366."""
+    data = [output.get("data", {}) for cell in code_cells(name) for output in cell["outputs"]]
+    figures = [
+        Image.open(io.BytesIO(base64.b64decode("".join(one["image/png"])))) for one in data if "image/png" in one
+    ]
+    assert not [figure.size for figure in figures if figure.width > 1300]
 
 
 @each_page

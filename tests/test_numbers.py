@@ -125,6 +125,12 @@ CLAIMS = (
     ("07", rf"after +\+0 dB: .*{CLASS}[^$]*after +-6 dB: .*{CLASS}", "fallen from {:.2f} to {:.2f}".format),
     (
         "08",
+        r"last ten (\S+)\n",
+        lambda loss: f"falls to about {loss}, as good as guessing among {word(2.718**loss)}:",
+    ),
+    ("08", r"clusters +5 +200  (\S+) ", "{:.2f} where the clusters hear the other asked clips too".format),
+    (
+        "08",
         r"finetuned +5 +2  (\S+) [^$]*logistic +5 +200  (\S+) ",
         "accuracy lies around {:.2f}, and two draws are too few for an interval worth the name. Frozen, the same "
         "encoder reaches about {:.2f}".format,

@@ -25,6 +25,7 @@ WORDS_PER_MINUTE = 150  # read aloud
 TIME = re.compile(r"\n\n\*About \d+ minutes: \d+ of text, (\d+) of running.*\*$")
 # What a widget leaves in a file shows as an error where no kernel runs; its text stays, and says to run the cell.
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+BAR = re.compile(r"(?m)^.*\d+%\|.*\| \d+/\d+ \[.*\]\n?")  # of progress: how busy one machine was on one day
 
 
 def with_a_kernel(start, *given, **named):
@@ -89,9 +90,13 @@ def execute(path):
         }
         cell.id = f"cell-{number:02d}"
         for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = BAR.sub("", output.text)
             output.get("data", {}).pop(WIDGET_VIEW, None)
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = _fewer_colours(output.data["image/png"])
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("text", "more than text")]
     seconds = time.monotonic() - started
     if done.cells[0].cell_type == "markdown":
         state_time(done, seconds)

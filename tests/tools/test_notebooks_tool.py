@@ -25,12 +25,14 @@ def notebook(*cells):
 
 def test_execute_stores_outputs_without_widget_state_times_or_names_of_kernels(tmp_path):
     path = tmp_path / "page.ipynb"
+    bar = ("print('draws: 100%|####| 2/2 [02:41<00:00, 80.71s/it]')", [])
     source = ("import ipywidgets\nslider = ipywidgets.IntSlider(7)\nslider", ["widget"])
-    nbformat.write(notebook(("print(6 * 7)", []), source), path)
+    nbformat.write(notebook(("print(6 * 7)", []), source, bar), path)
     assert notebooks.execute(path) > 0
     done = nbformat.read(path, as_version=4)
-    assert done.cells[0].outputs[0].text == "42\n" and [cell.execution_count for cell in done.cells] == [1, 2]
+    assert done.cells[0].outputs[0].text == "42\n" and [cell.execution_count for cell in done.cells] == [1, 2, 3]
     assert list(done.cells[1].outputs[0].data) == ["text/plain"] and "widgets" not in done.metadata
+    assert done.cells[2].outputs == []
     assert done.cells[1].metadata == {"tags": ["widget"]} and done.metadata.kernelspec.name == "python3"
 
 
