@@ -134,7 +134,7 @@ def _reproduce(args):
     for group in groups:
         chosen, overrides = settings.get(group, settings[None])
         datasets.require_shots(dataset, group, chosen.n_shot)
-        _check_sources(dataset, group, chosen)
+        _check_sources(dataset, group, chosen, methods)
         runs += plan(
             args.dataset, [group], methods, args.seeds, args.preset, overrides, args.data, weights, args.device
         )
@@ -149,11 +149,18 @@ def _reproduce(args):
     return 1 if failures else 0
 
 
-def _check_sources(dataset, group, chosen):
-    """Whether the first draw can be made, before any run is started."""
+def _check_sources(dataset, group, chosen, methods):
+    """Whether negatives by source and the first draw can be had, before any run is started."""
     from acssm_lib.fewshot.episodes import sample_episode
     from acssm_lib.files import DataError
 
+    if chosen.negatives != "all":
+        from acssm_lib.experiment.methods import METHODS
+        from acssm_lib.experiment.shelf import objective_for
+
+        for method in methods:
+            if METHODS[method].pretrained:
+                objective_for(method, chosen, dataset)
     if chosen.support_sources == "any":
         return
     clips = dataset.clips_of(group)

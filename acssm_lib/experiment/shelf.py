@@ -76,7 +76,7 @@ def _pretrained_member(method, data, config, seed, pool, device, progress, folde
                 pool,
                 config,
                 seed,
-                objective=_objective(method, data, config),
+                objective=objective_for(method, config, data),
                 checkpoint=checkpoint,
                 device=device,
                 progress=progress,
@@ -92,9 +92,11 @@ def _pretrained_member(method, data, config, seed, pool, device, progress, folde
     return model, Pretraining(len(pool), len(kept["losses"]), kept["seconds"], kept["losses"])
 
 
-def _objective(method, data, config):
+def objective_for(method, config, data):
     """The method's objective, which knows the sources of the clips if its negatives depend on them.
 
+    Args:
+        data: a ``GroupData``, or a data set; its ``sources`` are used.
     Raises:
         ValueError: nobody knows the sources, or the method brings an objective that does not ask for them.
     """

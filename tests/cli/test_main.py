@@ -36,7 +36,8 @@ def library(monkeypatch):
         if path is not None and path.endswith("broken"):
             raise ValueError("dog.wav: holds NaN; record it again")
         groups = {"G1": ["a", "b"], "G2": ["c", "d"], "order": ["e", "f"]}
-        return types.SimpleNamespace(name=name, groups=groups, default_groups=["G1", "order"])
+        sources = ["pond", None]
+        return types.SimpleNamespace(name=name, groups=groups, default_groups=["G1", "order"], sources=sources)
 
     def require_shots(dataset, group, n_shot):
         if n_shot > 9:
@@ -320,6 +321,7 @@ def test_unlabelled_clips_that_are_left_out_are_said(library, capsys):
     [
         (["reproduce", "--dataset", "folder", "--data", "broken", "--out", "RUNS"], "dog.wav: holds NaN"),
         (frogs("--set", "n_shot=10"), "class a has 9 clips"),
+        (frogs("--set", "negatives=same-source"), "mt-slvr brings its own negatives"),
     ],
 )
 def test_bad_data_starts_no_run(library, capsys, monkeypatch, tmp_path, words, expected):
@@ -328,6 +330,10 @@ def test_bad_data_starts_no_run(library, capsys, monkeypatch, tmp_path, words, e
     assert main(words) == 1
     assert expected in capsys.readouterr().err
     assert library.calls == {}
+
+
+def test_negatives_by_source_go_with_methods_that_have_none_of_their_own(library):
+    assert main(frogs("--set", "negatives=same-source", "--methods", "acoustic-ssm1,supervised,mel-stats")) == 0
 
 
 def test_debug_shows_the_error_itself(library):

@@ -43,12 +43,12 @@ def test_several_draws_cannot_each_be_withheld():
 def test_negatives_by_source_ask_for_sources_and_make_another_encoder():
     config = preset("quick", n_shot=2, negatives="other-sources")
     data = load_group(FROGS, "order", config, 0, progress=False)
-    objective = shelf._objective("acoustic-ssm1", data, config)
+    objective = shelf.objective_for("acoustic-ssm1", config, data)
     numbers = objective.keywords["sources"].tolist()
     assert len(set(numbers)) == len(set(data.sources)) and -1 not in numbers
     assert [numbers[i] == numbers[0] for i in range(30)] == [source == data.sources[0] for source in data.sources]
     with pytest.raises(ValueError, match="negatives=other-sources needs the source"):
-        shelf._objective("acoustic-ssm1", dataclasses.replace(data, sources=[None] * 30), config)
+        shelf.objective_for("acoustic-ssm1", config, dataclasses.replace(data, sources=[None] * 30))
     keys = {
         _fingerprint("acoustic-ssm1", dataclasses.replace(data, sources=sources), np.arange(30), config, 0, "cpu", None)
         for sources in (data.sources, ["one"] * 30, [None] * 30)
