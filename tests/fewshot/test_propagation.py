@@ -68,5 +68,6 @@ def test_what_may_not_be_heard_is_no_node_and_is_still_answered():
     other = LabelPropagation(moved, heard).fit(support, labels[support], 0)
     assert np.array_equal(made.predict(heard), other.predict(heard))
     assert (made.predict(outside).argmax(1) == labels[outside]).mean() > 0.8
+    assert np.allclose(made.predict(range(120))[outside], made.predict(outside))  # whoever is asked beside them
     apart = LabelPropagation(points, heard).fit([1, 119], np.array([0, 1]), 0)  # labelled clips join the graph
     assert set(apart.nodes) == {*heard, 1, 119}

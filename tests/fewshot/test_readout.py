@@ -7,7 +7,7 @@ import torch
 from acssm_lib.baselines.mel_statistics import MelStatistics
 from acssm_lib.experiment.measure import HEARING
 from acssm_lib.fewshot.evaluation import evaluate
-from acssm_lib.fewshot.readout import LinearHead, LogisticReadout, NearestMean, logistic_regression
+from acssm_lib.fewshot.readout import LinearHead, LogisticReadout, NearestMean, logistic_regression, standardise
 
 LABELS = np.repeat([0, 1, 2], 20)
 READOUTS = [LogisticReadout, *HEARING.values()]
@@ -149,3 +149,12 @@ def test_a_layer_takes_on_the_answers_of_the_regression(n_way, C):
     wanted = logistic_regression(C).fit(points, labels).predict_proba(asked)
     answers = head(torch.tensor(asked, dtype=torch.float32)).softmax(1)
     np.testing.assert_allclose(answers.detach().numpy(), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_standardised_coordinates_have_mean_zero_and_deviation_one_over_the_clips_asked_for(unit):
+    embedding = unit * np.random.default_rng(0).standard_normal((50, 3)) + 7
+    embedding[:, 2] = 5  # says nothing
+    for over in (None, np.arange(0, 50, 3)):
+        found = standardise(embedding, over)[slice(None) if over is None else over]
+        assert np.allclose(found.mean(0), 0) and np.allclose(found.std(0), [1, 1, 0])

@@ -1,9 +1,19 @@
+import contextlib
+
 import numpy as np
 import pytest
 import torch
 import torchaudio
 
-from acssm_lib.model.features import EPSILON, LogMel, SpectrogramStack, filter_blocks, mel_filters
+from acssm_lib.model.features import (
+    EPSILON,
+    LogMel,
+    SpectrogramStack,
+    filter_blocks,
+    least_samples,
+    long_enough,
+    mel_filters,
+)
 
 
 def test_shapes_for_both_published_clip_lengths():
@@ -168,3 +178,22 @@ def test_gradients_reach_the_waveform():
 def test_wrong_input_is_named(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize("n_fft, n_mels, sample_rate", [(1024, 128, 20_000), (512, 20, 8_000)])
+def test_filters_are_triangles_between_neighbouring_mels_in_double_precision(n_fft, n_mels, sample_rate):
+    mel = np.linspace(0, 2595 * np.log10(1 + sample_rate / 2 / 700), n_mels + 2)
+    corners, hertz = 700 * (10 ** (mel / 2595) - 1), np.linspace(0, sample_rate / 2, n_fft // 2 + 1)
+    wanted = [np.interp(hertz, corners[k : k + 3], [0, 1, 0]) for k in range(n_mels)]
+    found = mel_filters(n_fft, n_mels, sample_rate).numpy()
+    assert found.dtype == np.float64 and np.allclose(found, np.transpose(wanted), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("n_fft, hop_length", [(1024, 512), (1024, 1024), (512, 100)])
+def test_a_short_waveform_is_filled_up_to_two_frames_and_no_further(n_fft, hop_length):
+    front_end = LogMel(n_fft=n_fft, hop_length=hop_length, n_mels=16)
+    assert front_end(long_enough(torch.zeros(1, 7), front_end)).shape[3] >= 2
+    least = least_samples(front_end)
+    with pytest.raises(ValueError) if least == n_fft // 2 + 1 else contextlib.nullcontext():
+        assert front_end(torch.zeros(1, least - 1)).shape[3] == 1
+    assert long_enough(torch.ones(1, least + 1), front_end).shape == (1, least + 1)

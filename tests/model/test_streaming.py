@@ -76,6 +76,14 @@ def test_features_come_while_the_recording_goes_on_and_little_is_kept():
         assert heard == 200_000 or heard <= number * 512 + 2 * 1024
 
 
+@pytest.mark.parametrize("frames", [1, 16])
+def test_no_more_of_a_recording_is_looked_at_again_than_a_reflection_reaches(frames):
+    front_end, seen = AdaptedCNN(small(**SMALL)).front_end, []
+    front_end.register_forward_hook(lambda module, inputs, output: seen.append(output.shape[3]))
+    given = sum(part.shape[3] for part in spectrogram_blocks(front_end, noise(100_000).split(1_000), frames))
+    assert given == 100_000 // 512 + 1 and max(seen) <= frames + 4
+
+
 def test_running_mean_is_the_embedding_of_the_last_frames():
     features = torch.randn(3, 50, generator=torch.Generator().manual_seed(0))
     for sizes in (1, 7, 50):

@@ -99,6 +99,14 @@ def test_a_mask_is_one_span_of_bands_or_frames(dim):
     assert not masked(torch.ones(3, 20, 20), 0.0, dim, seed()).eq(0).any()
 
 
+@pytest.mark.parametrize("dim", [1, 2])
+def test_a_mask_lies_anywhere_and_whole(dim):
+    share = (masked(torch.ones(4_000, 20, 20), 0.3, dim, seed()) == 0).any(dim=3 - dim).double().mean(0)
+    assert float(share.mean()) == pytest.approx(0.3 / 2, abs=0.006)  # half of the longest, on average
+    behind = share[1:]  # a mask begins behind the first
+    assert behind.min() > 0.02 and (behind - behind.flip(0)).abs().max() < 0.03
+
+
 def test_loss_is_simclr_s_with_two_views_and_a_loop_with_three():
     torch.manual_seed(0)
     a, b, c = torch.randn(3, 5, 7, dtype=torch.float64)
