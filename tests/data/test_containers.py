@@ -62,6 +62,14 @@ def test_the_head_of_a_large_file_is_mended_in_its_own_chunk():
     assert whole[:4] == b"RF64" and head + whole[start:end] == whole
 
 
+def test_a_head_that_was_never_finished_is_mended_also_where_there_is_silence_or_more_than_it_can_say():
+    head = riff(form(), chunk(b"data", b""))
+    ((mended, start, end),) = look(head + bytes(6_000)).parts
+    assert mended == riff(form(), chunk(b"data", bytes(6_000)))[:44] and (start, end) == (44, 6_044)
+    ((mended, start, end),) = contents(io.BytesIO(head), 5 * 2**30, "a.wav").parts  # five GiB, but for their bytes
+    assert mended == head[:4] + b"\xff" * 4 + head[8:40] + b"\xff" * 4 and (start, end) == (44, 5 * 2**30)
+
+
 def form(bytes_per_s=2 * RATE, block=2, tag=1):
     return chunk(b"fmt ", struct.pack("<HHIIHH", tag, 1, RATE, bytes_per_s, block, 16))
 
