@@ -1,6 +1,7 @@
 """Opened recordings: what they are, how much they hold, and any part of them."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -192,3 +193,23 @@ def test_what_is_no_sound_says_what_it_is(tmp_path):
             Recording(tmp_path / "a.wav")
     with pytest.raises(decoding.DataError, match=r"cannot be read \(No such file or directory\)"):
         Recording(tmp_path / "nothing.wav")
+
+
+@pytest.mark.parametrize(
+    "name, script, words",
+    [
+        (
+            "a.m3u8",
+            "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.wav\n#EXT-X-ENDLIST\n",
+            "asks for another file",
+        ),
+        ("a.m4a", "ffconcat version 1.0\nfile other.wav\n", "not an audio file"),
+    ],
+)
+def test_a_list_of_other_files_is_no_recording(tmp_path, monkeypatch, name, script, words):
+    pytest.importorskip("av")
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("other.wav", np.zeros(8_000), 8_000)
+    Path(name).write_text(script)
+    with pytest.raises(decoding.DataError, match=words):
+        list(Recording(Path(name)).blocks())

@@ -267,8 +267,9 @@ def _av_open(path):
     def refuse(url, *_):
         raise PermissionError(f"it asks for another file, {url}")
 
-    # A file, since a name could be an address; and no lists of other files or addresses.
-    return av.open(open(path, "rb"), metadata_errors="ignore", io_open=refuse)
+    # A file, since a name could be an address; and no lists of other files or addresses, whichever way they open them.
+    closed = {"protocol_whitelist": "none"}
+    return av.open(open(path, "rb"), metadata_errors="ignore", io_open=refuse, options=closed)
 
 
 class _Stream(soundfile.SoundFile):
