@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from acssm_lib.fewshot.readout import logistic_regression
-from acssm_lib.model.features import SpectrogramStack, long_enough
+from acssm_lib.model.features import SpectrogramStack
+from acssm_lib.model.streaming import clip_blocks
 
 
 def band_statistics(log_mel):
@@ -34,8 +35,8 @@ class MelStatistics:
 
     def _one(self, index):
         if index not in self.cache:
-            waveform = long_enough(self.clips.waveform(index), self.front_end)
-            self.cache[index] = band_statistics(self.front_end(waveform)[:, 0])[0].numpy()
+            log_mel = torch.cat([block[:, 0] for block in clip_blocks(self.front_end, self.clips, index)], dim=2)
+            self.cache[index] = band_statistics(log_mel)[0].numpy()
         return self.cache[index]
 
     def fit(self, indices, labels, seed, checkpoint=None):

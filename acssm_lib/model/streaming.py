@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from acssm_lib.model.convolution import causal_convolution, powers, with_skip
 from acssm_lib.model.encoder import StateSpaceStack
+from acssm_lib.model.features import least_samples, long_enough
 from acssm_lib.model.s4d import S4D
 
 
@@ -104,6 +105,28 @@ def spectrogram_blocks(front_end, blocks, frames):
     for part in rest.split(frames, dim=3):
         if part.shape[3]:
             yield part
+
+
+AT_ONCE = 2**20  # samples that are turned into frames at once, 52 s: an hour of sound needs no more room than that
+
+
+def clip_blocks(front_end, clips, index):
+    """One clip of a bank as spectrograms of 52 s and less, end to end; a very short one has zeros behind it.
+
+    Args:
+        front_end: a ``SpectrogramStack``.
+        clips: a ``Clips`` bank.
+        index: which clip.
+    Yields:
+        (1, channels, n_mels, n).
+    """
+    least = least_samples(front_end)
+    pieces = (
+        clips.pieces(index, AT_ONCE)
+        if clips.lengths[index] >= least
+        else [long_enough(clips.waveform(index), front_end)]
+    )
+    yield from spectrogram_blocks(front_end, pieces, AT_ONCE // front_end.hop_length)
 
 
 @torch.no_grad()

@@ -14,12 +14,10 @@ from torch.nn import functional as F
 
 from acssm_lib.data.clips import random_crops
 from acssm_lib.model.base import embedding_width, summary
-from acssm_lib.model.features import LogMel, least_samples, long_enough
-from acssm_lib.model.streaming import spectrogram_blocks
+from acssm_lib.model.features import LogMel, least_samples
+from acssm_lib.model.streaming import clip_blocks
 from acssm_lib.pretraining.contrastive import projection_head
 from acssm_lib.pretraining.spectrogram_changes import coloured, drawn_frames, masked, mixed, shifted_bands
-
-_AT_ONCE = 2**20  # samples that are turned into frames at once, 52 s: an hour of sound needs no more room than that
 
 
 def multi_view_nt_xent(views, n_views, temperature, sources=None, negatives="all"):
@@ -115,12 +113,7 @@ class SpectrogramViews(SegmentViews):
         self.offsets = self.lengths.cumsum(0) - self.lengths
         heard, end = front_end.hann.new_empty(int(self.lengths.sum()), front_end.n_mels), 0
         for clip in range(len(clips)):
-            pieces = (
-                clips.pieces(clip, _AT_ONCE)
-                if clips.lengths[clip] >= least
-                else [long_enough(clips.waveform(clip), front_end)]
-            )
-            for part in spectrogram_blocks(front_end, pieces, _AT_ONCE // front_end.hop_length):
+            for part in clip_blocks(front_end, clips, clip):
                 start, end = end, end + part.shape[3]
                 heard[start:end] = part[0, 0].T
         self.heard = heard

@@ -7,10 +7,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from acssm_lib.data.clips import Clips
 from acssm_lib.experiment.methods import build_encoder, loss_of_a_guess, objective_of
+from acssm_lib.model import streaming
 from acssm_lib.model.base import embedding_width, over_time
 from acssm_lib.model.encoder import AcousticSSM
 from acssm_lib.presets import preset
-from acssm_lib.pretraining import spectrogram_views
 from acssm_lib.pretraining.contrastive import pretrain
 from acssm_lib.pretraining.spectrogram_changes import coloured, masked, mixed, shifted_bands, stretched_crops
 from acssm_lib.pretraining.spectrogram_views import SegmentViews, SpectrogramViews, multi_view_nt_xent
@@ -262,7 +262,7 @@ class Largest(TorchDispatchMode):
 
 
 def test_one_long_recording_among_many_takes_its_own_room_and_no_more(config, monkeypatch):
-    monkeypatch.setattr(spectrogram_views, "_AT_ONCE", 2**13)
+    monkeypatch.setattr(streaming, "AT_ONCE", 2**13)
     monkeypatch.setattr(Clips, "waveform", lambda *_: pytest.fail("a whole recording in memory"))
     encoder, lengths = encoder_of(config), [4096] * 50 + [2**19]
     objective = SpectrogramViews(encoder, config)
