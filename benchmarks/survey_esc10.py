@@ -12,7 +12,7 @@ One run measures all encoders on the same recordings and the same first labels, 
     OMP_NUM_THREADS=1 python benchmarks/survey_esc10.py --data ESC10 --encoders acoustic-ssm1,mel-stats,birdnet,mn04 \\
         --finetune acoustic-ssm1 --minutes 4 --json figures/survey_esc10.json
 
-Of an encoder named in ``--finetune`` a copy is fine-tuned on the answers by margin, once 40 and 150 of them are there,
+Of an encoder named in ``--finetune`` a copy is fine-tuned once 40 and 150 answers are there, by margin or at random,
 and judged in the same way beside the frozen one.
 
 Published weights are looked for where `acssm data weights` puts them; `birdnet` needs the extra of that name.
@@ -43,6 +43,7 @@ RATE = 20_000  # Hz
 CALLS, SITES, NIGHTS = ("dog", "rooster", "crying_baby", "sneezing"), ("rain", "sea_waves"), 4
 FIRST = 5  # windows of each class with a yes, at the start
 ANSWERS = (0, 10, 20, 40, 80, 150)  # after which it is judged
+ORDERS = ("margin", "random")
 TUNED = (40, 150)  # after which the encoder is fine-tuned
 _ACTIVE = 0.1  # share of a clip's loudest tenth of a second from which on it sounds
 
@@ -130,7 +131,8 @@ class FineTuned:
     """Average precision of every class by a fine-tuned copy of an index's encoder, after each of ``TUNED`` answers.
 
     Attributes:
-        found: answers -> list of (classes,), one for each draw. seconds: list, of the processor, of one fine-tuning.
+        found: (order, answers) -> list of (classes,), one for each draw.
+        seconds: list, of the processor, of one fine-tuning.
     """
 
     def __init__(self, index):
@@ -139,7 +141,7 @@ class FineTuned:
         self.spectrograms = torch.cat(
             [self.encoder.spectrograms(torch.stack([*map(index.waveform, part)])) for part in parts]
         )
-        self.found, self.seconds = {n: [] for n in TUNED}, []
+        self.found, self.seconds = {(kind, n): [] for kind in ORDERS for n in TUNED}, []
 
     def __call__(self, told, others, wanted, truth, open_):
         """Learn from the windows ``told`` and the unheard ``others``; judge what is not ``open_``."""
@@ -159,11 +161,11 @@ class FineTuned:
 
     def as_dict(self):
         """Plain values for the file of the numbers."""
-        values = np.array([self.found[n] for n in TUNED])  # (answers, draws, classes)
+        values = {kind: np.array([self.found[kind, n] for n in TUNED]) for kind in ORDERS}  # (answers, draws, classes)
         return {
             "answers": TUNED,
-            "average_precision": values.mean(1).tolist(),
-            "deviation": values.mean(2).std(1, ddof=1).tolist(),
+            "average_precision": {kind: one.mean(1).tolist() for kind, one in values.items()},
+            "deviation": {kind: one.mean(2).std(1, ddof=1).tolist() for kind, one in values.items()},
             "seconds": float(np.mean(self.seconds)),
         }
 
@@ -180,7 +182,7 @@ def curve(kind, embeddings, truth, open_, nights, moments, seed, fine_tuned=None
         if turn in ANSWERS:
             found.append(precisions(made.scores(embeddings[~open_]), truth[~open_]))
             if fine_tuned is not None and turn in TUNED:
-                fine_tuned.found[turn].append(fine_tuned(told, others, wanted, truth, open_))
+                fine_tuned.found[kind, turn].append(fine_tuned(told, others, wanted, truth, open_))
         window = places[
             asking.order(
                 kind, 1, embeddings[places], wanted[places], scores, nights[places], *moments, seed=seed * 1000 + turn
@@ -203,12 +205,12 @@ def measured(index, truth, seeds, fine_tuned=None):
     return {
         kind: np.array(
             [
-                curve(kind, embeddings, truth, nights % 2 == half, nights, moments, seed, tuned)
+                curve(kind, embeddings, truth, nights % 2 == half, nights, moments, seed, fine_tuned)
                 for seed in range(seeds)
                 for half in range(2)
             ]
         )
-        for kind, tuned in (("margin", fine_tuned), ("random", None))
+        for kind in ORDERS
     }
 
 

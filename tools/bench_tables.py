@@ -122,6 +122,11 @@ def survey():
 
 
 def _finetuned(name, one, most):
-    """The row of an encoder that learned from the answers by margin, too."""
-    mean = {n: f"{sum(classes) / len(classes):.2f}" for n, classes in zip(one["answers"], one["average_precision"])}
-    return [f"`{name}`, fine-tuned", "–", mean[40], "–", mean[most], *"–" * 3, f"{one['seconds']:.0f}", *"–" * 2]
+    """The row of an encoder that learned from the answers, too."""
+    mean = {
+        (kind, n): f"{sum(classes) / len(classes):.2f}"
+        for kind, values in one["average_precision"].items()
+        for n, classes in zip(one["answers"], values)
+    }
+    judged = (mean[kind, n] for n in (40, most) for kind in ("margin", "random"))
+    return [f"`{name}`, fine-tuned", "–", *judged, *"–" * 2, f"{one['seconds']:.0f}", *"–" * 2]
