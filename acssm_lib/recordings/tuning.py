@@ -175,14 +175,18 @@ def across_nights(encoder, lesson, tell=lambda line: None):
     """
     asked = lesson.heard & (lesson.nights >= 0)
     scores = np.full(lesson.wanted.shape, np.nan)
+    if not asked.any():
+        return scores
     folds = heads.folds_of(lesson.nights[asked])
     for fold in range(folds.max() + 1):
-        tell(f"  once more without part {fold + 1} of {folds.max() + 1} of the nights, to judge it")
         out = (lesson.nights >= 0) & np.isin(lesson.nights, np.flatnonzero(folds == fold))
+        known = ((lesson.wanted == YES) & (~out & lesson.heard)[:, None]).any(0)  # a class without a yes has no head
+        if not known.any():
+            continue
+        tell(f"  once more without part {fold + 1} of {folds.max() + 1} of the nights, to judge it")
         made = tuned(encoder, lesson.part(~out))
         embeddings = _embedded(made, lesson.spectrograms)
         learned = _heads(embeddings, lesson, ~out)
-        known = ((lesson.wanted == YES) & (~out & lesson.heard)[:, None]).any(0)  # a class without a yes has no head
         some = out & asked
         scores[some] = np.where(known, learned.scores(embeddings[some]), np.nan)
     return scores

@@ -123,6 +123,13 @@ def test_what_a_night_said_changes_nothing_of_its_own_scores(lesson, monkeypatch
     assert (other[found.heard & ~one] != scores[found.heard & ~one]).any()
 
 
+def test_with_answers_of_one_night_or_of_none_nothing_is_said_across_nights(lesson):
+    encoder, found = lesson
+    for nights in (np.zeros_like(found.nights), np.full_like(found.nights, -1)):
+        alike = tuning.dataclasses.replace(found, nights=nights)
+        assert np.isnan(tuning.across_nights(encoder, alike)).all()
+
+
 def test_from_answers_to_detections_and_back_to_the_frozen_encoder(survey, capsys):
     folder = str(survey.folder)
     assert main(["survey", "train", folder, "--finetune", "--device", "cpu"]) == 0
