@@ -1,6 +1,7 @@
 """Rows of the tables of ``docs/`` that several of them share: from the committed records to Markdown."""
 
 import math
+import statistics
 
 from acssm_lib.names import SHUFFLED, STATISTICS
 from acssm_lib.report.claims import conclusion
@@ -89,11 +90,12 @@ def what_ran(runs):
         if (entry["name"], entry["n_shot"]) == ("logistic", run["n_shot"])
     }
     tuned = {len(run["episodes"]) for run in runs if run["method"] not in STATISTICS}
-    minutes = max(run["pretraining"]["seconds"] for run in runs) / 60
+    minutes = statistics.median(run["pretraining"]["seconds"] for run in runs if run["pretraining"]["steps"]) / 60
     return (
         f"Preset {runs[0]['preset']}, training seed{'s' * (len(most) > 1)} {', '.join(map(str, most))}"
         f"{f' ({fewer})' if fewer else ''}; of each group and seed {max(tuned)} support draws fine-tuned and "
-        f"{max(draws)} frozen; a pre-training took up to {math.ceil(minutes)} minutes of one core."
+        f"{max(draws)} frozen; half of the pre-trainings took {math.ceil(minutes)} minutes or less, on one core of a "
+        "machine with other work."
     )
 
 
