@@ -19,7 +19,7 @@ from common import Row, machine, show
 
 from acssm_lib.files import write_text
 
-TOPICS = ("front_end", "s4d", "pretraining", "bank", "few_shot", "demo")
+TOPICS = ("front_end", "s4d", "pretraining", "bank", "check", "few_shot", "demo")
 HERE = Path(__file__).parent
 
 
