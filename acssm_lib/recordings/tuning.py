@@ -12,7 +12,6 @@ heads on embeddings that have heard the answers of all nights would flatter them
 import copy
 import dataclasses
 import math
-import os
 import shutil
 
 import numpy as np
@@ -20,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from acssm_lib.files import DataError
+from acssm_lib.files import DataError, settle
 from acssm_lib.model.base import summary
 from acssm_lib.names import EMBEDDER_NAMES
 from acssm_lib.recordings import heads
@@ -218,4 +217,4 @@ def _embed(survey, encoder, tell):
     embed_files(part, survey.recordings, files, survey.settings, encoder, tell)
     if part != folder:
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(part, folder)
+        settle(part, folder)

@@ -125,8 +125,9 @@ def test_each_step_names_the_next_one_as_it_can_be_typed(card, capsys, monkeypat
     assert said(capsys, 0, "survey", "look", "my card").endswith(
         'next: acssm survey index NEW --recordings "my card"\n'
     )
-    assert "warning  no picture: nowhere/look.png: No such file" in said(
-        capsys, 0, "survey", "look", "my card", "--picture", "nowhere/look.png"
+    (card / "a file").write_text("")
+    assert "warning  no picture: a file/look.png: " in said(
+        capsys, 0, "survey", "look", "my card", "--picture", "a file/look.png"
     )
     assert 'these recordings: acssm survey index NEW --recordings "my card"' in said(
         capsys, 1, "survey", "index", "my card"
