@@ -59,6 +59,7 @@ TESTS = {
     "ensemble": ["model/test_products.py"],
     "streaming": ["model/test_mamba.py"],
     "augmented_views": ["experiment/test_methods.py"],
+    "contrastive": ["pretraining/test_augmented_views.py"],
     "spectrogram_changes": ["pretraining/test_spectrogram_views.py"],
     **dict.fromkeys(("episodes", "protocols", "statistics"), ["fewshot/test_laws_of_draws.py"]),
     "embedding": ["model/test_ensemble.py"],

@@ -54,12 +54,13 @@ def test_a_head_that_was_never_finished_is_mended_to_the_one_that_would_have_bee
         assert len(found.notes) == 1 and found.samples == -1
 
 
-def test_the_head_of_a_large_file_is_mended_in_its_own_chunk():
-    whole = finished("RF64", "PCM_24", 2)
+@pytest.mark.parametrize("name", [b"RF64", b"BW64"])
+def test_the_head_of_a_large_file_is_mended_in_its_own_chunk(name):
+    whole = name + finished("RF64", "PCM_24", 2)[4:]
     broken = bytearray(whole)
     broken[whole.find(b"ds64") + 8 : whole.find(b"ds64") + 32] = bytes(24)
     ((head, start, end),) = look(bytes(broken)).parts
-    assert whole[:4] == b"RF64" and head + whole[start:end] == whole
+    assert head + whole[start:end] == whole
 
 
 def test_a_head_that_was_never_finished_is_mended_also_where_there_is_silence_or_more_than_it_can_say():
