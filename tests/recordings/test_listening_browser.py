@@ -129,6 +129,8 @@ def test_a_notebook_goes_on_below_the_page_by_keyboard(page, survey, tmp_path):
         page.goto(f"{base}/lab/tree/listening.ipynb?token=course&reset")
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
         page.locator(".jp-CodeCell .cm-content").first.click()
+        page.wait_for_function("document.activeElement.matches('.jp-CodeCell .cm-content')")  # else the key is lost
+        page.wait_for_timeout(1_000)
         page.keyboard.press("Shift+Enter")
         page.wait_for_function("document.querySelector('.ls-picture')?.naturalWidth > 0")
         page.wait_for_timeout(1_000)  # longer than the page waits before it takes the keys
