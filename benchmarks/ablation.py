@@ -36,12 +36,7 @@ def run(name, args):
     subprocess.run(
         [
             sys.executable,
-            "-m",
-            "acssm_lib",
-            "reproduce",
-            "--dataset",
-            "esc50",
-            "--data",
+            *"-m acssm_lib reproduce --dataset esc50 --data".split(),
             args.data,
             "--groups",
             args.groups,

@@ -39,12 +39,7 @@ def batch_seconds(jobs, folder):
     subprocess.run(
         [
             sys.executable,
-            "-m",
-            "acssm_lib",
-            "reproduce",
-            "--dataset",
-            "synthetic-frogs",
-            "--groups",
+            *"-m acssm_lib reproduce --dataset synthetic-frogs --groups".split(),
             ",".join(GROUPS),
             "--preset",
             "quick",

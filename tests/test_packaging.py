@@ -100,22 +100,8 @@ def test_the_wheel_carries_the_page_without_its_outputs(installed):
 
 
 def test_an_installation_without_the_repository_runs_from_any_folder(installed, tmp_path):
-    words = [
-        "reproduce",
-        "--dataset",
-        "synthetic-frogs",
-        "--groups",
-        "order",
-        "--methods",
-        "mel-stats",
-        "--preset",
-        "quick",
-        "--out",
-        "runs",
-        "--set",
-        "n_frozen_episodes=5",
-        "frozen_shots=5",
-    ]
+    words = "reproduce --dataset synthetic-frogs --groups order --methods mel-stats --preset quick --out runs".split()
+    words += "--set n_frozen_episodes=5 frozen_shots=5".split()
     done = subprocess.run(
         [sys.executable, "-m", "acssm_lib", *words],
         cwd=tmp_path,

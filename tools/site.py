@@ -183,15 +183,7 @@ def main(argv=None):
     done = subprocess.run(
         [
             sys.executable,
-            "-m",
-            "sphinx",
-            "-W",
-            "--keep-going",
-            "-q",
-            "-E",
-            "-b",
-            "html",
-            "-d",
+            *"-m sphinx -W --keep-going -q -E -b html -d".split(),
             str(out.with_name(f"{out.name}-cache")),
             str(source),
             str(out),

@@ -33,13 +33,7 @@ class Dask:
         self.folder, self.processes, self.tls = folder, [], tls
         file = folder / "scheduler.json"
         self.start(
-            "scheduler",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "0",
-            "--no-dashboard",
-            "--scheduler-file",
+            *"scheduler --host 127.0.0.1 --port 0 --no-dashboard --scheduler-file".split(),
             str(file),
             "--protocol",
             protocol,
@@ -216,22 +210,7 @@ def certificate(tmp_path):
     folder = tmp_path / "keys"
     folder.mkdir()
     subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=acssm",
-            "-keyout",
-            "key.pem",
-            "-out",
-            "cert.pem",
-        ],
+        [*"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=acssm -keyout key.pem -out cert.pem".split()],
         cwd=folder,
         check=True,
         capture_output=True,

@@ -35,18 +35,7 @@ def test_a_false_kernelspec_a_random_py_and_braces_in_the_path_change_nothing(tm
 def test_the_command_starts_beside_a_random_py_too(tmp_path):
     (tmp_path / "random.py").write_text("raise ImportError('the wrong module')\n")
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "acssm_lib",
-            "reproduce",
-            "--dataset",
-            "synthetic-frogs",
-            "--groups",
-            "nowhere",
-            "--out",
-            "runs",
-        ],
+        [sys.executable, *"-m acssm_lib reproduce --dataset synthetic-frogs --groups nowhere --out runs".split()],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -50,10 +50,7 @@ def recordings(tmp_path_factory):
 def test_from_a_folder_to_a_report(recordings, tmp_path, capfd):
     out = tmp_path / "runs"
     command = [
-        "reproduce",
-        "--dataset",
-        "folder",
-        "--data",
+        *"reproduce --dataset folder --data".split(),
         str(recordings),
         "--methods",
         "mel-stats,acoustic-ssm1",
@@ -96,16 +93,9 @@ def test_from_a_folder_to_a_report(recordings, tmp_path, capfd):
 def test_an_embedder_from_a_file_never_hears_a_query_of_its_own(recordings, tmp_path):
     torch.save(random_byol_a(), tmp_path / "weights.pth")
     command = [
-        "reproduce",
-        "--dataset",
-        "folder",
-        "--data",
+        *"reproduce --dataset folder --data".split(),
         str(recordings),
-        "--methods",
-        "byol-a",
-        "--protocol",
-        "inductive-clip",
-        "--out",
+        *"--methods byol-a --protocol inductive-clip --out".split(),
         str(tmp_path / "runs"),
         "--set",
         *SETTINGS,
@@ -133,16 +123,9 @@ def test_the_best_recipe_on_its_own_encoder_and_on_an_embedder(recordings, tmp_p
     assert (
         main(
             [
-                "reproduce",
-                "--dataset",
-                "folder",
-                "--data",
+                *"reproduce --dataset folder --data".split(),
                 str(recordings),
-                "--preset",
-                "best",
-                "--methods",
-                "acoustic-ssm1,byol-a-adapted",
-                "--out",
+                *"--preset best --methods acoustic-ssm1,byol-a-adapted --out".split(),
                 str(tmp_path / "runs"),
                 "--jobs",
                 "2",

@@ -18,6 +18,7 @@ from acssm_lib.recordings.indexing import index_survey
 from acssm_lib.recordings.labels import Labels
 
 RATE = 8_000
+INDEX = ["survey", "index", "new", "--recordings", "my card", "--encoder", "mel-stats", "--set"]
 
 
 @pytest.fixture
@@ -37,14 +38,13 @@ def said(capsys, status, *words):
 
 
 def test_what_index_takes_for_a_setting_is_said(card, capsys):
-    index = ["survey", "index", "new", "--recordings", "my card", "--encoder", "mel-stats", "--set"]
     assert "unknown setting 'windows_s' (did you mean 'window_s'?); a survey has window_s, step_s" in said(
-        capsys, 1, *index, "windows_s=5"
+        capsys, 1, *INDEX, "windows_s=5"
     )
-    assert "unknown setting 'n_mel' (did you mean 'n_mels'?)" in said(capsys, 1, *index, "n_mel=5")
-    assert "acssm survey label SURVEY --classes" in said(capsys, 1, *index, "classes=frog")
-    assert "sample_rate=inf: expected a whole number" in said(capsys, 1, *index, "sample_rate=inf")
-    assert "at 8 kHz, time zone +10:00" in said(capsys, 0, *index, "sample_rate=8000.0", "time_zone=+10:00")
+    assert "unknown setting 'n_mel' (did you mean 'n_mels'?)" in said(capsys, 1, *INDEX, "n_mel=5")
+    assert "acssm survey label SURVEY --classes" in said(capsys, 1, *INDEX, "classes=frog")
+    assert "sample_rate=inf: expected a whole number" in said(capsys, 1, *INDEX, "sample_rate=inf")
+    assert "at 8 kHz, time zone +10:00" in said(capsys, 0, *INDEX, "sample_rate=8000.0", "time_zone=+10:00")
     assert "time zone unknown" in said(capsys, 0, "survey", "index", "new", "--set", "time_zone=none", "high_hz=none")
 
 
@@ -82,19 +82,7 @@ def test_a_device_that_is_not_there_is_refused_by_every_step_that_computes(card,
 
 def test_answers_about_a_class_with_another_name_now_are_not_lost_in_silence(card, capsys, monkeypatch):
     monkeypatch.setattr(serve, "open_page", lambda survey, *args, **options: None)
-    said(
-        capsys,
-        0,
-        "survey",
-        "index",
-        "new",
-        "--recordings",
-        "my card",
-        "--encoder",
-        "mel-stats",
-        "--set",
-        "sample_rate=8000",
-    )
+    said(capsys, 0, *INDEX, "sample_rate=8000")
     label = ["survey", "label", "new"]
     said(
         capsys,
@@ -140,13 +128,7 @@ def test_each_step_names_the_next_one_as_it_can_be_typed(card, capsys, monkeypat
         "a survey",
         "--recordings",
         "my card",
-        "--encoder",
-        "mel-stats",
-        "--set",
-        "sample_rate=8000",
-        "window_s=2",
-        "step_s=1",
-        "time_zone=+10:00",
+        *"--encoder mel-stats --set sample_rate=8000 window_s=2 step_s=1 time_zone=+10:00".split(),
     )
     assert "windows of 2 s every 1 s, 0 to 4 kHz, at 8 kHz, time zone +10:00" in text
     assert text.endswith('next: acssm survey label "a survey" --classes "frog a,frog b"\n')
@@ -166,19 +148,7 @@ def test_each_step_names_the_next_one_as_it_can_be_typed(card, capsys, monkeypat
 
 
 def test_settings_of_an_index_stay_and_others_can_be_changed(card, capsys):
-    said(
-        capsys,
-        0,
-        "survey",
-        "index",
-        "new",
-        "--recordings",
-        "my card",
-        "--encoder",
-        "mel-stats",
-        "--set",
-        "sample_rate=8000",
-    )
+    said(capsys, 0, *INDEX, "sample_rate=8000")
     assert "the index was made for windows of 3 s" in said(capsys, 1, "survey", "index", "new", "--set", "window_s=2")
     assert "window_s=two: expected a number" in said(capsys, 1, "survey", "index", "new", "--set", "window_s=two")
     said(capsys, 0, "survey", "index", "new", "--set", "sample_rate=8000", "time_zone=UTC")
