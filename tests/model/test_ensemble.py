@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from tiny_settings import TINY_BEST
 from torch import nn
 
 from acssm_lib.data.clips import Clips
@@ -25,15 +26,7 @@ FROGS = SyntheticFrogs(n_individuals=2, clips_per_individual=2, duration_s=1.5)
 def config():
     return preset(
         "best",
-        widths="4,8",
-        blocks="1,1",
-        n_layers=1,
-        d_state=4,
-        n_mels=16,
-        n_samples=8192,
-        n_fft=512,
-        hop_length=256,
-        d_projection=8,
+        **TINY_BEST,
         pretrain_epochs=2,
         pretrain_batch=8,
         n_views=2,

@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+from tiny_settings import TINY_BEST
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from acssm_lib.data.clips import Clips
@@ -25,15 +26,7 @@ def seed(number=0):
 def config():
     return preset(
         "best",
-        widths="4,8",
-        blocks="1,1",
-        n_layers=1,
-        d_state=4,
-        n_mels=16,
-        n_samples=8192,
-        n_fft=512,
-        hop_length=256,
-        d_projection=8,
+        **TINY_BEST,
         pretrain_epochs=3,
         pretrain_batch=4,
         n_views=3,
