@@ -51,8 +51,16 @@ class Block:
     @property
     def title(self):
         """Data set, preset, protocol, shots and, where they are unlike those of the first runs, settings."""
+        return self._titled(f", {self.n_shot} shots")
+
+    @property
+    def setting(self):
+        """The title without its shots, for what shows several numbers of them."""
+        return self._titled("")
+
+    def _titled(self, shots):
         variant = f", with {self.variant}" if self.variant else ""
-        return f"{self.dataset}, preset {self.preset}, {self.protocol}, {self.n_shot} shots{variant}"
+        return f"{self.dataset}, preset {self.preset}, {self.protocol}{shots}{variant}"
 
     @property
     def name(self):

@@ -31,13 +31,12 @@ def draw(block, out):
         Paths of the figures that the records of the block suffice for.
     """
     block, own_name = block.written_for(_label), block.name
-    where = block.title
-    if any(run.get("synthetic") for run in block.runs):
-        where += ", synthetic recordings"
+    synthetic = ", synthetic recordings" if any(run.get("synthetic") for run in block.runs) else ""
+    where = block.title + synthetic
     found = [
         _accuracy(block, where),
         _differences(block, where),
-        _shots(block, where),
+        _shots(block, block.setting + synthetic),
         _cost(block, where),
         *_confusions(block, where),
     ]
